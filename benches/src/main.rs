@@ -1,0 +1,2 @@
+//! What the core costs over the bare cipher.
+fn main() {}

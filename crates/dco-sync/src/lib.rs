@@ -1,0 +1,2 @@
+//! Locks, published snapshots, bounded queues and fallible allocation for kernels.
+#![no_std]

@@ -1,0 +1,2 @@
+//! Two ends, a faulty link and a virtual clock; reference models.
+#![no_std]

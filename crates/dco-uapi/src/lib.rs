@@ -1,0 +1,2 @@
+//! ovpn-dco's ioctl codes and structures, byte-exact.
+#![no_std]

@@ -1,0 +1,2 @@
+//! ovpn-dco.sys: OpenVPN data channel offload for Windows.
+#![no_std]

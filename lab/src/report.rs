@@ -1,0 +1,94 @@
+//! Violations: what a driver did against the rules of NT, and how the lab stops.
+//!
+//! A rule has a name (`irql.too-high`, `pool.leak`, `wsk.release-missing`, ...) and a source (the documentation page or
+//! header that states it). A violation names the rule, the call in which it was seen, the driver address that made the
+//! call where that is known, and what was expected and what came. By default the first violation prints its report and
+//! ends the process with exit status [`EXIT_VIOLATION`]: a driver that broke a rule would have brought Windows down.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Exit status of a lab that stopped on a violation.
+pub const EXIT_VIOLATION: i32 = 70;
+
+/// One rule of NT's. Declare them as constants beside the check: `const R: Rule = Rule::new("pool.leak", "ExFreePoolWithTag")`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// Dotted name, lower case: `family.what`.
+    pub name: &'static str,
+    /// Where the rule is written: a WDK page, header or NetAdapterCx source name.
+    pub source: &'static str,
+}
+
+impl Rule {
+    /// A rule with its source.
+    #[must_use]
+    pub const fn new(name: &'static str, source: &'static str) -> Self {
+        Self { name, source }
+    }
+}
+
+static COLLECT: AtomicBool = AtomicBool::new(false);
+static TEXTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static CALL: Cell<&'static str> = const { Cell::new("") };
+}
+
+/// Names the DDI this thread is in until the guard drops; reports quote it.
+pub struct InCall(&'static str);
+
+impl InCall {
+    /// Enters `name`.
+    #[must_use]
+    pub fn enter(name: &'static str) -> Self {
+        Self(CALL.replace(name))
+    }
+}
+
+impl Drop for InCall {
+    fn drop(&mut self) {
+        CALL.set(self.0);
+    }
+}
+
+/// The DDI this thread is in, or an empty string.
+#[must_use]
+pub fn current_call() -> &'static str {
+    CALL.get()
+}
+
+/// Collect violations instead of ending the process (used at unload, to print all leaks at once, and by unit tests).
+pub fn collect(on: bool) {
+    COLLECT.store(on, Ordering::SeqCst);
+}
+
+/// The texts collected so far.
+#[must_use]
+pub fn collected() -> Vec<String> {
+    TEXTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+}
+
+/// Records a violation; ends the process unless [`collect`] is on.
+pub fn record(rule: Rule, detail: &str) {
+    let call = current_call();
+    let call = if call.is_empty() { "(no call)" } else { call };
+    let text = format!("violation: {}\n  call:   {call}\n  rule:   {}\n  detail: {detail}\n", rule.name, rule.source);
+    let mut err = std::io::stderr().lock();
+    // Nothing is left to do where stderr itself fails.
+    let _ = err.write_all(text.as_bytes());
+    TEXTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(text);
+    if !COLLECT.load(Ordering::SeqCst) {
+        let _ = err.flush();
+        std::process::exit(EXIT_VIOLATION);
+    }
+}
+
+/// Records a violation and never returns: for places where going on would be undefined behaviour.
+pub fn stop(rule: Rule, detail: &str) -> ! {
+    collect(false);
+    record(rule, detail);
+    std::process::exit(EXIT_VIOLATION)
+}

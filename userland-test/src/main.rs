@@ -1,0 +1,2 @@
+//! Drives the driver from user space.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Gates and packaging.
+fn main() {}
