@@ -1,0 +1,9 @@
+//! CNG (cng.sys).
+
+use crate::Export;
+
+/// What this family exports.
+#[must_use]
+pub fn exports() -> Vec<Export> {
+    Vec::new()
+}

@@ -1,0 +1,9 @@
+//! NetAdapterCx.
+
+use crate::Export;
+
+/// What this family exports.
+#[must_use]
+pub fn exports() -> Vec<Export> {
+    Vec::new()
+}
