@@ -1,2 +1,47 @@
-//! ovpn-dco.sys: OpenVPN data channel offload for Windows.
+//! `ovpn-dco.sys`: OpenVPN's data channel offload for Windows, a KMDF and NetAdapterCx client driver.
+//!
+//! The shell around `dco-core`: it translates ioctls, owns the socket, the rings, the timer and the control packets, and decides
+//! nothing about packets. docs/architecture.md has the whole; the files are its roles:
+//!
+//! | file | role | context |
+//! |---|---|---|
+//! | [`entry`] | driver object, version device | PASSIVE |
+//! | [`device`] | the adapter's device context and its events | any below |
+//! | [`control`] | ioctls | PASSIVE, under the control lock |
+//! | [`peer`] | a peer's socket: made, unmade | PASSIVE, under the control lock |
+//! | [`link`] | what socket callbacks, queues and ioctls share | any |
+//! | [`txqueue`] | inner packets to the socket | <= DISPATCH, in a read section |
+//! | [`rxqueue`] | datagrams to the receive ring | <= DISPATCH, in a read section |
+//! | [`message`] | control packets: reads, writes, backlog | <= DISPATCH, its own spin lock |
+//! | [`timer`] | keepalive | DISPATCH, in a read section |
 #![no_std]
+
+mod control;
+mod device;
+mod entry;
+mod link;
+mod message;
+mod peer;
+mod rxqueue;
+mod timer;
+mod txqueue;
+
+nt::driver_entry!(entry::OvpnDco::new);
+
+#[cfg(not(feature = "wdk"))]
+#[global_allocator]
+static POOL: nt::pool::PoolAllocator = nt::pool::PoolAllocator;
+
+#[cfg(feature = "wdk")]
+#[global_allocator]
+static POOL: wdk_alloc::WdkAllocator = wdk_alloc::WdkAllocator;
+
+#[cfg(feature = "wdk")]
+extern crate wdk_panic;
+
+/// Nothing is meant to panic; what does would go on with broken invariants, so the system stops.
+#[cfg(not(feature = "wdk"))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    nt::bug_check()
+}

@@ -1,8 +1,36 @@
 //! The lab: enough of NT, strictly, to run the very `.sys` file that Windows would load. See docs/lab.md.
 #![expect(unsafe_code, reason = "the lab is the other side of an FFI boundary: it runs foreign machine code in its own process")]
 
+/// An entry of the export registry: `export!("KeSetEvent", set_event)` for ntoskrnl.exe, or with the module before it.
+macro_rules! export {
+    ($name:literal, $f:expr) => {
+        $crate::Export { module: "ntoskrnl.exe", name: $name, address: $f as *const () as usize }
+    };
+    ($module:literal, $name:literal, $f:expr) => {
+        $crate::Export { module: $module, name: $name, address: $f as *const () as usize }
+    };
+}
+
+pub mod cng;
+pub mod crash;
+pub mod ex;
+pub mod io;
 pub mod irql;
+pub mod ke;
+pub mod mm;
+pub mod netcx;
+pub mod nt;
+pub mod ob;
+pub mod objects;
+pub mod pe;
+pub mod pnp;
+pub mod pool;
 pub mod report;
+pub mod rtl;
+pub mod server;
+pub mod thunk;
+pub mod wdf;
+pub mod wsk;
 
 /// One function (or data item) that a loaded image may import.
 #[derive(Debug, Clone, Copy)]
@@ -13,4 +41,20 @@ pub struct Export {
     pub name: &'static str,
     /// Address; functions are `extern "win64"`.
     pub address: usize,
+}
+
+/// Every export of the lab: what `pe` resolves imports from.
+#[must_use]
+pub fn all_exports() -> Vec<Export> {
+    let mut v = ke::exports();
+    v.extend(ex::exports());
+    v.extend(rtl::exports());
+    v.extend(mm::exports());
+    v.extend(io::exports());
+    v.extend(ob::exports());
+    v.extend(wdf::exports());
+    v.extend(netcx::exports());
+    v.extend(wsk::exports());
+    v.extend(cng::exports());
+    v
 }

@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::io::Write;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Exit status of a lab that stopped on a violation.
 pub const EXIT_VIOLATION: i32 = 70;
@@ -35,6 +35,53 @@ static TEXTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 thread_local! {
     static CALL: Cell<&'static str> = const { Cell::new("") };
+    /// Return address of the driver's last call through an import; written by the stubs of `thunk.rs`.
+    static CALLER: Cell<usize> = const { Cell::new(0) };
+}
+
+static IMAGE_BASE: AtomicUsize = AtomicUsize::new(0);
+static IMAGE_SIZE: AtomicUsize = AtomicUsize::new(0);
+
+/// Tells reports where the driver's image lies, so that addresses in it are printed as offsets.
+pub fn set_image(base: usize, size: usize) {
+    IMAGE_BASE.store(base, Ordering::SeqCst);
+    IMAGE_SIZE.store(size, Ordering::SeqCst);
+}
+
+/// Whether an address lies in the driver's image.
+#[must_use]
+pub fn in_image(address: usize) -> bool {
+    let base = IMAGE_BASE.load(Ordering::Relaxed);
+    base != 0 && address.wrapping_sub(base) < IMAGE_SIZE.load(Ordering::Relaxed)
+}
+
+/// The offset of an address in the driver's image.
+#[must_use]
+pub fn image_offset(address: usize) -> Option<usize> {
+    in_image(address).then(|| address - IMAGE_BASE.load(Ordering::Relaxed))
+}
+
+/// An address for a report: `driver+0x1234` inside the image.
+#[must_use]
+pub fn address_text(address: usize) -> String {
+    if in_image(address) {
+        format!("driver+{:#x}", address - IMAGE_BASE.load(Ordering::Relaxed))
+    } else if address == 0 {
+        "unknown".to_owned()
+    } else {
+        format!("{address:#x}")
+    }
+}
+
+/// Where the stubs of the loader note their caller: the thread's cell.
+pub(crate) fn caller_cell() -> *mut usize {
+    CALLER.with(Cell::as_ptr)
+}
+
+/// Return address of the driver's last call through an import, 0 when there was none.
+#[must_use]
+pub fn last_caller() -> usize {
+    CALLER.get()
 }
 
 /// Names the DDI this thread is in until the guard drops; reports quote it.
@@ -75,14 +122,16 @@ pub fn collected() -> Vec<String> {
 pub fn record(rule: Rule, detail: &str) {
     let call = current_call();
     let call = if call.is_empty() { "(no call)" } else { call };
-    let text = format!("violation: {}\n  call:   {call}\n  rule:   {}\n  detail: {detail}\n", rule.name, rule.source);
+    let caller = last_caller();
+    let at = if caller == 0 { String::new() } else { format!("  caller: {}\n", address_text(caller)) };
+    let irql = crate::irql::current();
+    let text = format!("violation: {}\n  call:   {call} at IRQL {irql}\n{at}  rule:   {}\n  detail: {detail}\n", rule.name, rule.source);
     let mut err = std::io::stderr().lock();
     // Nothing is left to do where stderr itself fails.
     let _ = err.write_all(text.as_bytes());
     TEXTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(text);
     if !COLLECT.load(Ordering::SeqCst) {
-        let _ = err.flush();
-        std::process::exit(EXIT_VIOLATION);
+        exit_now(EXIT_VIOLATION);
     }
 }
 
@@ -90,5 +139,12 @@ pub fn record(rule: Rule, detail: &str) {
 pub fn stop(rule: Rule, detail: &str) -> ! {
     collect(false);
     record(rule, detail);
-    std::process::exit(EXIT_VIOLATION)
+    exit_now(EXIT_VIOLATION)
+}
+
+/// Ends the process at once, without destructors or exit handlers: other threads still run driver code.
+pub fn exit_now(code: i32) -> ! {
+    let _ = std::io::stdout().flush();
+    // SAFETY: _exit takes any value and does not return.
+    unsafe { libc::_exit(code) }
 }

@@ -1,2 +1,84 @@
-//! Drives the driver from user space.
-fn main() {}
+//! Drives the driver from user space: by hand, and as a test of a running driver.
+
+mod commands;
+mod conform;
+mod device;
+mod key;
+mod options;
+mod status;
+mod target;
+mod tunnel;
+
+#[cfg(target_os = "linux")]
+mod cycle;
+#[cfg(target_os = "linux")]
+mod netns;
+#[cfg(target_os = "linux")]
+mod pair;
+#[cfg(target_os = "linux")]
+mod rig;
+
+use std::process::ExitCode;
+
+use options::{Options, Usage};
+
+const HELP: &str = "\
+usage: dco-cli COMMAND [OPTION]...
+
+By hand, on a running lab (or the device OpenVPN would use):
+  version             the driver's version
+  stats               the driver's counters; --watch repeats, --peek asks the lab while OpenVPN holds the device
+  tunnel              one end of a tunnel with a static key, until Ctrl-C
+  query WORD...       asks the lab itself: driver, adapter, netcx, objects, violations
+  pnp TRANSITION      takes the device through disable, enable, sleep or wake
+  stop                unloads the driver and ends the lab; prints its final report
+
+As a test:
+  conform             each request's sizes, statuses and order, as documented; a line a case
+  pair                starts two labs in two namespaces and checks a tunnel between them
+  cycle               load, tunnel, close, unload, again and again; nothing may be left behind
+
+`dco-cli COMMAND --help` tells a command's options.
+
+exit status: 0 done, 1 a check failed or the driver refused, 2 wrong usage
+
+examples:
+  dco-cli version --target 127.0.0.1:7600
+  dco-cli stats --target unix:/tmp/lab.sock --watch
+  dco-cli conform --target unix:/tmp/lab.sock";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) if error.is::<Usage>() => {
+            eprintln!("dco-cli: {error}");
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            eprintln!("dco-cli: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<ExitCode> {
+    let mut options = Options::from_env();
+    let Some(command) = options.command()? else {
+        println!("{HELP}");
+        return Ok(ExitCode::SUCCESS);
+    };
+    match command.as_str() {
+        "version" => commands::version(options),
+        "stats" => commands::stats(options),
+        "query" => commands::query(options),
+        "pnp" => commands::pnp(options),
+        "stop" => commands::stop(options),
+        "tunnel" => tunnel::run(options),
+        "conform" => conform::run(options),
+        #[cfg(target_os = "linux")]
+        "pair" => pair::run(options),
+        #[cfg(target_os = "linux")]
+        "cycle" => cycle::run(options),
+        other => Err(Usage::new(format!("expected a command, got {other:?}; see dco-cli --help")).into()),
+    }
+}

@@ -1,2 +1,115 @@
-//! Gates and packaging.
-fn main() {}
+//! Builds, checks and generators of this workspace that a plain `cargo build` does not cover.
+
+mod driver;
+mod facts;
+mod gate;
+mod layout;
+mod repro;
+mod sources;
+mod standin;
+mod tool;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Result, bail};
+use lexopt::prelude::*;
+
+const HELP: &str = "\
+Builds, checks and generators beside plain cargo.
+
+Usage: cargo xtask <command> [options]
+
+  driver [--out DIR] [--target-dir DIR] [--toolchain auto|rustup|debian]
+                       Cross-build ovpn-dco.sys (default: target/driver), print its path and SHA-256.
+  gate FILE.sys [--imports FILE]
+                       Look into a built driver: imports on the list (default: driver/imports.txt), no section
+                       writable and executable, native subsystem, ASLR and NX, relocations, no AVX, x87 or MMX.
+  repro [--keep]       Build the driver in two different folders and compare the files.
+  layout [--check]     Write crates/nt-sys/src/asserts.rs from docs/facts/nt-layout.json; with --check, fail if
+                       it is out of date.
+  wdk-check [--target-dir DIR]
+                       Type-check the feature `wdk` against a stand-in for Microsoft's wdk-sys, made from
+                       docs/facts/nt-layout.json. Proves names and types, not that it builds with the WDK.
+
+Examples:
+  cargo xtask driver && cargo xtask gate target/driver/ovpn-dco.sys
+  cargo xtask layout --check
+  cargo xtask repro
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let mut parser = lexopt::Parser::from_env();
+    let command = match parser.next()? {
+        None => bail!("which command? `cargo xtask --help` lists them"),
+        Some(Short('h') | Long("help")) => {
+            print!("{HELP}");
+            return Ok(());
+        }
+        Some(Value(command)) => command.string()?,
+        Some(other) => return Err(other.unexpected().into()),
+    };
+
+    let mut out: Option<PathBuf> = None;
+    let mut target_dir: Option<PathBuf> = None;
+    let mut imports: Option<PathBuf> = None;
+    let mut toolchain = None;
+    let mut check = false;
+    let mut keep = false;
+    let mut file: Option<PathBuf> = None;
+    while let Some(argument) = parser.next()? {
+        match (command.as_str(), argument) {
+            (_, Short('h') | Long("help")) => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            ("driver", Long("out")) => out = Some(parser.value()?.into()),
+            ("driver", Long("toolchain")) => toolchain = Some(parser.value()?.string()?),
+            ("driver" | "wdk-check", Long("target-dir")) => {
+                target_dir = Some(parser.value()?.into())
+            }
+            ("gate", Long("imports")) => imports = Some(parser.value()?.into()),
+            ("gate", Value(value)) if file.is_none() => file = Some(value.into()),
+            ("layout", Long("check")) => check = true,
+            ("repro", Long("keep")) => keep = true,
+            (_, other) => return Err(other.unexpected().into()),
+        }
+    }
+
+    let root = tool::workspace()?;
+    match command.as_str() {
+        "driver" => {
+            let toolchain = driver::Toolchain::choose(toolchain.as_deref())?;
+            let out = out.unwrap_or_else(|| root.join("target/driver"));
+            let target_dir =
+                target_dir.unwrap_or_else(|| tool::target_dir(&root).join("driver-build"));
+            let built = driver::build(&root, &toolchain, &target_dir, &out)?;
+            println!("{}  {}", built.sha256, built.path.display());
+        }
+        "gate" => {
+            let Some(file) = file else {
+                bail!("gate: which file? `cargo xtask gate target/driver/ovpn-dco.sys`")
+            };
+            let imports = imports.unwrap_or_else(|| root.join("driver/imports.txt"));
+            gate::run(&file, &imports)?;
+        }
+        "layout" => layout::run(&root, check)?,
+        "repro" => repro::run(&root, keep)?,
+        "wdk-check" => {
+            let target_dir =
+                target_dir.unwrap_or_else(|| tool::target_dir(&root).join("wdk-check-build"));
+            standin::run(&root, &target_dir)?;
+        }
+        other => bail!("no command `{other}`; `cargo xtask --help` lists them"),
+    }
+    Ok(())
+}

@@ -1,2 +1,57 @@
-//! Peers, keepalive, counters, drop reasons, events: the data channel's brain.
+//! Peers, keepalive, counters and drop reasons: what happens to a packet, without any operating system.
+//!
+//! # Two planes
+//!
+//! **Data.** [`Device::enter`] opens a read section on this processor, [`Section::batch`] starts a [`Batch`] in it, and
+//! [`Batch::seal`] and [`Batch::open`] turn one packet each. Any number of processors do so at once, at DISPATCH_LEVEL or
+//! in a softirq. Nothing here waits, allocates, or takes a lock. Per packet, what processors share is written once: the
+//! key's packet id going out, the replay window coming in. Everything else gathers in the batch and is added to shared
+//! memory when the batch is dropped.
+//!
+//! **Control.** The methods of [`Device`] that take `&mut` [`Control`] change peers and keys. The shell calls them one at a
+//! time, at PASSIVE_LEVEL: they allocate, and they wait until no batch can still use what they removed. There is one
+//! `Control` per device ([`Device::take_control`]), kept in the shell's control mutex, which is how "one at a time" is
+//! checked at compile time.
+//!
+//! Time is an argument, [`Tick`]. What does not fit in memory, a peer that is not there, a packet that cannot be used: each
+//! is a value ([`ControlError`], [`DropReason`]); nothing panics.
 #![no_std]
+#![forbid(unsafe_code)]
+#![warn(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::unreachable,
+    clippy::string_slice
+)]
+
+#[cfg(test)]
+extern crate std;
+
+mod batch;
+mod control;
+mod counters;
+mod device;
+mod drops;
+mod keepalive;
+mod peer;
+mod time;
+
+pub use batch::{Batch, Opened, Sealed};
+pub use control::{Control, ControlError, NewPeer};
+pub use counters::DeviceStats;
+pub use device::{Device, Section};
+pub use drops::{DropReason, LossClass};
+pub use keepalive::{KeepaliveDue, KeepaliveUpdate};
+pub use peer::{Peer, PeerSelector, PeerStats, PeerTable};
+pub use time::Tick;
+
+pub use dco_sync::OutOfMemory;
+
+/// The longest inner packet, in bytes, either way: the link's MTU. Longer ones going out are dropped as
+/// [`DropReason::TxTooLong`] (the existing driver crashed on them, ovpn-dco-win #40).
+pub const MAX_INNER: usize = 1500;
+
+/// The largest data packet that [`MAX_INNER`] makes, in bytes.
+pub const MAX_SEALED: usize = MAX_INNER + dco_wire::DATA_OVERHEAD;

@@ -1,2 +1,19 @@
 //! Two ends, a faulty link and a virtual clock; reference models.
-#![no_std]
+//!
+//! For tests and benches only; it uses `std` and panics where a test should fail. [`Pair`] drives two real devices;
+//! [`model`] says independently what they should have done, and [`packet`] builds inner packets with their checksums
+//! computed from scratch. Neither of the two uses anything of `dco-core`, `dco-crypto` or `dco-wire`.
+#![forbid(unsafe_code)]
+
+pub mod aead;
+pub mod link;
+pub mod model;
+pub mod packet;
+pub mod pair;
+pub mod random;
+
+pub use aead::TestAead;
+pub use link::{Faults, Link};
+pub use packet::PacketSpec;
+pub use pair::{KeySpec, Pair, Side};
+pub use random::Random;

@@ -1,0 +1,127 @@
+//! One reason for each way to lose a packet. Each is counted; nothing is lost without one.
+
+/// The four loss counters that the UAPI reports; each [`DropReason`] belongs to one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LossClass {
+    /// Control packets that came from the network and did not reach userspace.
+    InControl,
+    /// Control packets that userspace wrote and that did not reach the network.
+    OutControl,
+    /// Data packets that came from the network and did not reach the stack.
+    InData,
+    /// Packets that came from the stack and did not reach the network.
+    OutData,
+}
+
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])* $class:ident $name:ident,)*) => {
+        /// Why a packet was lost.
+        ///
+        /// The discriminant is the counter's place in [`Device::drop_counts`](crate::Device::drop_counts).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(usize)]
+        pub enum DropReason { $($(#[$doc])* $name,)* }
+
+        impl DropReason {
+            /// All reasons, in the order of their discriminants.
+            pub const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$name),*];
+
+            /// How many reasons there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The reason's name, for traces and tables.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            /// Which of the UAPI's loss counters it adds to.
+            #[must_use]
+            pub const fn class(self) -> LossClass {
+                match self { $(Self::$name => LossClass::$class,)* }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// Out: neither IPv4 nor IPv6, or its header is cut off or contradicts itself.
+    OutData TxNotIp,
+    /// Out: longer than [`MAX_INNER`](crate::MAX_INNER), or than the send buffer.
+    OutData TxTooLong,
+    /// Out: the shell found the packet's fragments impossible (none, or beyond their buffers).
+    OutData TxBadFragments,
+    /// Out: no peer has this destination; point to point, there is no peer.
+    OutData TxNoPeer,
+    /// Out: the peer has no primary key yet.
+    OutData TxNoKey,
+    /// Out: the primary key has used up its packet ids. Only a new key helps.
+    OutData TxPacketIdExhausted,
+    /// Out: the cipher's backend failed.
+    OutData TxCipherError,
+    /// Out: the shell had no send buffer, or the transport refused the datagram.
+    OutData TxSendFailed,
+    /// Out: addressed to the tunnel's own remote end; sending it would put the tunnel inside itself.
+    OutData TxRecursiveRoute,
+    /// In: too short for a data packet.
+    InData RxTooShort,
+    /// In: no such peer; point to point, there is no peer.
+    InData RxUnknownPeer,
+    /// In: the peer has no key with this key-id.
+    InData RxUnknownKey,
+    /// In: not a data packet, or its packet id is the impossible 0.
+    InData RxMalformed,
+    /// In: the tag is wrong. Forged, damaged, or sealed under another key.
+    InData RxAuthFailed,
+    /// In: authentic, but seen before or too old to tell.
+    InData RxReplay,
+    /// In: the cipher's backend failed.
+    InData RxCipherError,
+    /// In: authentic, but neither IPv4, IPv6 nor a ping.
+    InData RxNotIp,
+    /// In: longer than the receive buffer.
+    InData RxTooLong,
+    /// In: the shell's queue of received datagrams was full.
+    InData RxQueueFull,
+    /// In: the shell has no receive queue: the adapter is stopped or not up yet.
+    InData RxNoQueue,
+    /// In: the inner source, or the sender's address, is not this peer's.
+    InData RxWrongSource,
+    /// Control in: nobody reads and the backlog is full.
+    InControl ControlInBacklogFull,
+    /// Control in: longer than the backlog's entries.
+    InControl ControlInTooLong,
+    /// Control in: the reader's buffer was too small; the packet is gone.
+    InControl ControlInBufferTooSmall,
+    /// Control in: there is no peer that userspace could be told about.
+    InControl ControlInNoPeer,
+    /// Control out: no send buffer.
+    OutControl ControlOutNoBuffer,
+    /// Control out: the transport refused it.
+    OutControl ControlOutSendFailed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn discriminants_are_places_in_all() {
+        for (place, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place);
+        }
+    }
+
+    #[test]
+    fn a_name_tells_the_class() {
+        for reason in DropReason::ALL {
+            let prefix = match reason.class() {
+                LossClass::InControl => "ControlIn",
+                LossClass::OutControl => "ControlOut",
+                LossClass::InData => "Rx",
+                LossClass::OutData => "Tx",
+            };
+            assert!(reason.name().starts_with(prefix), "{reason:?}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! A peer's two keys.
+
+use crate::aead::Aead;
+use crate::key::Key;
+use dco_sync::Shared;
+use dco_wire::KeyId;
+
+/// Which of a peer's two keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum KeySlot {
+    /// The one that seals.
+    Primary,
+    /// The next or the previous one; it only opens.
+    Secondary,
+}
+
+/// A peer's two keys, never changed in place: control makes a new pair and publishes it whole, so that a reader sees both slots of one
+/// moment. Keys are shared between the old pair and the new; what a key has counted goes on.
+///
+/// Looking a key up allocates nothing and takes no lock. Dropping a pair may drop a key, and with it the cipher's handle: at
+/// PASSIVE_LEVEL, after no reader can hold it.
+pub struct KeySlots<A: Aead> {
+    primary: Option<Shared<Key<A>>>,
+    secondary: Option<Shared<Key<A>>>,
+}
+
+impl<A: Aead> KeySlots<A> {
+    /// Two empty slots, as a new peer has them.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { primary: None, secondary: None }
+    }
+
+    /// The key that opens packets with this key-id; the primary if both have it.
+    #[inline]
+    #[must_use]
+    pub fn for_key_id(&self, id: KeyId) -> Option<&Key<A>> {
+        match (&self.primary, &self.secondary) {
+            (Some(key), _) if key.key_id() == Some(id) => Some(key),
+            (_, Some(key)) if key.key_id() == Some(id) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The key that seals.
+    #[inline]
+    #[must_use]
+    pub fn primary(&self) -> Option<&Key<A>> {
+        self.primary.as_deref()
+    }
+
+    /// The other key.
+    #[inline]
+    #[must_use]
+    pub fn secondary(&self) -> Option<&Key<A>> {
+        self.secondary.as_deref()
+    }
+
+    /// The pair with `key` in `slot`; the key that was there is not in it.
+    #[must_use]
+    pub fn with_installed(&self, slot: KeySlot, key: Shared<Key<A>>) -> Self {
+        match slot {
+            KeySlot::Primary => Self { primary: Some(key), secondary: self.secondary.clone() },
+            KeySlot::Secondary => Self { primary: self.primary.clone(), secondary: Some(key) },
+        }
+    }
+
+    /// The pair with its slots exchanged, empty ones too.
+    #[must_use]
+    pub fn swapped(&self) -> Self {
+        Self { primary: self.secondary.clone(), secondary: self.primary.clone() }
+    }
+}
+
+impl<A: Aead> Default for KeySlots<A> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<A: Aead> Clone for KeySlots<A> {
+    fn clone(&self) -> Self {
+        Self { primary: self.primary.clone(), secondary: self.secondary.clone() }
+    }
+}
+
+impl<A: Aead> core::fmt::Debug for KeySlots<A> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("KeySlots").field("primary", &self.primary()).field("secondary", &self.secondary()).finish()
+    }
+}

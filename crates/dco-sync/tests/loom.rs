@@ -1,0 +1,243 @@
+//! Models: every interleaving (within the preemption bounds below) and every value a weak memory order allows.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg loom" cargo test -p dco-sync --release --test loom
+//! ```
+//!
+//! Loom reports a read of a [`Canary`]'s cell that is concurrent with the write its destructor makes, so a value freed
+//! under a reader fails the model even where the memory would still look right.
+#![expect(unexpected_cfgs, reason = "cfg(loom) is set by hand")]
+#![cfg(loom)]
+
+use dco_sync::{Domain, Published, Queue, Shared, try_box};
+use loom::{
+    cell::UnsafeCell,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+/// State of one canary, kept apart so that looking at it after the drop is a finding, not undefined behaviour.
+struct Cage(UnsafeCell<bool>);
+
+impl Cage {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(UnsafeCell::new(true)))
+    }
+}
+
+// SAFETY: the cell is only touched through loom, which reports conflicting accesses: that is the point.
+#[expect(unsafe_code, reason = "the model looks for the very race this would hide")]
+unsafe impl Sync for Cage {}
+// SAFETY: as above.
+#[expect(unsafe_code, reason = "the model looks for the very race this would hide")]
+unsafe impl Send for Cage {}
+
+struct Canary(Arc<Cage>);
+
+impl Canary {
+    fn sings(&self) {
+        #[expect(unsafe_code, reason = "loom's cells lend raw pointers")]
+        // SAFETY: loom has just checked that no write is concurrent.
+        self.0.0.with(|alive| assert!(unsafe { *alive }, "a freed value was read"));
+    }
+}
+
+impl Drop for Canary {
+    fn drop(&mut self) {
+        #[expect(unsafe_code, reason = "loom's cells lend raw pointers")]
+        // SAFETY: loom has just checked that no other access is concurrent.
+        self.0.0.with_mut(|alive| unsafe { *alive = false });
+    }
+}
+
+/// A model with at most `preemptions` involuntary switches: enough to find every known bug of such algorithms, and small
+/// enough to run in seconds.
+fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(body);
+}
+
+fn canary(cages: &[Arc<Cage>], n: usize) -> Option<dco_sync::Box<Canary>> {
+    Some(try_box(Canary(cages[n].clone())).unwrap())
+}
+
+/// Two readers on different stripes, one of them entering twice, against a writer that replaces the value twice. The
+/// writer's return at all is the proof that `synchronize` ends.
+#[test]
+fn readers_never_see_a_freed_value() {
+    model(3, || {
+        let cages: Vec<_> = (0..3).map(|_| Cage::new()).collect();
+        let domain = Arc::new(Domain::try_new(2).unwrap());
+        let value = Arc::new(Published::new(&domain, canary(&cages, 0)));
+        let readers: Vec<_> = [(0, 1), (1, 2)]
+            .into_iter()
+            .map(|(stripe, sections)| {
+                let (domain, value) = (domain.clone(), value.clone());
+                thread::spawn(move || {
+                    for _ in 0..sections {
+                        let guard = domain.enter(stripe);
+                        value.load(&guard).unwrap().sings();
+                        drop(guard);
+                    }
+                })
+            })
+            .collect();
+        for n in 1..3 {
+            let old = value.swap(canary(&cages, n)).free_after(&domain, thread::yield_now);
+            assert!(old.is_some());
+        }
+        for reader in readers {
+            reader.join().unwrap();
+        }
+    });
+}
+
+/// Two writers wait at once while a reader reads: each frees only what it removed, and both waits end.
+#[test]
+fn two_writers_and_a_reader() {
+    model(2, || {
+        let cages: Vec<_> = (0..3).map(|_| Cage::new()).collect();
+        let domain = Arc::new(Domain::try_new(1).unwrap());
+        let value = Arc::new(Published::new(&domain, canary(&cages, 0)));
+        let reader = {
+            let (domain, value) = (domain.clone(), value.clone());
+            thread::spawn(move || {
+                let guard = domain.enter(0);
+                value.load(&guard).unwrap().sings();
+            })
+        };
+        let writer = {
+            let (domain, value, cages) = (domain.clone(), value.clone(), cages.clone());
+            thread::spawn(move || {
+                drop(value.swap(canary(&cages, 1)).free_after(&domain, thread::yield_now));
+            })
+        };
+        drop(value.swap(canary(&cages, 2)).free_after(&domain, thread::yield_now));
+        reader.join().unwrap();
+        writer.join().unwrap();
+    });
+}
+
+/// A nested section on the same stripe, as a looped-back send makes, with the writer turning the phase in between.
+#[test]
+fn nested_sections() {
+    model(3, || {
+        let cages: Vec<_> = (0..2).map(|_| Cage::new()).collect();
+        let domain = Arc::new(Domain::try_new(1).unwrap());
+        let value = Arc::new(Published::new(&domain, canary(&cages, 0)));
+        let reader = {
+            let (domain, value) = (domain.clone(), value.clone());
+            thread::spawn(move || {
+                let outer = domain.enter(0);
+                let seen = value.load(&outer).unwrap();
+                let inner = domain.enter(0);
+                value.load(&inner).unwrap().sings();
+                drop(inner);
+                seen.sings();
+            })
+        };
+        drop(value.swap(canary(&cages, 1)).free_after(&domain, thread::yield_now));
+        reader.join().unwrap();
+    });
+}
+
+/// What the writer wrote before publishing is visible to a reader of the new value, and what a reader wrote inside its
+/// section is visible to the writer after the wait.
+#[test]
+fn both_directions_are_ordered() {
+    model(3, || {
+        let domain = Arc::new(Domain::try_new(1).unwrap());
+        let value = Arc::new(Published::new(&domain, Some(try_box(AtomicUsize::new(0)).unwrap())));
+        let reader = {
+            let (domain, value) = (domain.clone(), value.clone());
+            thread::spawn(move || {
+                let guard = domain.enter(0);
+                value.load(&guard).unwrap().fetch_add(1, Ordering::Relaxed)
+            })
+        };
+        let old = value.swap(Some(try_box(AtomicUsize::new(10)).unwrap())).free_after(&domain, thread::yield_now).unwrap();
+        let in_old = old.load(Ordering::Relaxed);
+        let before = reader.join().unwrap();
+        let in_new = value.load(&domain.enter(0)).unwrap().load(Ordering::Relaxed);
+        assert!(matches!((before, in_old, in_new), (0, 1, 10) | (10, 0, 11)), "{before} {in_old} {in_new}");
+    });
+}
+
+/// The last of several owners frees, whoever it is, after everybody's use.
+#[test]
+fn shared_is_freed_after_its_last_use() {
+    model(3, || {
+        let cage = Cage::new();
+        let first = Shared::try_new(Canary(cage)).unwrap();
+        let other = {
+            let mine = first.clone();
+            thread::spawn(move || {
+                let again = mine.clone();
+                drop(mine);
+                again.sings();
+            })
+        };
+        first.sings();
+        drop(first);
+        other.join().unwrap();
+    });
+}
+
+/// Two producers overfill a queue of two while a consumer takes: nothing is lost or invented, and values are handed over
+/// properly (they are boxed, so a torn hand-over would be a double free).
+#[test]
+fn queue_with_two_producers() {
+    model(2, || {
+        let queue = Arc::new(Queue::try_new(2).unwrap());
+        let producers: Vec<_> = [[1usize, 2], [10, 20]]
+            .into_iter()
+            .map(|values| {
+                let queue = queue.clone();
+                thread::spawn(move || {
+                    values.into_iter().map(|v| if queue.push(try_box(v).unwrap()).is_ok() { v } else { 0 }).sum::<usize>()
+                })
+            })
+            .collect();
+        let mut taken = 0;
+        for _ in 0..2 {
+            taken += queue.pop().map_or(0, |v| *v);
+        }
+        let pushed: usize = producers.into_iter().map(|p| p.join().unwrap()).sum();
+        while let Some(value) = queue.pop() {
+            taken += *value;
+        }
+        assert_eq!(taken, pushed);
+        assert!(queue.is_empty());
+    });
+}
+
+/// Two consumers on a queue that laps: each value goes to exactly one of them, in order for each.
+#[test]
+fn queue_with_two_consumers() {
+    model(2, || {
+        let queue = Arc::new(Queue::try_new(2).unwrap());
+        queue.push(try_box(1usize).unwrap()).ok().unwrap();
+        queue.push(try_box(2usize).unwrap()).ok().unwrap();
+        let consumer = {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                let first = queue.pop().map_or(0, |v| *v);
+                let second = queue.pop().map_or(0, |v| *v);
+                assert!(second == 0 || first < second, "{first} then {second}");
+                first + second
+            })
+        };
+        let mine = queue.pop().map_or(0, |v| *v);
+        let third = if queue.push(try_box(4usize).unwrap()).is_ok() { 4 } else { 0 };
+        let theirs = consumer.join().unwrap();
+        let mut left = 0;
+        while let Some(value) = queue.pop() {
+            left += *value;
+        }
+        assert_eq!(mine + theirs + left, 3 + third);
+    });
+}

@@ -1,0 +1,152 @@
+//! AES-GCM by CNG, usable at DISPATCH_LEVEL.
+
+use crate::status::{Result, Status};
+use crate::wide;
+use core::ptr::{null_mut, without_provenance_mut};
+use dco_crypto::{Aead, AeadError, Nonce, Tag};
+use dco_sync::Shared;
+use nt_sys::cng;
+
+/// An AES-GCM algorithm provider, opened for use at DISPATCH_LEVEL. Closed when the last key made from it is gone.
+///
+/// Dropping the last reference calls `BCryptCloseAlgorithmProvider`, which wants PASSIVE_LEVEL.
+#[derive(Clone)]
+pub struct AesGcm(Shared<Provider>);
+
+struct Provider(cng::BCRYPT_ALG_HANDLE);
+
+// SAFETY: CNG provider handles may be used from any thread at once.
+unsafe impl Send for Provider {}
+// SAFETY: as above.
+unsafe impl Sync for Provider {}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        // SAFETY: this is the last reference to the handle, and no key of it exists (each key holds a reference).
+        let _ = unsafe { cng::BCryptCloseAlgorithmProvider(self.0, 0) };
+    }
+}
+
+impl AesGcm {
+    /// Opens the provider. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// CNG's status, or NO_MEMORY.
+    pub fn open() -> Result<Self> {
+        let mut handle: cng::BCRYPT_ALG_HANDLE = null_mut();
+        let algorithm = wide!("AES");
+        let (property, mode) = (wide!("ChainingMode"), wide!("ChainingModeGCM"));
+        // SAFETY: the strings are NUL-terminated constants and the out pointer is a live local.
+        Status(unsafe { cng::BCryptOpenAlgorithmProvider(&raw mut handle, algorithm.units().as_ptr(), core::ptr::null(), cng::BCRYPT_PROV_DISPATCH) }).ok()?;
+        let provider = Provider(handle);
+        let bytes = size_of_val(mode.units()) as u32;
+        // SAFETY: the handle is open; the value is a NUL-terminated UTF-16 string of `bytes` bytes that CNG only reads.
+        Status(unsafe { cng::BCryptSetProperty(handle.cast(), property.units().as_ptr(), mode.units().as_ptr().cast_mut().cast(), bytes, 0) }).ok()?;
+        Ok(Self(Shared::try_new(provider)?))
+    }
+
+    /// Makes a key of 16, 24 or 32 bytes; CNG refuses other lengths. The bytes are copied. IRQL <= DISPATCH_LEVEL.
+    ///
+    /// # Errors
+    /// CNG's status (INVALID_PARAMETER for a bad length).
+    pub fn key(&self, secret: &[u8]) -> Result<AesGcmKey> {
+        let mut handle: cng::BCRYPT_KEY_HANDLE = null_mut();
+        let length = u32::try_from(secret.len()).map_err(|_| Status::INVALID_PARAMETER)?;
+        // SAFETY: the provider is open; a NULL key object of length 0 asks CNG to allocate; the secret is read only.
+        Status(unsafe { cng::BCryptGenerateSymmetricKey(self.0.0, &raw mut handle, null_mut(), 0, secret.as_ptr().cast_mut(), length, 0) }).ok()?;
+        Ok(AesGcmKey { handle, _provider: self.clone() })
+    }
+}
+
+/// One AES-GCM key. All operations: IRQL <= DISPATCH_LEVEL, any number of processors at once (each call has its own
+/// `BCRYPT_AUTHENTICATED_CIPHER_MODE_INFO`, and one-shot calls keep no state in the key).
+pub struct AesGcmKey {
+    handle: cng::BCRYPT_KEY_HANDLE,
+    _provider: AesGcm,
+}
+
+// SAFETY: CNG key handles may be used for one-shot calls from any thread at once.
+unsafe impl Send for AesGcmKey {}
+// SAFETY: as above.
+unsafe impl Sync for AesGcmKey {}
+
+impl Drop for AesGcmKey {
+    fn drop(&mut self) {
+        // SAFETY: the handle is this object's own, and the provider outlives it. CNG wipes the key.
+        let _ = unsafe { cng::BCryptDestroyKey(self.handle) };
+    }
+}
+
+impl AesGcmKey {
+    /// One-shot seal of `len` bytes from `input` to `output`, which are the same or do not overlap.
+    ///
+    /// # Safety
+    /// `input` is readable and `output` writable for `len` bytes.
+    unsafe fn encrypt(&self, nonce: &Nonce, aad: &[u8], input: *const u8, output: *mut u8, len: usize, tag: &mut Tag) -> core::result::Result<(), AeadError> {
+        let mut info = mode_info(nonce, aad, tag.as_mut_ptr());
+        let len = u32::try_from(len).map_err(|_| AeadError::Backend(Status::INVALID_PARAMETER.0))?;
+        let mut written = 0u32;
+        // SAFETY: the caller vouches for input and output; `info` and what it points at live through the call.
+        let status = unsafe { cng::BCryptEncrypt(self.handle, input.cast_mut(), len, (&raw mut info).cast(), null_mut(), 0, output, len, &raw mut written, 0) };
+        match Status(status) {
+            s if s.is_success() && written == len => Ok(()),
+            s => Err(AeadError::Backend(s.0)),
+        }
+    }
+}
+
+impl Aead for AesGcmKey {
+    #[inline]
+    fn seal(&self, nonce: &Nonce, aad: &[u8], plain: &[u8], out: &mut [u8], tag: &mut Tag) -> core::result::Result<(), AeadError> {
+        if out.len() != plain.len() {
+            return Err(AeadError::Backend(Status::INVALID_PARAMETER.0));
+        }
+        // SAFETY: both slices are of this length, and a shared and a mutable slice do not overlap.
+        unsafe { self.encrypt(nonce, aad, plain.as_ptr(), out.as_mut_ptr(), plain.len(), tag) }
+    }
+
+    #[inline]
+    fn seal_in_place(&self, nonce: &Nonce, aad: &[u8], data: &mut [u8], tag: &mut Tag) -> core::result::Result<(), AeadError> {
+        let p = data.as_mut_ptr();
+        // SAFETY: one slice serves as input and output of its own length; CNG documents in-place use.
+        unsafe { self.encrypt(nonce, aad, p, p, data.len(), tag) }
+    }
+
+    #[inline]
+    fn open(&self, nonce: &Nonce, aad: &[u8], cipher: &[u8], tag: &Tag, out: &mut [u8]) -> core::result::Result<(), AeadError> {
+        if out.len() != cipher.len() {
+            return Err(AeadError::Backend(Status::INVALID_PARAMETER.0));
+        }
+        let len = u32::try_from(cipher.len()).map_err(|_| AeadError::Backend(Status::INVALID_PARAMETER.0))?;
+        let mut info = mode_info(nonce, aad, tag.as_ptr().cast_mut());
+        let mut written = 0u32;
+        // SAFETY: both slices are of this length; CNG reads nonce, data, tag and cipher text and writes `out` only.
+        let status = unsafe {
+            cng::BCryptDecrypt(self.handle, cipher.as_ptr().cast_mut(), len, (&raw mut info).cast(), null_mut(), 0, out.as_mut_ptr(), len, &raw mut written, 0)
+        };
+        match Status(status) {
+            s if s.is_success() && written == len => Ok(()),
+            Status::AUTH_TAG_MISMATCH => Err(AeadError::AuthFailed),
+            s => Err(AeadError::Backend(s.0)),
+        }
+    }
+}
+
+/// The call's parameters; CNG reads nonce and AAD, and reads or writes the 16-byte tag.
+fn mode_info(nonce: &Nonce, aad: &[u8], tag: *mut u8) -> cng::BCRYPT_AUTHENTICATED_CIPHER_MODE_INFO {
+    cng::BCRYPT_AUTHENTICATED_CIPHER_MODE_INFO {
+        cbSize: size_of::<cng::BCRYPT_AUTHENTICATED_CIPHER_MODE_INFO>() as u32,
+        dwInfoVersion: 1,
+        pbNonce: nonce.as_ptr().cast_mut(),
+        cbNonce: 12,
+        pbAuthData: aad.as_ptr().cast_mut(),
+        cbAuthData: aad.len() as u32,
+        pbTag: tag,
+        cbTag: 16,
+        pbMacContext: without_provenance_mut(0),
+        cbMacContext: 0,
+        cbAAD: 0,
+        cbData: 0,
+        dwFlags: 0,
+    }
+}

@@ -1,0 +1,134 @@
+//! Locks whose guards carry what has to be restored.
+
+use crate::status::{Result, Status};
+use crate::wdf::device::Handle;
+use crate::wdf::object::{Attributes, Referenced};
+use core::cell::UnsafeCell;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+use nt_sys::{KIRQL, KSPIN_LOCK, WDFWAITLOCK, ntddk, wdf_call};
+
+/// A spin lock around `T`. Taking it raises to DISPATCH_LEVEL; not recursive.
+pub struct SpinLock<T> {
+    raw: UnsafeCell<KSPIN_LOCK>,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: `value` is only reached through a guard, and the spin lock lets one guard exist at a time.
+unsafe impl<T: Send> Sync for SpinLock<T> {}
+
+impl<T> SpinLock<T> {
+    /// An unlocked lock.
+    pub const fn new(value: T) -> Self {
+        // A spin lock is initialised by zeroing it (KeInitializeSpinLock does just that).
+        Self { raw: UnsafeCell::new(0), value: UnsafeCell::new(value) }
+    }
+
+    /// Takes the lock. IRQL <= DISPATCH_LEVEL; DISPATCH_LEVEL until the guard drops.
+    pub fn lock(&self) -> SpinGuard<'_, T> {
+        // SAFETY: `raw` is an initialised spin lock in non-paged memory that outlives the guard (the guard borrows it).
+        let irql = unsafe { ntddk::KeAcquireSpinLockRaiseToDpc(self.raw.get()) };
+        SpinGuard { lock: self, irql, not_send: PhantomData }
+    }
+}
+
+/// A held [`SpinLock`]; restores the IRQL when dropped. Not `Send`: it belongs to this processor.
+pub struct SpinGuard<'a, T> {
+    lock: &'a SpinLock<T>,
+    irql: KIRQL,
+    not_send: PhantomData<*mut ()>,
+}
+
+impl<T> Deref for SpinGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: the guard holds the lock.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T> DerefMut for SpinGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the guard holds the lock, and is borrowed mutably.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T> Drop for SpinGuard<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: this guard acquired the lock and saved this IRQL.
+        unsafe { ntddk::KeReleaseSpinLock(self.lock.raw.get(), self.irql) };
+    }
+}
+
+/// A WDF wait lock around `T`: holders may wait, at PASSIVE_LEVEL (in a critical region).
+pub struct WaitLock<T> {
+    raw: Referenced<WDFWAITLOCK>,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: `value` is only reached through a guard, and the wait lock lets one guard exist at a time.
+unsafe impl<T: Send> Sync for WaitLock<T> {}
+// SAFETY: the framework lock may be used from any thread; `T` is Send.
+unsafe impl<T: Send> Send for WaitLock<T> {}
+
+impl<T> WaitLock<T> {
+    /// A lock that lives as long as the driver. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// What WdfWaitLockCreate returns: INSUFFICIENT_RESOURCES.
+    pub fn of_driver(value: T) -> Result<Self> {
+        Self::new(Attributes::plain(), value)
+    }
+
+    /// A lock that the framework deletes with `device`. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// What WdfWaitLockCreate returns: INSUFFICIENT_RESOURCES.
+    pub fn of_device(device: Handle<'_>, value: T) -> Result<Self> {
+        Self::new(Attributes::plain().parent(device.raw().cast()), value)
+    }
+
+    fn new(mut attributes: Attributes, value: T) -> Result<Self> {
+        let mut handle: WDFWAITLOCK = core::ptr::null_mut();
+        // SAFETY: the attributes and the out pointer are live locals; a parent is a live handle.
+        Status(unsafe { wdf_call!(WdfWaitLockCreate, attributes.raw(), &raw mut handle) }).ok()?;
+        // SAFETY: the call returned a live handle.
+        Ok(Self { raw: unsafe { Referenced::new(handle) }, value: UnsafeCell::new(value) })
+    }
+
+    /// Takes the lock, waiting as long as it takes. PASSIVE_LEVEL.
+    pub fn lock(&self) -> WaitGuard<'_, T> {
+        // SAFETY: the handle lives as long as `self`; a NULL timeout waits for ever and always succeeds.
+        let _ = unsafe { wdf_call!(WdfWaitLockAcquire, self.raw.handle(), core::ptr::null_mut()) };
+        WaitGuard { lock: self, not_send: PhantomData }
+    }
+}
+
+/// A held [`WaitLock`].
+pub struct WaitGuard<'a, T> {
+    lock: &'a WaitLock<T>,
+    not_send: PhantomData<*mut ()>,
+}
+
+impl<T> Deref for WaitGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: the guard holds the lock.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T> DerefMut for WaitGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the guard holds the lock, and is borrowed mutably.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T> Drop for WaitGuard<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: this guard acquired the lock.
+        unsafe { wdf_call!(WdfWaitLockRelease, self.lock.raw.handle()) };
+    }
+}

@@ -1,0 +1,11 @@
+//! NetAdapterCx: the adapter, its queues, and safe views of their rings.
+
+mod adapter;
+mod notify;
+mod queue;
+mod ring;
+
+pub use adapter::{Adapter, Limits};
+pub use notify::Notifier;
+pub use queue::AdapterEvents;
+pub use ring::{RxRing, TxFlow, TxPacket, TxRing};

@@ -1,0 +1,264 @@
+//! Send buffers: made once, filled in place, chained, sent, and back in the pool when the send has completed.
+
+use super::irp::MORE_PROCESSING_REQUIRED;
+use super::socket::Core;
+use crate::netcx::Notifier;
+use crate::status::{Result, Status};
+use alloc::boxed::Box;
+use core::alloc::Layout;
+use core::ffi::c_void;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use dco_sync::{Queue, Shared};
+use nt_sys::wsk::{WSK_BUF, WSK_BUF_LIST};
+use nt_sys::{DEVICE_OBJECT, IRP, NTSTATUS, PIRP, PMDL, ntddk};
+
+/// Bytes of one send buffer: a full tunnel packet (1500) with its overhead, or a control packet.
+pub const BUFFER_LEN: usize = 2048;
+
+/// One buffer. `list` stands first: WSK's chain of `WSK_BUF_LIST` is our chain of buffers.
+#[repr(C)]
+struct Buffer {
+    list: WSK_BUF_LIST,
+    mdl: PMDL,
+    /// The IRP of the send that this buffer heads.
+    irp: PIRP,
+    pool: *const SendPool,
+    /// The socket of the send that this buffer heads, while it is in flight.
+    socket: Option<NonNull<Core>>,
+    data: [u8; BUFFER_LEN],
+}
+
+/// A buffer owned by its holder; give it back with [`SendPool::put`] or send it in a [`Chain`]. Dropping it frees its memory.
+pub struct SendBuffer(NonNull<Buffer>);
+
+// SAFETY: the holder owns the buffer alone.
+unsafe impl Send for SendBuffer {}
+
+impl SendBuffer {
+    fn new(pool: *const SendPool) -> Result<Self> {
+        let layout = Layout::new::<Buffer>();
+        // SAFETY: the layout is not empty.
+        let raw = unsafe { alloc::alloc::alloc_zeroed(layout) }.cast::<Buffer>();
+        let Some(raw) = NonNull::new(raw) else { return Err(Status::NO_MEMORY) };
+        // Owned from here on: an early return frees what was made.
+        let this = Self(raw);
+        // SAFETY: the buffer is this object's own; all zeroes is a valid `Buffer`.
+        let b = unsafe { &mut *raw.as_ptr() };
+        b.pool = pool;
+        // SAFETY: the data lies in non-paged pool and stays in place.
+        b.mdl = unsafe { ntddk::IoAllocateMdl(b.data.as_mut_ptr().cast(), BUFFER_LEN as u32, 0, 0, null_mut()) };
+        if b.mdl.is_null() {
+            return Err(Status::INSUFFICIENT_RESOURCES);
+        }
+        // SAFETY: the MDL was just allocated for this non-paged memory.
+        unsafe { ntddk::MmBuildMdlForNonPagedPool(b.mdl) };
+        // SAFETY: one stack location, no quota.
+        b.irp = unsafe { ntddk::IoAllocateIrp(1, 0) };
+        if b.irp.is_null() {
+            return Err(Status::INSUFFICIENT_RESOURCES);
+        }
+        Ok(this)
+    }
+
+    /// The whole buffer, [`BUFFER_LEN`] bytes.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: the buffer is this object's own.
+        unsafe { &mut (*self.0.as_ptr()).data }
+    }
+}
+
+impl Drop for SendBuffer {
+    fn drop(&mut self) {
+        // SAFETY: owned, and in no chain; `new` made these parts, or left them null.
+        unsafe {
+            let b = &mut *self.0.as_ptr();
+            if !b.irp.is_null() {
+                ntddk::IoFreeIrp(b.irp);
+            }
+            if !b.mdl.is_null() {
+                ntddk::IoFreeMdl(b.mdl);
+            }
+            drop(Box::from_raw(self.0.as_ptr()));
+        }
+    }
+}
+
+/// A bounded pool of send buffers, lock-free. All buffers are made at creation: the data path allocates nothing.
+pub struct SendPool {
+    free: Queue<SendBuffer>,
+    starved: AtomicBool,
+    failed: AtomicU64,
+    /// Wakes the Tx queue once buffers are back after it ran dry.
+    pub tx: Notifier,
+}
+
+impl SendPool {
+    /// A pool of `count` buffers, shared because buffers point back at it. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// NO_MEMORY, INSUFFICIENT_RESOURCES.
+    pub fn new(count: usize) -> Result<Shared<Self>> {
+        let pool = Shared::try_new(Self {
+            free: Queue::try_new(count)?,
+            starved: AtomicBool::new(false),
+            failed: AtomicU64::new(0),
+            tx: Notifier::tx(),
+        })?;
+        for _ in 0..count {
+            let buffer = SendBuffer::new(&raw const *pool)?;
+            if pool.free.push(buffer).is_err() {
+                break;
+            }
+        }
+        Ok(pool)
+    }
+
+    /// Takes a buffer. IRQL <= DISPATCH_LEVEL.
+    pub fn take(&self) -> Option<SendBuffer> {
+        self.free.pop()
+    }
+
+    /// Gives an unused buffer back. IRQL <= DISPATCH_LEVEL.
+    pub fn put(&self, buffer: SendBuffer) {
+        // The queue has room for every buffer there is; a failure would free the buffer, not lose it.
+        let _ = self.free.push(buffer);
+    }
+
+    /// Says that the Tx queue stopped for want of buffers: it is notified when some are back.
+    pub fn starve(&self) {
+        self.starved.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the Tx queue waits for buffers although some are there.
+    #[must_use]
+    pub fn can_resume(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.starved.load(Ordering::Relaxed) && !self.free.is_empty()
+    }
+
+    /// Datagrams whose send failed, since creation.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    fn returned(&self) {
+        fence(Ordering::SeqCst);
+        if self.starved.load(Ordering::Relaxed) && self.starved.swap(false, Ordering::AcqRel) {
+            self.tx.notify();
+        }
+    }
+}
+
+/// Filled buffers for one destination, in order.
+pub struct Chain<'p> {
+    head: Option<NonNull<Buffer>>,
+    tail: Option<NonNull<Buffer>>,
+    pool: &'p SendPool,
+}
+
+impl<'p> Chain<'p> {
+    /// An empty chain for buffers of `pool`.
+    #[must_use]
+    pub fn new(pool: &'p SendPool) -> Self {
+        Self { head: None, tail: None, pool }
+    }
+
+    /// The pool its buffers go back to.
+    pub(super) fn pool(&self) -> &'p SendPool {
+        self.pool
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.head.is_none()
+    }
+
+    /// Appends a buffer of the chain's pool, whose first `len` bytes are one datagram. (A buffer of another pool is freed.)
+    pub fn push(&mut self, buffer: SendBuffer, len: usize) {
+        let raw = buffer.0;
+        // SAFETY: the buffer is the caller's own.
+        if !core::ptr::eq(unsafe { raw.as_ref() }.pool, self.pool) {
+            return;
+        }
+        core::mem::forget(buffer);
+        // SAFETY: the buffer was owned by the caller and is the chain's now.
+        let b = unsafe { &mut *raw.as_ptr() };
+        b.list = WSK_BUF_LIST { Next: null_mut(), Buffer: WSK_BUF { Mdl: b.mdl, Offset: 0, Length: len.min(BUFFER_LEN) as _ } };
+        match self.tail {
+            // SAFETY: the tail is the chain's own. A buffer pointer is a pointer to its `list`, the first field.
+            Some(tail) => unsafe { (*tail.as_ptr()).list.Next = raw.as_ptr().cast() },
+            None => self.head = Some(raw),
+        }
+        self.tail = Some(raw);
+    }
+
+    /// Hands the chain to `send` as WSK wants it: list, and an IRP whose completion gives the buffers back to their pool and then
+    /// ends `socket`'s send. `send` passes the IRP to one WSK send function.
+    pub(super) fn submit(mut self, socket: NonNull<Core>, send: impl FnOnce(*mut WSK_BUF_LIST, PIRP) -> NTSTATUS) {
+        let Some(head) = self.head.take() else { return };
+        self.tail = None;
+        // SAFETY: the chain owned its buffers; from here on the IRP's completion does.
+        let b = unsafe { &mut *head.as_ptr() };
+        b.socket = Some(socket);
+        let irp = b.irp;
+        // SAFETY: the IRP is this buffer's own and not in use; it is made fresh for the next trip.
+        unsafe {
+            ntddk::IoReuseIrp(irp, Status::SUCCESS.0);
+            nt_sys::IoSetCompletionRoutine(irp, Some(sent), head.as_ptr().cast(), true, true, true);
+        }
+        let _ = send(head.as_ptr().cast(), irp);
+    }
+}
+
+impl Drop for Chain<'_> {
+    fn drop(&mut self) {
+        if let Some(head) = self.head.take() {
+            // SAFETY: the chain owns its buffers, and they were not sent.
+            unsafe { give_back(head) };
+        }
+    }
+}
+
+/// Puts a chain's buffers into their pool; returns how many they were.
+///
+/// # Safety
+/// The chain from `head` on is owned by the caller.
+unsafe fn give_back(head: NonNull<Buffer>) -> u64 {
+    let mut count = 0;
+    let mut next = Some(head);
+    while let Some(raw) = next {
+        // SAFETY: the buffer is owned (caller); its successor is read before it is given away. The pool outlives its buffers.
+        unsafe {
+            let b = raw.as_ref();
+            next = NonNull::new(b.list.Next.cast::<Buffer>());
+            let pool = &*b.pool;
+            pool.put(SendBuffer(raw));
+        }
+        count += 1;
+    }
+    count
+}
+
+unsafe extern "C" fn sent(_: *mut DEVICE_OBJECT, irp: *mut IRP, head: *mut c_void) -> NTSTATUS {
+    if let Some(head) = NonNull::new(head.cast::<Buffer>()) {
+        // SAFETY: `submit` passed the head of a chain whose ownership came with the IRP, which is completed.
+        unsafe {
+            let (status, _) = nt_sys::IrpStatus(irp);
+            let pool = head.as_ref().pool;
+            let socket = head.as_ref().socket;
+            let count = give_back(head);
+            // The pool is alive until the socket's last send has ended, which is below.
+            if status < 0 {
+                (*pool).failed.fetch_add(count, Ordering::Relaxed);
+            }
+            (*pool).returned();
+            if let Some(socket) = socket {
+                Core::send_ended(socket);
+            }
+        }
+    }
+    MORE_PROCESSING_REQUIRED
+}

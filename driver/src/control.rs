@@ -1,0 +1,215 @@
+//! Ioctls. PASSIVE_LEVEL; those that change anything hold the control lock.
+
+use crate::device::Dco;
+use crate::link::{Link, Socket, now};
+use crate::peer;
+use dco_core::{Control, ControlError, KeepaliveUpdate, PeerSelector};
+use dco_crypto::{Key, KeyConfig, KeySlot, NonceTail};
+use dco_sync::Shared;
+use dco_uapi::{self as uapi, Ioctl, UapiError};
+use dco_wire::PeerId;
+use nt::bcrypt::AesGcm;
+use nt::status::{Result, Status};
+use nt::time;
+use nt::wdf::request::Request;
+use nt::wsk::Client;
+use zerocopy::IntoBytes;
+
+/// The interface that works: all of P2P over UDP; below 2.0, because OpenVPN takes multi-peer from that on, and below 2.8, from which
+/// it takes epoch keys.
+const VERSION: uapi::Version = uapi::Version { major: 1, minor: 9, patch: 0 };
+
+/// What the control lock guards.
+pub struct State {
+    pub core: Control,
+    pub socket: Option<Shared<Socket>>,
+    /// Registered at the first peer.
+    pub client: Option<Client>,
+    /// Opened at the first key.
+    gcm: Option<AesGcm>,
+    /// The id of the last key, which outgoing headers carry; -1 before.
+    pub peer_id: i32,
+    /// Failed sends when the peer was made: device statistics count from there.
+    pub send_failures: u64,
+}
+
+impl State {
+    /// Nothing yet. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// INTERNAL_ERROR for a second state of one device.
+    pub fn new(link: &Link) -> Result<Self> {
+        let core = link.core.take_control().ok_or(Status::INTERNAL_ERROR)?;
+        Ok(Self { core, socket: None, client: None, gcm: None, peer_id: -1, send_failures: 0 })
+    }
+
+    /// Gives back what must be given back at PASSIVE_LEVEL. The peer is gone.
+    pub fn release(&mut self) {
+        self.client = None;
+        self.gcm = None;
+    }
+}
+
+/// Answers an ioctl of the adapter.
+pub fn ioctl(dco: &Dco, mut request: Request, code: u32) {
+    match Ioctl::from_code(code) {
+        Some(Ioctl::NewPeer) => {
+            let made = parse(&request, uapi::NewPeer::parse).and_then(|new| peer::create(dco, &mut dco.control.lock(), new));
+            request.complete_result(made);
+        }
+        Some(Ioctl::DelPeer) => {
+            peer::remove(dco, &mut dco.control.lock());
+            request.complete(Status::SUCCESS);
+        }
+        Some(Ioctl::StartVpn) => {
+            let started = start_vpn(dco);
+            request.complete_result(started);
+        }
+        Some(Ioctl::SetPeer) => {
+            let set = parse(&request, uapi::SetPeer::parse).and_then(|set| set_peer(dco, set));
+            request.complete_result(set);
+        }
+        Some(Ioctl::NewKey) => {
+            let installed = new_key(dco, &mut request, uapi::NewKey::parse, size_of::<uapi::raw::CryptoData>());
+            request.complete_result(installed);
+        }
+        Some(Ioctl::NewKeyV2) => {
+            let installed = new_key(dco, &mut request, uapi::NewKey::parse_v2, size_of::<uapi::raw::CryptoDataV2>());
+            request.complete_result(installed);
+        }
+        Some(Ioctl::SwapKeys) => {
+            let mut state = dco.control.lock();
+            let swapped = dco.link.core.swap_keys(&mut state.core, PeerSelector::Only, time::pause);
+            request.complete_result(swapped.map_err(|e| status_of(e, Status::INVALID_DEVICE_REQUEST)));
+        }
+        Some(Ioctl::GetStats) => request.complete_output(stats(dco).to_raw().as_bytes()),
+        Some(Ioctl::GetPeerStats) => peer_stats(dco, request),
+        Some(Ioctl::GetVersion) => request.complete_output(VERSION.to_raw().as_bytes()),
+        // The rest of the interface is for servers; OpenVPN asks for it from version 2.0 on.
+        _ => request.complete(Status::INVALID_DEVICE_REQUEST),
+    }
+}
+
+/// Answers an ioctl of the version device.
+pub fn version_only(request: Request, code: u32) {
+    match Ioctl::from_code(code) {
+        Some(Ioctl::GetVersion) => request.complete_output(VERSION.to_raw().as_bytes()),
+        _ => request.complete(Status::INVALID_DEVICE_REQUEST),
+    }
+}
+
+/// Reads a request's input; one too short, or empty, is BUFFER_TOO_SMALL.
+fn parse<T>(request: &Request, read: impl FnOnce(&[u8]) -> core::result::Result<T, UapiError>) -> Result<T> {
+    read(request.input(1)?).map_err(|e| Status(e.status()))
+}
+
+fn status_of(error: ControlError, no_peer: Status) -> Status {
+    match error {
+        ControlError::NoPeer => no_peer,
+        ControlError::OutOfMemory => Status::NO_MEMORY,
+    }
+}
+
+fn start_vpn(dco: &Dco) -> Result<()> {
+    let state = dco.control.lock();
+    if state.socket.is_none() {
+        return Err(Status::INVALID_DEVICE_REQUEST);
+    }
+    dco.adapter.set_link(true);
+    Ok(())
+}
+
+fn set_peer(dco: &Dco, set: uapi::SetPeer) -> Result<()> {
+    let mut state = dco.control.lock();
+    let update = KeepaliveUpdate { interval: set.interval, timeout: set.timeout, mss: set.mss };
+    dco.link.core.set_peer(&mut state.core, PeerSelector::Only, update, now()).map_err(|e| status_of(e, Status::INVALID_DEVICE_REQUEST))
+}
+
+/// Installs a key and wipes it from the request's buffer, whatever came of it.
+fn new_key(dco: &Dco, request: &mut Request, read: fn(&[u8]) -> core::result::Result<uapi::NewKey, UapiError>, len: usize) -> Result<()> {
+    let parsed = parse(request, read);
+    if let Ok(input) = request.input_mut(1) {
+        let len = len.min(input.len());
+        uapi::wipe(input.get_mut(..len).unwrap_or_default());
+    }
+    install(dco, parsed?)
+}
+
+fn install(dco: &Dco, new: uapi::NewKey) -> Result<()> {
+    // Epoch keys, and bits that older drivers gave other meanings.
+    if new.options.bits() != 0 || new.algorithm != uapi::Algorithm::AesGcm {
+        return Err(Status::INVALID_DEVICE_REQUEST);
+    }
+    let mut state = dco.control.lock();
+    let state = &mut *state;
+    if state.socket.is_none() {
+        return Err(Status::OBJECTID_NOT_FOUND);
+    }
+    let gcm = match &state.gcm {
+        Some(gcm) => gcm,
+        None => state.gcm.insert(AesGcm::open()?),
+    };
+    let key = Key::new(KeyConfig {
+        key_id: new.key_id,
+        peer_id: PeerId::from_low_bits(new.peer_id.cast_unsigned()),
+        seal: gcm.key(new.encrypt.key())?,
+        open: gcm.key(new.decrypt.key())?,
+        seal_tail: NonceTail::new(*new.encrypt.nonce_tail()),
+        open_tail: NonceTail::new(*new.decrypt.nonce_tail()),
+    });
+    let slot = match new.slot {
+        uapi::Slot::Primary => KeySlot::Primary,
+        uapi::Slot::Secondary => KeySlot::Secondary,
+    };
+    dco.link.core.new_key(&mut state.core, PeerSelector::Only, slot, key, time::pause).map_err(|e| status_of(e, Status::OBJECTID_NOT_FOUND))?;
+    state.peer_id = new.peer_id;
+    Ok(())
+}
+
+fn stats(dco: &Dco) -> uapi::DeviceStats {
+    let failures = dco.link.sends.failed().saturating_sub(dco.control.lock().send_failures);
+    let s = dco.link.core.stats();
+    uapi::DeviceStats {
+        lost_in_control: s.lost_in_control,
+        lost_out_control: s.lost_out_control,
+        lost_in_data: s.lost_in_data,
+        lost_out_data: s.lost_out_data.saturating_add(failures),
+        received_data: s.received_data,
+        received_control: s.received_control,
+        sent_control: s.sent_control,
+        sent_data: s.sent_data,
+        transport_sent: s.transport_sent,
+        transport_received: s.transport_received,
+        tun_sent: s.tun_sent,
+        tun_received: s.tun_received,
+    }
+}
+
+/// GET_PEER_STATS point to point: the id only decides between "one" and "all" (-1).
+fn peer_stats(dco: &Dco, mut request: Request) {
+    let id = match parse(&request, uapi::parse_peer_id) {
+        Ok(id) => id,
+        Err(status) => return request.complete(status),
+    };
+    let all = id == -1;
+    let Ok(s) = dco.link.core.peer_stats(time::processor(), PeerSelector::Only) else {
+        return request.complete(if all { Status::SUCCESS } else { Status::OBJECTID_NOT_FOUND });
+    };
+    let peer_id = if all { dco.control.lock().peer_id } else { id };
+    let raw = uapi::PeerStats { peer_id, link_rx: s.link_rx, link_tx: s.link_tx, vpn_rx: s.vpn_rx, vpn_tx: s.vpn_tx }.to_raw();
+    let bytes = raw.as_bytes();
+    if all && request.output(bytes.len()).is_err() {
+        // Too small for all peers: the size that would do, and a warning (ERROR_MORE_DATA).
+        let needed = (bytes.len() as u32).to_le_bytes();
+        return match request.output(needed.len()) {
+            Ok(out) => {
+                for (to, from) in out.iter_mut().zip(needed) {
+                    *to = from;
+                }
+                request.complete_with(Status::BUFFER_OVERFLOW, needed.len());
+            }
+            Err(status) => request.complete(status),
+        };
+    }
+    request.complete_output(bytes);
+}

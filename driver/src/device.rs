@@ -1,0 +1,140 @@
+//! The adapter's device: its context, and where the framework's events go.
+
+use crate::control::{self, State};
+use crate::entry::Registration;
+use crate::link::Link;
+use crate::{message, peer, rxqueue, timer, txqueue};
+use dco_core::MAX_INNER;
+use dco_sync::Shared;
+use nt::context;
+use nt::lock::WaitLock;
+use nt::netcx::{Adapter, AdapterEvents, Limits, Notifier, RxRing, TxRing};
+use nt::status::Result;
+use nt::wdf::device::{DeviceEvents, DeviceInit, Handle};
+use nt::wdf::request::Request;
+use nt::wdf::timer::{Periodic, TimerEvents};
+use nt::wide;
+
+/// What the adapter tells Windows. The speed is nominal: what the existing driver reports.
+const LIMITS: Limits = Limits { mtu: MAX_INNER as u32, frame: 2048, speed: 1_000_000_000 };
+
+/// Keepalive is counted in seconds; a tick may come this much late, so that it wakes no idle processor.
+const TICK_MS: u32 = 1_000;
+const TICK_TOLERANCE_MS: u32 = 500;
+
+/// GUID_DEVINTERFACE_NET
+const DEVINTERFACE_NET: nt::sys::GUID = nt::sys::GUID { Data1: 0xCAC8_8484, Data2: 0x7515, Data3: 0x4C03, Data4: [0x82, 0xE6, 0x71, 0xA8, 0x7A, 0xBA, 0xC3, 0x61] };
+
+/// The device context.
+pub struct Dco {
+    /// Shared with socket callbacks, which may outlive a callback of the device.
+    pub link: Shared<Link>,
+    pub adapter: Adapter,
+    pub timer: Periodic,
+    /// Serialises everything that changes peers and keys. Held at PASSIVE_LEVEL; waits inside are allowed.
+    pub control: WaitLock<State>,
+    registration: Registration,
+}
+context!(Dco, c"OvpnDcoDevice");
+
+impl Dco {
+    /// Sets up the device, its adapter and names. PASSIVE_LEVEL, in EvtDriverDeviceAdd.
+    ///
+    /// # Errors
+    /// The framework's status; the framework then deletes what was made.
+    pub fn add(mut init: DeviceInit, registration: Registration) -> Result<()> {
+        init.network()?;
+        init.exclusive(true);
+        init.file_events::<Self>();
+        init.power_events::<Self>();
+        let device = init.create(|device| Self::new(device, registration))?;
+        device.device().interface(&DEVINTERFACE_NET, wide!("ovpn-dco"))?;
+        // The short name belongs to the first adapter; others are reached by their interface.
+        let _ = device.device().symbolic_link(wide!("\\DosDevices\\ovpn-dco"));
+        Ok(())
+    }
+
+    fn new(device: Handle<'_>, registration: Registration) -> Result<Self> {
+        let link = Link::new(device)?;
+        let control = WaitLock::of_device(device, State::new(&link)?)?;
+        Ok(Self {
+            link,
+            adapter: Adapter::new::<Self>(device, LIMITS)?,
+            timer: Periodic::new::<Self>(device, TICK_MS, TICK_TOLERANCE_MS)?,
+            control,
+            registration,
+        })
+    }
+}
+
+impl DeviceEvents for Dco {
+    fn ioctl(&self, request: Request, code: u32) {
+        control::ioctl(self, request, code);
+    }
+
+    fn read(&self, request: Request) {
+        message::read(&self.link, request);
+    }
+
+    fn write(&self, request: Request) {
+        message::write(&self.link, request);
+    }
+
+    fn file_cleanup(&self) {
+        peer::remove(self, &mut self.control.lock());
+        self.adapter.set_link(false);
+    }
+
+    fn prepare(&self) -> Result<()> {
+        self.adapter.start()
+    }
+
+    fn release(&self) {
+        peer::remove(self, &mut self.control.lock());
+    }
+
+    fn deleted(&self) {
+        let mut state = self.control.lock();
+        peer::remove(self, &mut state);
+        // These end at PASSIVE_LEVEL, which the context's own destruction does not promise.
+        state.release();
+        drop(state);
+        self.registration.end();
+    }
+}
+
+impl TimerEvents for Dco {
+    fn tick(&self) {
+        timer::tick(&self.link);
+    }
+}
+
+impl AdapterEvents for Dco {
+    fn tx_advance(&self, ring: &mut TxRing<'_>) {
+        txqueue::advance(&self.link, ring);
+    }
+
+    fn rx_advance(&self, ring: &mut RxRing<'_>) {
+        rxqueue::advance(&self.link, ring);
+    }
+
+    fn tx_notifier(&self) -> &Notifier {
+        &self.link.sends.tx
+    }
+
+    fn rx_notifier(&self) -> &Notifier {
+        &self.link.received.rx
+    }
+
+    fn tx_pending(&self) -> bool {
+        self.link.sends.can_resume()
+    }
+
+    fn rx_pending(&self) -> bool {
+        self.link.received.pending()
+    }
+
+    fn rx_stopped(&self) {
+        rxqueue::discard(&self.link);
+    }
+}

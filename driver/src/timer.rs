@@ -1,0 +1,32 @@
+//! Keepalive: once a second, pings that are due and a peer that went silent.
+
+use crate::link::{Link, now};
+use dco_core::PeerSelector;
+use nt::status::Status;
+use nt::time;
+use nt::wsk::Chain;
+
+/// One second passed. DISPATCH_LEVEL.
+///
+/// The clock counts sleep, so a tunnel whose machine slept longer than its timeout expires at the first tick after. Expiry is told
+/// to one parked read; without one it is told at a later tick.
+pub fn tick(link: &Link) {
+    let section = link.core.enter(time::processor());
+    let mut batch = section.batch(now());
+    let due = batch.keepalive();
+    if due.ping {
+        if let Some(mut buffer) = link.sends.take() {
+            match batch.seal_ping(PeerSelector::Only, buffer.bytes()) {
+                Ok(sealed) => {
+                    let mut chain = Chain::new(&link.sends);
+                    chain.push(buffer, sealed.len);
+                    sealed.transport.send(chain);
+                }
+                Err(_) => link.sends.put(buffer),
+            }
+        }
+    }
+    if due.expired {
+        link.messages.fail_one(Status::CONNECTION_DISCONNECTED, || batch.ack_expired());
+    }
+}

@@ -1,0 +1,53 @@
+//! Inner packets: from the transmit ring's fragments, sealed into send buffers, to the socket.
+
+use crate::link::{Link, now};
+use dco_core::{DropReason, MAX_INNER};
+use dco_wire::DATA_OVERHEAD;
+use nt::netcx::{TxFlow, TxPacket, TxRing};
+use nt::time;
+use nt::wsk::Chain;
+
+/// Sends what is on the ring, as far as there are send buffers. IRQL <= DISPATCH_LEVEL, serialised by NetAdapterCx.
+///
+/// The chain goes out inside the read section, which keeps its socket open; no lock is held.
+pub fn advance(link: &Link, ring: &mut TxRing<'_>) {
+    let section = link.core.enter(time::processor());
+    let mut batch = section.batch(now());
+    let mut chain = Chain::new(&link.sends);
+    ring.drain(|packet| {
+        let Some(mut buffer) = link.sends.take() else {
+            link.sends.starve();
+            return TxFlow::Stop;
+        };
+        let sealed = match packet.contiguous() {
+            Some(bytes) => batch.seal(bytes, buffer.bytes()),
+            None => match gather(&packet, buffer.bytes()) {
+                Ok(len) => batch.seal_gathered(buffer.bytes(), len),
+                Err(reason) => {
+                    batch.drop(reason);
+                    Err(reason)
+                }
+            },
+        };
+        match sealed {
+            Ok(sealed) => chain.push(buffer, sealed.len),
+            Err(_) => link.sends.put(buffer),
+        }
+        TxFlow::Done
+    });
+    // Point to point there is one transport, so one chain.
+    if let Some(socket) = batch.transport() {
+        socket.send(chain);
+    }
+}
+
+/// Copies a packet of several fragments to where it is sealed in place.
+fn gather(packet: &TxPacket<'_>, buffer: &mut [u8]) -> Result<usize, DropReason> {
+    match packet.len() {
+        None => return Err(DropReason::TxBadFragments),
+        Some(len) if len > MAX_INNER => return Err(DropReason::TxTooLong),
+        Some(_) => {}
+    }
+    let room = buffer.get_mut(DATA_OVERHEAD..).ok_or(DropReason::TxBadFragments)?;
+    packet.gather(room).ok_or(DropReason::TxBadFragments)
+}

@@ -1,0 +1,27 @@
+//! The I/O manager: WDM, and nothing that knows of a framework.
+//!
+//! Files here: `irp` (IRPs, stack locations, completion, cancellation), `device` (driver and device objects, stacks),
+//! `names` (the object namespace), `file` (opens, requests of a user's, their buffers and completion).
+
+pub mod device;
+pub mod file;
+pub mod irp;
+pub mod names;
+
+pub use device::{attach_to_stack, attached_device, create_device, delete_device, detach};
+pub use irp::{
+    allocate_irp, call_driver, cancel_irp, complete_request, current_stack, free_irp, mark_pending, next_stack, reuse_irp, set_cancel_routine, set_completion,
+    take_irp,
+};
+pub use names::{create_symbolic_link, delete_symbolic_link, register_interface, set_interface_state};
+
+use crate::Export;
+
+/// What this family exports.
+#[must_use]
+pub fn exports() -> Vec<Export> {
+    let mut v = irp::exports();
+    v.extend(device::exports());
+    v.extend(names::exports());
+    v
+}

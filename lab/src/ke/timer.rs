@@ -1,0 +1,250 @@
+//! Timers: one queue and one thread, which signals, re-arms and queues DPCs.
+
+use super::{dpc, thread, time, wait};
+use crate::irql::{self, DISPATCH};
+use crate::nt::{KDPC, KTIMER, dispatcher};
+use crate::objects::Kind;
+use crate::report::{InCall, Rule, record, stop};
+use crate::Export;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::time::{Duration, Instant};
+
+const NOT_INIT: Rule = Rule::new("timer.not-initialized", "WDK: KeInitializeTimer must come before KeSetTimer");
+const FREED: Rule = Rule::new("timer.freed-while-active", "Driver Verifier 0xC7: a block with an active timer was freed");
+const REINIT: Rule = Rule::new("timer.reinitialized", "WDK: KeInitializeTimer (not while the timer is set)");
+
+static ACTIVE: Kind = Kind::new("ke.timer.active");
+
+#[derive(Clone, Copy)]
+struct Armed {
+    due: Instant,
+    sequence: u64,
+    period: Duration,
+    dpc: usize,
+}
+
+#[derive(Default)]
+struct Timers {
+    by_due: BTreeMap<(Instant, u64), usize>,
+    by_address: Option<HashMap<usize, Armed>>,
+    next: u64,
+}
+
+static TIMERS: Mutex<Timers> = Mutex::new(Timers { by_due: BTreeMap::new(), by_address: None, next: 0 });
+static CHANGED: Condvar = Condvar::new();
+static START: Once = Once::new();
+static ARMED: AtomicUsize = AtomicUsize::new(0);
+
+fn lock() -> MutexGuard<'static, Timers> {
+    TIMERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Timers {
+    fn insert(&mut self, timer: usize, due: Instant, period: Duration, dpc: usize) {
+        self.next += 1;
+        let sequence = self.next;
+        self.by_due.insert((due, sequence), timer);
+        self.by_address.get_or_insert_default().insert(timer, Armed { due, sequence, period, dpc });
+        ARMED.fetch_add(1, Ordering::Relaxed);
+        ACTIVE.add();
+    }
+
+    fn remove(&mut self, timer: usize) -> Option<Armed> {
+        let a = self.by_address.as_mut()?.remove(&timer)?;
+        self.by_due.remove(&(a.due, a.sequence));
+        ARMED.fetch_sub(1, Ordering::Relaxed);
+        ACTIVE.remove();
+        Some(a)
+    }
+}
+
+fn start() {
+    START.call_once(|| thread::spawn_or_abort("lab-timer", serve));
+}
+
+fn serve() {
+    let mut t = lock();
+    loop {
+        let now = Instant::now();
+        let Some((&(due, _), &timer)) = t.by_due.first_key_value() else {
+            t = CHANGED.wait(t).unwrap_or_else(PoisonError::into_inner);
+            continue;
+        };
+        if due > now {
+            t = CHANGED.wait_timeout(t, due - now).unwrap_or_else(PoisonError::into_inner).0;
+            continue;
+        }
+        let Some(a) = t.remove(timer) else { continue };
+        if !a.period.is_zero() {
+            // A late timer does not run a burst to catch up.
+            let next = (a.due + a.period).max(now);
+            t.insert(timer, next, a.period, a.dpc);
+        }
+        let timer = timer as *mut KTIMER;
+        // The lock is held, so that a cancel that returns means that the timer is no longer touched.
+        // SAFETY: an armed KTIMER is valid: freeing it stops the lab; so is its KDPC until the DPC has been queued.
+        unsafe {
+            if a.period.is_zero() {
+                (*timer).Header.Reserved1 &= !0x40;
+            }
+            wait::signal(&raw mut (*timer).Header, 1);
+            if a.dpc != 0 {
+                let (lo, hi) = { let s = time::system_time(); (s & 0xFFFF_FFFF, s >> 32) };
+                dpc::insert(a.dpc as *mut KDPC, lo as *mut _, hi as *mut _);
+            }
+        }
+    }
+}
+
+pub(super) fn before_free(start: usize, size: usize) {
+    if ARMED.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let t = lock();
+    let Some(map) = &t.by_address else { return };
+    if let Some((a, _)) = map.iter().find(|(a, v)| (**a >= start && **a < start + size) || (v.dpc >= start && v.dpc < start + size)) {
+        stop(FREED, &format!("KTIMER {a:#x} (or its KDPC) lies in the block {start:#x} of {size} bytes that is being freed, and it is set"));
+    }
+}
+
+/// Initialises a timer.
+///
+/// # Safety
+/// `timer` is writable.
+pub unsafe fn init(timer: *mut KTIMER, synchronization: bool) {
+    if ARMED.load(Ordering::Relaxed) != 0 && lock().by_address.as_ref().is_some_and(|m| m.contains_key(&(timer as usize))) {
+        record(REINIT, &format!("KTIMER {timer:p} is set"));
+    }
+    let kind = if synchronization { dispatcher::SYNCHRONIZATION_TIMER } else { dispatcher::NOTIFICATION_TIMER };
+    // SAFETY: as our caller promises.
+    unsafe {
+        wait::init_header(&raw mut (*timer).Header, kind, 0, 0);
+        (*timer).DueTime = 0;
+        (*timer).TimerListEntry.Flink = std::ptr::null_mut();
+        (*timer).TimerListEntry.Blink = std::ptr::null_mut();
+        (*timer).Dpc = std::ptr::null_mut();
+        (*timer).Processor = 0;
+        (*timer).Period = 0;
+    }
+}
+
+/// Sets a timer (`due`: NT's; `period` in milliseconds, 0 for once); whether it was set before.
+///
+/// # Safety
+/// `timer` is initialised and stays valid while set; so does `kdpc`.
+pub unsafe fn set(timer: *mut KTIMER, due: i64, period: u32, kdpc: *mut KDPC) -> bool {
+    start();
+    let mut t = lock();
+    let was = t.remove(timer as usize).is_some();
+    // SAFETY: as our caller promises.
+    unsafe {
+        wait::reset(&raw mut (*timer).Header);
+        (*timer).Header.Reserved1 |= 0x40;
+        (*timer).DueTime = due.cast_unsigned();
+        (*timer).Dpc = kdpc;
+        (*timer).Period = period;
+    }
+    t.insert(timer as usize, time::due(due), Duration::from_millis(u64::from(period)), kdpc as usize);
+    CHANGED.notify_one();
+    was
+}
+
+/// Cancels a timer; whether it was set.
+///
+/// # Safety
+/// `timer` is initialised.
+pub unsafe fn cancel(timer: *mut KTIMER) -> bool {
+    let was = lock().remove(timer as usize).is_some();
+    if was {
+        // SAFETY: as our caller promises.
+        unsafe { (*timer).Header.Reserved1 &= !0x40 };
+    }
+    was
+}
+
+/// # Safety
+/// `timer` is readable.
+unsafe fn check(timer: *const KTIMER) {
+    // SAFETY: as our caller promises.
+    let kind = unsafe { (*timer).Header.Type };
+    if kind != dispatcher::NOTIFICATION_TIMER && kind != dispatcher::SYNCHRONIZATION_TIMER {
+        stop(NOT_INIT, &format!("KTIMER {timer:p} has type {kind}"));
+    }
+}
+
+extern "win64" fn initialize(timer: *mut KTIMER) {
+    let _c = InCall::enter("KeInitializeTimer");
+    // SAFETY: the driver passes its storage for a KTIMER.
+    unsafe { init(timer, false) };
+}
+
+extern "win64" fn initialize_ex(timer: *mut KTIMER, kind: i32) {
+    let _c = InCall::enter("KeInitializeTimerEx");
+    // SAFETY: as above.
+    unsafe { init(timer, kind == 1) };
+}
+
+extern "win64" fn set_timer_ex(timer: *mut KTIMER, due: i64, period: i32, kdpc: *mut KDPC) -> u8 {
+    let _c = InCall::enter("KeSetTimerEx");
+    // SAFETY: the driver passes a KTIMER and an optional KDPC; what is not initialised is refused.
+    unsafe { checked_set(timer, due, u32::try_from(period).unwrap_or(0), kdpc) }
+}
+
+extern "win64" fn set_timer(timer: *mut KTIMER, due: i64, kdpc: *mut KDPC) -> u8 {
+    let _c = InCall::enter("KeSetTimer");
+    // SAFETY: as above.
+    unsafe { checked_set(timer, due, 0, kdpc) }
+}
+
+extern "win64" fn set_coalescable(timer: *mut KTIMER, due: i64, period: u32, _tolerance: u32, kdpc: *mut KDPC) -> u8 {
+    let _c = InCall::enter("KeSetCoalescableTimer");
+    // SAFETY: as above.
+    unsafe { checked_set(timer, due, period, kdpc) }
+}
+
+/// # Safety
+/// The pointers are readable; `kdpc` may be null.
+unsafe fn checked_set(timer: *mut KTIMER, due: i64, period: u32, kdpc: *mut KDPC) -> u8 {
+    irql::require_at_most(DISPATCH);
+    // SAFETY: as our caller promises.
+    unsafe {
+        check(timer);
+        if !kdpc.is_null() {
+            dpc::check(kdpc);
+        }
+        u8::from(set(timer, due, period, kdpc))
+    }
+}
+
+extern "win64" fn cancel_timer(timer: *mut KTIMER) -> u8 {
+    let _c = InCall::enter("KeCancelTimer");
+    irql::require_at_most(DISPATCH);
+    // SAFETY: the driver passes a KTIMER; what is not initialised is refused.
+    unsafe {
+        check(timer);
+        u8::from(cancel(timer))
+    }
+}
+
+extern "win64" fn read_timer(timer: *mut KTIMER) -> u8 {
+    let _c = InCall::enter("KeReadStateTimer");
+    // SAFETY: as above.
+    unsafe {
+        check(timer);
+        u8::from((*timer).Header.SignalState.load(Ordering::Acquire) > 0)
+    }
+}
+
+pub(super) fn exports() -> Vec<Export> {
+    vec![
+        export!("KeInitializeTimer", initialize),
+        export!("KeInitializeTimerEx", initialize_ex),
+        export!("KeSetTimer", set_timer),
+        export!("KeSetTimerEx", set_timer_ex),
+        export!("KeSetCoalescableTimer", set_coalescable),
+        export!("KeCancelTimer", cancel_timer),
+        export!("KeReadStateTimer", read_timer),
+    ]
+}

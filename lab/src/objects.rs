@@ -1,0 +1,82 @@
+//! Live objects by kind: what a driver must have given back when it is unloaded, and what `QUERY objects` shows.
+//!
+//! A kind is a static beside the code that makes the objects:
+//! `static SOCKET: objects::Kind = objects::Kind::new("wsk.socket");` then `SOCKET.add()` and `SOCKET.remove()`.
+
+use crate::report::{Rule, record};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+const LEAK: Rule = Rule::new("objects.leak", "WDK: DriverUnload must free what the driver acquired; Driver Verifier at unload");
+
+static KINDS: Mutex<Vec<&'static Kind>> = Mutex::new(Vec::new());
+
+/// One kind of object and the number of those alive.
+#[derive(Debug)]
+pub struct Kind {
+    name: &'static str,
+    leak_checked: bool,
+    live: AtomicI64,
+    listed: AtomicBool,
+}
+
+impl Kind {
+    /// A kind whose objects the driver must have given back at unload.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, leak_checked: true, live: AtomicI64::new(0), listed: AtomicBool::new(false) }
+    }
+
+    /// A kind that the lab itself keeps: shown, not checked.
+    #[must_use]
+    pub const fn of_lab(name: &'static str) -> Self {
+        Self { name, leak_checked: false, live: AtomicI64::new(0), listed: AtomicBool::new(false) }
+    }
+
+    /// Its name, `family.object`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Counts one more.
+    pub fn add(&'static self) {
+        self.live.fetch_add(1, Ordering::Relaxed);
+        if !self.listed.load(Ordering::Relaxed) && !self.listed.swap(true, Ordering::Relaxed) {
+            KINDS.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+        }
+    }
+
+    /// Counts one less.
+    pub fn remove(&'static self) {
+        self.live.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Number alive.
+    #[must_use]
+    pub fn live(&self) -> i64 {
+        self.live.load(Ordering::Relaxed)
+    }
+}
+
+/// `kind count` a line, sorted: the answer to `QUERY objects`.
+#[must_use]
+pub fn listing() -> String {
+    let mut lines: Vec<String> = KINDS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .iter()
+        .filter(|k| k.live() != 0)
+        .map(|k| format!("{} {}\n", k.name, k.live()))
+        .collect();
+    lines.sort();
+    lines.concat()
+}
+
+/// At unload: a violation for each kind that the driver has not given back.
+pub fn check_leaks() {
+    let kinds: Vec<&'static Kind> = KINDS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for k in kinds.iter().filter(|k| k.leak_checked && k.live() != 0) {
+        record(LEAK, &format!("{} {} object(s) alive after unload", k.live(), k.name));
+    }
+}

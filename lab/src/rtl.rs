@@ -1,0 +1,18 @@
+//! The run-time library: memory, strings, versions and numbers, debug output, ETW registration, bug checks.
+
+pub mod memory;
+pub mod misc;
+pub mod print;
+pub mod strings;
+
+use crate::Export;
+
+/// What this family exports.
+#[must_use]
+pub fn exports() -> Vec<Export> {
+    let mut v = memory::exports();
+    v.extend(strings::exports());
+    v.extend(print::exports());
+    v.extend(misc::exports());
+    v
+}

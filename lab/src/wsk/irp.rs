@@ -1,0 +1,207 @@
+//! IRPs that the driver passes to WSK: taken, marked while pending, completed exactly once.
+
+use super::abi::Irp;
+use super::socket::Socket;
+use crate::irql;
+use crate::nt::{IO_STACK_LOCATION, NTSTATUS, sl, status};
+use crate::report::{Rule, record};
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex, Once, PoisonError};
+
+const DOC: &str = "WDK: Using IRPs with Winsock Kernel Functions";
+const MISSING: Rule = Rule::new("wsk.irp-missing", DOC);
+const BAD: Rule = Rule::new("wsk.bad-irp", DOC);
+const NO_ROUTINE: Rule = Rule::new("wsk.no-completion-routine", DOC);
+const REUSED: Rule = Rule::new("wsk.irp-reused-while-pending", DOC);
+const RECURSION: Rule = Rule::new("wsk.completion-recursion", DOC);
+
+/// `IO_TYPE_IRP`.
+const IO_TYPE_IRP: i16 = 6;
+const MARK: usize = 0x5753_4B49_5250_0000;
+const DEEPEST: u32 = 8;
+
+/// When WSK calls complete their IRPs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Completion {
+    /// Before the call returns, whenever it can be.
+    Inline,
+    /// From another thread.
+    Async,
+    /// Control calls in turn, and one send in 64 from another thread: what finds both kinds of mistake.
+    Alternate,
+}
+
+static MODE: AtomicU8 = AtomicU8::new(Completion::Alternate as u8);
+static TURN: AtomicU32 = AtomicU32::new(0);
+static SEND_TURN: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Sets when IRPs complete; [`Completion::Alternate`] at first.
+pub fn set_completion(mode: Completion) {
+    MODE.store(mode as u8, Ordering::SeqCst);
+}
+
+fn mode() -> Completion {
+    match MODE.load(Ordering::Relaxed) {
+        0 => Completion::Inline,
+        1 => Completion::Async,
+        _ => Completion::Alternate,
+    }
+}
+
+/// Whether this send is to go through the sender thread though it need not.
+pub fn send_async() -> bool {
+    match mode() {
+        Completion::Inline => false,
+        Completion::Async => true,
+        Completion::Alternate => SEND_TURN.fetch_add(1, Ordering::Relaxed) % 64 == 63,
+    }
+}
+
+/// An IRP that WSK holds; must be completed.
+#[must_use]
+#[derive(Debug)]
+pub struct Held(Irp);
+
+// SAFETY: a held IRP belongs to WSK alone, whichever of its threads completes it.
+unsafe impl Send for Held {}
+
+impl Held {
+    /// Takes `irp` for a call. `None`, with a record, when it cannot be used: the call then fails without completing.
+    ///
+    /// # Safety
+    /// `irp` is what the driver passed: null or an IRP.
+    pub unsafe fn take(irp: Irp) -> Option<Self> {
+        if irp.is_null() {
+            record(MISSING, "this call needs an IRP");
+            return None;
+        }
+        // SAFETY: the driver's IRP, by the caller's contract.
+        let i = unsafe { &mut *irp };
+        if i.Type != IO_TYPE_IRP || i.StackCount < 1 {
+            record(BAD, &format!("{irp:p} is no IRP (type {}, {} stack locations)", i.Type, i.StackCount));
+            return None;
+        }
+        if Self::mark_of(irp) == i.Tail.DriverContext[3] {
+            record(REUSED, &format!("IRP {irp:p} is held by an earlier WSK call that has not completed it"));
+            return None;
+        }
+        if i.CurrentLocation <= 1 {
+            record(BAD, &format!("IRP {irp:p} has no stack location left (freed, or not reinitialised by IoReuseIrp)"));
+            return None;
+        }
+        let next = i.Tail.CurrentStackLocation.wrapping_sub(1);
+        // SAFETY: CurrentLocation > 1, so a stack location lies below the current one.
+        let location: &mut IO_STACK_LOCATION = unsafe { &mut *next };
+        let wanted = sl::INVOKE_ON_SUCCESS | sl::INVOKE_ON_ERROR | sl::INVOKE_ON_CANCEL;
+        if location.CompletionRoutine.is_none() || location.Control & wanted != wanted {
+            record(NO_ROUTINE, &format!("IRP {irp:p} has no completion routine for success, error and cancellation: nobody would free it"));
+        }
+        i.Tail.DriverContext[3] = Self::mark_of(irp);
+        // SAFETY: an IRP with a location left, as checked.
+        unsafe { crate::io::take_irp(irp) };
+        Some(Self(irp))
+    }
+
+    fn mark_of(irp: Irp) -> *mut c_void {
+        (irp as usize ^ MARK) as *mut c_void
+    }
+
+    /// Marks the IRP pending: the call is going to return `STATUS_PENDING`.
+    pub fn mark_pending(&self) {
+        // SAFETY: a held IRP is live.
+        let location = unsafe { (*self.0).Tail.CurrentStackLocation };
+        // SAFETY: `take` made it the location that WSK owns.
+        unsafe { (*location).Control |= sl::PENDING_RETURNED };
+    }
+
+    /// The driver asked for cancellation.
+    pub fn cancelled(&self) -> bool {
+        // SAFETY: a held IRP is live.
+        unsafe { (*self.0).Cancel != 0 }
+    }
+
+    /// Completes with a status and `IoStatus.Information`.
+    pub fn complete(self, status: NTSTATUS, information: u64) -> NTSTATUS {
+        let irp = self.0;
+        // SAFETY: a held IRP is live.
+        let i = unsafe { &mut *irp };
+        if i.Tail.DriverContext[3] != Self::mark_of(irp) {
+            record(REUSED, &format!("IRP {irp:p} was reinitialised or freed while a WSK call held it"));
+            return status;
+        }
+        i.Tail.DriverContext[3] = std::ptr::null_mut();
+        i.IoStatus.Status = status;
+        i.IoStatus.Information = information;
+        let depth = DEPTH.get() + 1;
+        DEPTH.set(depth);
+        if depth > DEEPEST {
+            record(RECURSION, &format!("{depth} completions on one stack: WSK calls are made from completion routines"));
+        }
+        // SAFETY: the IRP is WSK's, its current location is ours, and nothing here touches it afterwards.
+        unsafe { crate::io::complete_request(irp, 0) };
+        DEPTH.set(depth - 1);
+        status
+    }
+
+    /// Completes now, or from the worker thread, as the mode says; gives what the call returns. A control call's end.
+    pub fn finish(self, socket: Option<&'static Socket>, status: NTSTATUS, information: u64) -> NTSTATUS {
+        let later = match mode() {
+            Completion::Inline => false,
+            Completion::Async => true,
+            Completion::Alternate => TURN.fetch_add(1, Ordering::Relaxed) % 2 == 1,
+        };
+        if later {
+            self.mark_pending();
+            if let Some(s) = socket {
+                s.later.fetch_add(1, Ordering::SeqCst);
+            }
+            later_do(Box::new(move || {
+                self.complete(status, information);
+                if let Some(s) = socket {
+                    s.later.fetch_sub(1, Ordering::SeqCst);
+                }
+            }));
+            return status::PENDING;
+        }
+        self.complete(status, information)
+    }
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+static JOBS: Mutex<VecDeque<Job>> = Mutex::new(VecDeque::new());
+static WORK: Condvar = Condvar::new();
+static START: Once = Once::new();
+
+/// Runs `job` on the worker thread, at PASSIVE_LEVEL and DISPATCH_LEVEL in turn.
+pub fn later_do(job: Job) {
+    START.call_once(|| {
+        let run = || {
+            let mut turn = 0u32;
+            loop {
+                let job = {
+                    let mut jobs = JOBS.lock().unwrap_or_else(PoisonError::into_inner);
+                    loop {
+                        match jobs.pop_front() {
+                            Some(job) => break job,
+                            None => jobs = WORK.wait(jobs).unwrap_or_else(PoisonError::into_inner),
+                        }
+                    }
+                };
+                turn = turn.wrapping_add(1);
+                if turn % 2 == 0 { irql::at(irql::DISPATCH, job) } else { job() }
+            }
+        };
+        crate::ke::spawn_or_abort("wsk-worker", run);
+    });
+    JOBS.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
+    WORK.notify_one();
+}

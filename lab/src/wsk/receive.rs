@@ -1,0 +1,394 @@
+//! Receiving: indication lists built by a thread per socket, `WskRelease`, `WskReceiveFrom`.
+
+use super::abi::{AT_DISPATCH, Buf, DatagramIndication, Irp, ReceiveFromEvent};
+use super::address;
+use super::buffer;
+use super::irp::Held;
+use super::nodes::{BATCH, Batch, Node, Nodes};
+use super::socket::{self, Socket, last_error};
+use crate::irql;
+use crate::ke::Balance;
+use crate::nt::{NTSTATUS, status};
+use crate::report::{InCall, Rule, record};
+use std::collections::VecDeque;
+use std::ffi::c_void;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+const BAD_RETURN: Rule = Rule::new("wsk.bad-callback-status", "WDK: PFN_WSK_RECEIVE_FROM_EVENT (SUCCESS, PENDING or DATA_NOT_ACCEPTED)");
+const AFTER_DISABLE: Rule = Rule::new("wsk.not-accepted-static", "WDK: WSK_SET_STATIC_EVENT_CALLBACKS (the callbacks cannot be disabled)");
+
+/// Datagrams indicated since the start.
+pub static DATAGRAMS: AtomicU64 = AtomicU64::new(0);
+/// Indication lists since the start.
+pub static LISTS: AtomicU64 = AtomicU64::new(0);
+static THREADS: AtomicUsize = AtomicUsize::new(1);
+
+/// Threads per socket that call `WskReceiveFromEvent`: datagram callbacks may run at once on several processors.
+pub fn set_threads(n: usize) {
+    THREADS.store(n.clamp(1, 4), Ordering::SeqCst);
+}
+
+/// A `WskReceiveFrom` in progress.
+struct Request {
+    held: Held,
+    buf: Buf,
+    remote: *mut u8,
+}
+// SAFETY: pointers into the driver's memory, which it keeps valid until the IRP completes, on whatever thread.
+unsafe impl Send for Request {}
+
+/// Lists that a callback did not accept, to be indicated again.
+struct Stash(Vec<*mut Node>);
+// SAFETY: nodes belong to whoever holds them, here the gate.
+unsafe impl Send for Stash {}
+
+struct Gate {
+    enabled: bool,
+    fixed: bool,
+    started: bool,
+    in_callback: usize,
+    disabling: Vec<Held>,
+    requests: VecDeque<Request>,
+    stash: Stash,
+}
+
+/// The receiving side of a socket.
+pub struct Rx {
+    gate: Mutex<Gate>,
+    change: Condvar,
+    nodes: Nodes,
+    wake: OwnedFd,
+}
+
+impl std::fmt::Debug for Rx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rx").finish_non_exhaustive()
+    }
+}
+
+/// An eventfd.
+pub fn event_fd() -> Result<OwnedFd, NTSTATUS> {
+    // SAFETY: no pointers.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(last_error());
+    }
+    // SAFETY: a fresh descriptor that nobody else has.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Makes an eventfd readable.
+pub fn signal(fd: &OwnedFd) {
+    let one = 1u64;
+    // SAFETY: eight bytes of ours; a full counter is readable already.
+    unsafe { libc::write(fd.as_raw_fd(), (&raw const one).cast(), 8) };
+}
+
+/// Takes an eventfd's count.
+pub fn drain(fd: &OwnedFd) {
+    let mut n = 0u64;
+    // SAFETY: eight bytes of ours.
+    unsafe { libc::read(fd.as_raw_fd(), (&raw mut n).cast(), 8) };
+}
+
+/// Waits until `fd` has `events` or `wake` is readable; `true` for the former.
+pub fn wait_io(fd: i32, events: i16, wake: &OwnedFd, timeout_ms: i32) -> bool {
+    let mut p = [libc::pollfd { fd, events, revents: 0 }, libc::pollfd { fd: wake.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+    // SAFETY: two entries of ours.
+    unsafe { libc::poll(p.as_mut_ptr(), 2, timeout_ms) };
+    if p[1].revents != 0 {
+        drain(wake);
+    }
+    p[0].revents != 0
+}
+
+impl Rx {
+    /// With no thread yet.
+    pub fn new() -> Result<Self, NTSTATUS> {
+        let gate = Gate {
+            enabled: false,
+            fixed: false,
+            started: false,
+            in_callback: 0,
+            disabling: Vec::new(),
+            requests: VecDeque::new(),
+            stash: Stash(Vec::new()),
+        };
+        Ok(Self { gate: Mutex::new(gate), change: Condvar::new(), nodes: Nodes::new(), wake: event_fd()? })
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the threads look at the socket's state.
+    pub fn wake(&self) {
+        let _gate = self.gate();
+        self.change.notify_all();
+        self.nodes.wake();
+        signal(&self.wake);
+    }
+
+    /// Lists the driver holds.
+    pub fn retained(&self) -> usize {
+        self.nodes.retained()
+    }
+
+    /// Frees all buffers; no thread runs any more.
+    pub fn free_buffers(&self) {
+        self.nodes.free_all();
+    }
+
+    /// Completes pending `WskReceiveFrom` calls as cancelled.
+    pub fn cancel_all(&self) {
+        let (requests, disabling) = {
+            let mut gate = self.gate();
+            (std::mem::take(&mut gate.requests), std::mem::take(&mut gate.disabling))
+        };
+        for r in requests {
+            r.held.complete(status::CANCELLED, 0);
+        }
+        for held in disabling {
+            held.complete(status::SUCCESS, 0);
+        }
+    }
+}
+
+fn start(socket: &'static Socket, gate: &mut Gate) {
+    if !gate.started {
+        gate.started = true;
+        for _ in 0..THREADS.load(Ordering::SeqCst) {
+            socket.start_thread("wsk-rx", run);
+        }
+    }
+    socket.rx.change.notify_all();
+    signal(&socket.rx.wake);
+}
+
+/// Enables `WskReceiveFromEvent`; `fixed` by static event callbacks.
+pub fn enable(socket: &'static Socket, fixed: bool) {
+    let mut gate = socket.rx.gate();
+    gate.enabled = true;
+    gate.fixed = fixed;
+    start(socket, &mut gate);
+}
+
+/// Disables it; an IRP completes when no callback runs any more.
+pub fn disable(socket: &'static Socket, held: Option<Held>) -> NTSTATUS {
+    let mut gate = socket.rx.gate();
+    gate.enabled = false;
+    if gate.in_callback == 0 {
+        drop(gate);
+        return match held {
+            Some(h) => h.finish(Some(socket), status::SUCCESS, 0),
+            None => status::SUCCESS,
+        };
+    }
+    match held {
+        Some(h) => {
+            h.mark_pending();
+            gate.disabling.push(h);
+            status::PENDING
+        }
+        None => status::EVENT_PENDING,
+    }
+}
+
+enum Next {
+    Close,
+    Indicate(ReceiveFromEvent, Vec<*mut Node>),
+    Serve,
+}
+
+/// Waits until there is something to receive for.
+fn next(socket: &'static Socket) -> Next {
+    let mut gate = socket.rx.gate();
+    loop {
+        if socket.is_closing() {
+            return Next::Close;
+        }
+        if gate.enabled && let Some(event) = socket.event {
+            return Next::Indicate(event, std::mem::take(&mut gate.stash.0));
+        }
+        if !gate.requests.is_empty() {
+            return Next::Serve;
+        }
+        gate = socket.rx.change.wait(gate).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+fn run(socket: &'static Socket) {
+    let mut batch = Batch::new();
+    let mut more = false;
+    loop {
+        match next(socket) {
+            Next::Close => break,
+            Next::Serve => {
+                if wait_io(socket.raw(), libc::POLLIN, &socket.rx.wake, -1) {
+                    serve(socket);
+                }
+            }
+            Next::Indicate(event, stash) => {
+                if !stash.is_empty() {
+                    indicate(socket, event, &stash);
+                    continue;
+                }
+                // At least one buffer, or the driver must release some first.
+                if !socket.rx.nodes.fill(&mut batch, || socket.is_closing()) {
+                    continue;
+                }
+                if !more && !wait_io(socket.raw(), libc::POLLIN, &socket.rx.wake, -1) {
+                    continue;
+                }
+                let n = batch.receive(socket.raw());
+                more = n == BATCH;
+                if n != 0 {
+                    indicate(socket, event, batch.received(n));
+                    batch.consume(n);
+                }
+            }
+        }
+    }
+    socket.rx.nodes.give_back(&mut batch);
+}
+
+/// Calls the driver with a list of these nodes, and does what it answers.
+fn indicate(socket: &'static Socket, event: ReceiveFromEvent, list: &[*mut Node]) {
+    let Some(&head) = list.first() else { return };
+    {
+        let mut gate = socket.rx.gate();
+        if !gate.enabled || socket.is_closing() {
+            gate.stash.0.extend_from_slice(list);
+            return;
+        }
+        gate.in_callback += 1;
+    }
+    Nodes::link(list);
+    DATAGRAMS.fetch_add(list.len() as u64, Ordering::Relaxed);
+    LISTS.fetch_add(1, Ordering::Relaxed);
+    let answer = {
+        let _call = InCall::enter("WskReceiveFromEvent");
+        super::in_callback(|| {
+            irql::at(irql::DISPATCH, || {
+                let balance = Balance::before("WskReceiveFromEvent");
+                // SAFETY: the callback and context the driver gave WskSocket; the list lives until it is released.
+                let answer = unsafe { event(socket.context as *mut c_void, AT_DISPATCH, head.cast::<DatagramIndication>()) };
+                balance.after();
+                answer
+            })
+        })
+    };
+    let (mut stash, mut dropped) = (false, None);
+    match answer {
+        status::SUCCESS => socket.rx.nodes.taken_back(head),
+        status::PENDING => socket.rx.nodes.retain(head),
+        status::DATA_NOT_ACCEPTED => stash = true,
+        other => {
+            record(BAD_RETURN, &format!("WskReceiveFromEvent returned {other:#x}"));
+            socket.rx.nodes.taken_back(head);
+        }
+    }
+    let mut gate = socket.rx.gate();
+    gate.in_callback -= 1;
+    if stash {
+        if gate.fixed {
+            dropped = Some(head);
+        } else {
+            gate.enabled = false;
+            gate.stash.0.extend_from_slice(list);
+            Nodes::unlink(list);
+        }
+    }
+    let done = if gate.in_callback == 0 { std::mem::take(&mut gate.disabling) } else { Vec::new() };
+    drop(gate);
+    if let Some(head) = dropped {
+        record(AFTER_DISABLE, "STATUS_DATA_NOT_ACCEPTED from a static callback");
+        socket.rx.nodes.taken_back(head);
+    }
+    for held in done {
+        held.complete(status::SUCCESS, 0);
+    }
+}
+
+/// One datagram for the first waiting `WskReceiveFrom`.
+fn serve(socket: &'static Socket) {
+    let Some(request) = socket.rx.gate().requests.pop_front() else { return };
+    let mut vecs = Vec::new();
+    // SAFETY: the driver keeps the buffer until the IRP completes.
+    if !unsafe { buffer::iovecs(&request.buf, &mut vecs) } {
+        request.held.complete(status::INVALID_PARAMETER, 0);
+        return;
+    }
+    let mut from = [0u8; 32];
+    // SAFETY: all zeroes is an empty msghdr.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_name = from.as_mut_ptr().cast();
+    message.msg_namelen = 32;
+    message.msg_iov = vecs.as_mut_ptr();
+    message.msg_iovlen = vecs.len();
+    // SAFETY: the message describes our address buffer and the driver's locked memory.
+    let n = unsafe { libc::recvmsg(socket.raw(), &raw mut message, libc::MSG_DONTWAIT) };
+    let Ok(n) = u64::try_from(n) else {
+        // Nothing there after all, or an ICMP error of an earlier send, which WSK does not report here.
+        socket.rx.gate().requests.push_front(request);
+        return;
+    };
+    if !request.remote.is_null() {
+        // SAFETY: the kernel wrote an address there.
+        let len = unsafe { address::to_windows_in_place(from.as_mut_ptr()) };
+        // SAFETY: the driver's buffer for an address of the socket's family, valid until the IRP completes.
+        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), request.remote, len) };
+    }
+    let cut = message.msg_flags & libc::MSG_TRUNC != 0;
+    irql::at(irql::DISPATCH, || request.held.complete(if cut { status::BUFFER_OVERFLOW } else { status::SUCCESS }, n));
+}
+
+/// `WskReceiveFrom`.
+#[expect(clippy::too_many_arguments, reason = "the signature is WSK's")]
+pub extern "win64" fn receive_from(
+    handle: *mut c_void,
+    buf: *const Buf,
+    flags: u32,
+    remote: *mut u8,
+    control_len: *mut u32,
+    _control: *mut c_void,
+    control_flags: *mut u32,
+    irp: Irp,
+) -> NTSTATUS {
+    let _call = InCall::enter("WskReceiveFrom");
+    irql::require_at_most(irql::DISPATCH);
+    let Some(entered) = socket::enter(handle) else { return status::INVALID_PARAMETER };
+    let socket = entered.socket();
+    // SAFETY: what the driver passed.
+    let Some(held) = (unsafe { Held::take(irp) }) else { return status::INVALID_PARAMETER };
+    if buf.is_null() || flags != 0 {
+        record(super::BAD_PARAMETER, "Buffer must not be NULL and Flags must be 0");
+        return held.complete(status::INVALID_PARAMETER, 0);
+    }
+    if !socket.is_bound() {
+        return held.finish(Some(socket), status::INVALID_DEVICE_STATE, 0);
+    }
+    for p in [control_len, control_flags] {
+        if !p.is_null() {
+            // SAFETY: the driver's variable.
+            unsafe { p.write(0) };
+        }
+    }
+    held.mark_pending();
+    // SAFETY: not null; the driver's WSK_BUF.
+    let request = Request { held, buf: unsafe { *buf }, remote };
+    let mut gate = socket.rx.gate();
+    gate.requests.push_back(request);
+    start(socket, &mut gate);
+    status::PENDING
+}
+
+/// `WskRelease`.
+pub extern "win64" fn release(handle: *mut c_void, list: *mut DatagramIndication) -> NTSTATUS {
+    let _call = InCall::enter("WskRelease");
+    irql::require_at_most(irql::DISPATCH);
+    let Some(entered) = socket::enter(handle) else { return status::INVALID_PARAMETER };
+    entered.socket().rx.nodes.release(list.cast())
+}

@@ -1,0 +1,174 @@
+//! The short commands: version, stats, query.
+
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use dco_uapi::Ioctl;
+
+use crate::device::{ADAPTER, Device, Stats, VERSION};
+use crate::options::{Item, Options, TARGET_HELP, TargetOption, Usage};
+use crate::status::NtStatus;
+use crate::target::Target;
+use crate::target::lab::Lab;
+
+/// `version`.
+pub fn version(options: Options) -> Result<ExitCode> {
+    let help = format!(
+        "usage: dco-cli version [--target ADDRESS]\n\nPrints the driver's version, from the version device, which is free while OpenVPN runs.\n\n\
+         {TARGET_HELP}\n\nexample:\n  dco-cli version --target 127.0.0.1:7600"
+    );
+    let Some((target, words)) = options.target_and_words(&help)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    expect_words("version", &words, 0)?;
+    let lab = target.connect()?;
+    let (major, minor, patch) = version_device(&lab)?.version()?;
+    println!("{major}.{minor}.{patch}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn expect_words(command: &str, words: &[String], count: usize) -> Result<()> {
+    match words.len() == count {
+        true => Ok(()),
+        false => Err(Usage::new(format!(
+            "{command}: expected {count} words, got {words:?}; see --help"
+        ))
+        .into()),
+    }
+}
+
+/// As OpenVPN does: a driver older than the version device tells its version through the adapter.
+fn version_device(target: &dyn Target) -> Result<Device> {
+    Device::open(target, VERSION).or_else(|_| Device::open(target, ADAPTER))
+}
+
+/// `stats`.
+pub fn stats(mut options: Options) -> Result<ExitCode> {
+    let help = format!(
+        "usage: dco-cli stats [--watch [--every SECONDS]] [--peek] [--target ADDRESS]\n\nPrints the driver's counters.\n\n\
+         \x20 --watch             again and again, until Ctrl-C\n\
+         \x20 --every SECONDS     how often (default 1)\n\
+         \x20 --peek              asks through the lab, on the handle of whoever holds the device\n\
+         {TARGET_HELP}\n\nexamples:\n  dco-cli stats --target 127.0.0.1:7600\n  dco-cli stats --peek --watch --target 127.0.0.1:7600"
+    );
+    let (mut target, mut watch, mut peek, mut every) =
+        (TargetOption::default(), false, false, 1u32);
+    while let Some(item) = options.next()? {
+        match &item {
+            Item::Option(name) if name == "help" => {
+                println!("{help}");
+                return Ok(ExitCode::SUCCESS);
+            }
+            Item::Option(name) if name == "watch" => watch = true,
+            Item::Option(name) if name == "peek" => peek = true,
+            Item::Option(name) if name == "every" => every = options.value("every")?,
+            item if target.take(item, &mut options)? => {}
+            item => return Err(Options::unexpected(item)),
+        }
+    }
+    let lab = target.connect()?;
+    let device = match peek {
+        true => None,
+        false => {
+            Some(Device::open(&lab, ADAPTER).context("with --peek the holder need not let go")?)
+        }
+    };
+    loop {
+        let stats = match &device {
+            Some(device) => device.stats()?,
+            None => peek_stats(&lab)?,
+        };
+        print!("{stats}");
+        if !watch {
+            return Ok(ExitCode::SUCCESS);
+        }
+        println!();
+        sleep(Duration::from_secs(every.into()));
+    }
+}
+
+/// The counters through the lab, which sends GET_STATS on the file that is open.
+pub fn peek_stats(lab: &Lab) -> Result<Stats> {
+    let command = format!(
+        "peek {:x} {}",
+        Ioctl::GetStats.code(),
+        size_of::<dco_uapi::raw::Stats>()
+    );
+    let text = query_lab(lab, &command)?;
+    let digits = text.trim();
+    let bytes: Option<Vec<u8>> = (0..digits.len() / 2)
+        .map(|index| {
+            digits
+                .get(index * 2..index * 2 + 2)
+                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        })
+        .collect();
+    match bytes {
+        Some(bytes) => Stats::from_bytes(&bytes),
+        None => bail!("peek: expected hexadecimal digits, got {digits:?}"),
+    }
+}
+
+/// One question to the lab.
+pub fn query_lab(lab: &Lab, command: &str) -> Result<String> {
+    match lab.query(command)? {
+        Ok(text) => Ok(text),
+        Err(NtStatus::INVALID_PARAMETER) => bail!("the lab does not know the question {command:?}"),
+        Err(status) => bail!("the lab answers {command:?} with {status}"),
+    }
+}
+
+/// `query`.
+pub fn query(options: Options) -> Result<ExitCode> {
+    let help = format!(
+        "usage: dco-cli query WORD... [--target ADDRESS]\n\nAsks the lab: version, driver, adapter, netcx, objects, violations.\n\n\
+         {TARGET_HELP}\n\nexample:\n  dco-cli query driver --target 127.0.0.1:7600"
+    );
+    let Some((target, words)) = options.target_and_words(&help)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    if words.is_empty() {
+        return Err(Usage::new("query: expected what to ask, got nothing; see --help").into());
+    }
+    println!(
+        "{}",
+        query_lab(&target.connect()?, &words.join(" "))?.trim_end()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `pnp`.
+pub fn pnp(options: Options) -> Result<ExitCode> {
+    let help = format!(
+        "usage: dco-cli pnp disable|enable|sleep|wake [--target ADDRESS]\n\nTakes the lab's device through a transition.\n\n\
+         {TARGET_HELP}\n\nexample:\n  dco-cli pnp sleep --target 127.0.0.1:7600"
+    );
+    let Some((target, words)) = options.target_and_words(&help)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    expect_words("pnp", &words, 1)?;
+    match target.connect()?.pnp(&words.concat())? {
+        NtStatus::SUCCESS => Ok(ExitCode::SUCCESS),
+        status => bail!("{}: expected SUCCESS, got {status}", words.concat()),
+    }
+}
+
+/// `stop`.
+pub fn stop(options: Options) -> Result<ExitCode> {
+    let help = format!(
+        "usage: dco-cli stop [--target ADDRESS]\n\nStops the device, unloads the driver, and prints the lab's final report: what was left behind, what was violated.\n\n\
+         {TARGET_HELP}\n\nexample:\n  dco-cli stop --target 127.0.0.1:7600"
+    );
+    let Some((target, words)) = options.target_and_words(&help)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    expect_words("stop", &words, 0)?;
+    let (status, report) = target.connect()?.stop()?;
+    println!("{}", report.trim_end());
+    match status {
+        NtStatus::SUCCESS => Ok(ExitCode::SUCCESS),
+        status => bail!("expected a clean end, got {status}"),
+    }
+}

@@ -1,0 +1,83 @@
+//! The list itself, and that the runner notices what is wrong.
+
+use std::cell::RefCell;
+use std::io;
+
+use super::*;
+use crate::device::ADAPTER;
+
+#[test]
+fn names_are_unique_and_every_case_does_something() {
+    let mut names: Vec<String> = cases::all(([127, 0, 0, 1], 1).into())
+        .into_iter()
+        .map(|case| {
+            assert!(case.steps.len() > 1, "{}", case.name);
+            case.name
+        })
+        .collect();
+    let all = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), all);
+    assert!(all > 100, "{all}");
+}
+
+/// A device that answers everything with one status, and counts its open files.
+#[derive(Default)]
+struct Stub {
+    open: std::rc::Rc<RefCell<i32>>,
+    answer: u32,
+}
+
+struct StubFile {
+    open: std::rc::Rc<RefCell<i32>>,
+    answer: u32,
+}
+
+struct StubAnswer(u32);
+
+impl Target for Stub {
+    fn open(&self, _: &str) -> io::Result<Result<Box<dyn File>, NtStatus>> {
+        *self.open.borrow_mut() += 1;
+        Ok(Ok(Box::new(StubFile { open: self.open.clone(), answer: self.answer })))
+    }
+}
+
+impl File for StubFile {
+    fn start(&self, _: Request<'_>) -> io::Result<Box<dyn Pending>> {
+        Ok(Box::new(StubAnswer(self.answer)))
+    }
+
+    fn close(self: Box<Self>) -> io::Result<NtStatus> {
+        *self.open.borrow_mut() -= 1;
+        Ok(NtStatus::SUCCESS)
+    }
+}
+
+impl Pending for StubAnswer {
+    fn wait(&mut self, _: Duration) -> io::Result<Option<Completion>> {
+        Ok(Some(Completion { status: NtStatus(self.0), information: 0, output: Vec::new() }))
+    }
+
+    fn cancel(&mut self) -> io::Result<NtStatus> {
+        Ok(NtStatus(0xC000_0225))
+    }
+}
+
+#[test]
+fn a_wrong_status_is_told_with_its_step_and_files_are_closed() {
+    let stub = Stub { answer: 0xC000_0017, ..Stub::default() };
+    let steps = vec![Step::Open(ADAPTER, NtStatus::SUCCESS), Step::Write(vec![1], Expected::DONE), Step::Close];
+    let problem = run_case(&stub, &Case { name: "x".into(), steps }).expect_err("it fails");
+    assert_eq!(problem, "step 2 of 3, write of 1 bytes: expected SUCCESS with 0 bytes, got NO_MEMORY with 0 bytes []");
+    assert_eq!(*stub.open.borrow(), 0);
+}
+
+#[test]
+fn a_device_that_agrees_to_everything_fails_most_cases() {
+    let stub = Stub::default();
+    let all = cases::all(([127, 0, 0, 1], 1).into());
+    let wrong = all.iter().filter(|case| run_case(&stub, case).is_err()).count();
+    assert!(wrong * 2 > all.len(), "{wrong} of {}", all.len());
+    assert_eq!(*stub.open.borrow(), 0);
+}

@@ -1,0 +1,213 @@
+//! The driver's requests, typed: what OpenVPN asks for, in its words.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use dco_uapi::{Ioctl, raw};
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::key::StaticKey;
+use crate::status::NtStatus;
+use crate::target::{Completion, File, Pending, Request, Target};
+
+/// The adapter's device.
+pub const ADAPTER: &str = r"\??\ovpn-dco";
+
+/// The device that only tells the version, and may be open while the adapter is in use.
+pub const VERSION: &str = r"\??\ovpn-dco-ver";
+
+/// How long a request may take that does not wait for anybody.
+pub const PROMPT: Duration = Duration::from_secs(10);
+
+/// The buffer that OpenVPN reads control packets into.
+pub const READ_LENGTH: usize = 2048;
+
+/// An open device of the driver.
+pub struct Device {
+    file: Box<dyn File>,
+}
+
+/// What SET_PEER sets. `None` leaves a value as it is, zero turns it off.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PeerSettings {
+    /// Seconds of silence after which a ping is sent.
+    pub keepalive_interval: Option<u16>,
+    /// Seconds of silence after which the peer counts as gone.
+    pub keepalive_timeout: Option<u16>,
+    /// The largest TCP segment let through, as OpenVPN's `mssfix` computes it.
+    pub mss: Option<u16>,
+}
+
+/// Where a key goes.
+#[derive(Debug, Clone, Copy)]
+#[repr(i32)]
+pub enum Slot {
+    /// The one that is sent with.
+    Primary = 0,
+    /// The next one.
+    Secondary = 1,
+}
+
+impl Device {
+    /// Opens a device.
+    pub fn open(target: &dyn Target, path: &str) -> Result<Self> {
+        match target.open(path)? {
+            Ok(file) => Ok(Self { file }),
+            Err(NtStatus::ACCESS_DENIED) => bail!("{path}: ACCESS_DENIED: another process (OpenVPN?) holds it"),
+            Err(status) => bail!("{path}: expected it to open, got {status}"),
+        }
+    }
+
+    /// One ioctl, whatever it ends with.
+    pub fn ioctl(&self, code: u32, input: Option<&[u8]>, output: usize) -> Result<Completion> {
+        let mut pending = self.file.start(Request::Ioctl { code, input, output })?;
+        match pending.wait(PROMPT)? {
+            Some(completion) => Ok(completion),
+            None => bail!("ioctl 0x{code:06X}: expected it to end at once, it still pends after {PROMPT:?}"),
+        }
+    }
+
+    /// One ioctl that has to succeed.
+    fn call(&self, ioctl: Ioctl, input: &[u8], output: usize) -> Result<Vec<u8>> {
+        let name = ioctl.name();
+        let input = (!input.is_empty()).then_some(input);
+        let completion = self.ioctl(ioctl.code(), input, output).with_context(|| name)?;
+        match completion.status {
+            NtStatus::SUCCESS => Ok(completion.output),
+            status => bail!("{name}: expected SUCCESS, got {status}"),
+        }
+    }
+
+    fn get<T: FromBytes>(&self, ioctl: Ioctl, input: &[u8]) -> Result<T> {
+        let size = size_of::<T>();
+        let output = self.call(ioctl, input, size)?;
+        let came = output.len();
+        let name = ioctl.name();
+        T::read_from_bytes(&output).map_err(|_| anyhow::anyhow!("{name}: expected {size} bytes, got {came}"))
+    }
+
+    /// The driver's version: major, minor, patch.
+    pub fn version(&self) -> Result<(i32, i32, i32)> {
+        let version: raw::Version = self.get(Ioctl::GetVersion, &[])?;
+        Ok((version.major.get(), version.minor.get(), version.patch.get()))
+    }
+
+    /// The device's counters.
+    pub fn stats(&self) -> Result<Stats> {
+        self.get(Ioctl::GetStats, &[]).map(Stats)
+    }
+
+    /// The only peer's counters.
+    pub fn peer_stats(&self) -> Result<raw::PeerStats> {
+        self.get(Ioctl::GetPeerStats, raw::PeerRef { peer_id: 0.into() }.as_bytes())
+    }
+
+    /// Makes the peer and its UDP socket.
+    pub fn new_peer(&self, local: SocketAddr, remote: SocketAddr) -> Result<()> {
+        let request = raw::NewPeer { local: local.into(), remote: remote.into(), proto: 0.into() };
+        self.call(Ioctl::NewPeer, request.as_bytes(), 0)?;
+        Ok(())
+    }
+
+    /// Raises the link.
+    pub fn start_vpn(&self) -> Result<()> {
+        self.call(Ioctl::StartVpn, &[], 0)?;
+        Ok(())
+    }
+
+    /// Sets keepalive and MSS.
+    pub fn set_peer(&self, settings: PeerSettings) -> Result<()> {
+        let value = |setting: Option<u16>| setting.map_or(-1, i32::from).into();
+        let request = raw::SetPeer {
+            keepalive_interval: value(settings.keepalive_interval),
+            keepalive_timeout: value(settings.keepalive_timeout),
+            mss: value(settings.mss),
+        };
+        self.call(Ioctl::SetPeer, request.as_bytes(), 0)?;
+        Ok(())
+    }
+
+    /// Installs a key.
+    pub fn new_key(&self, key: &StaticKey, slot: Slot, key_id: u8, peer_id: u32) -> Result<()> {
+        let request = key.request(slot, key_id, peer_id);
+        self.call(Ioctl::NewKey, request.as_bytes(), 0)?;
+        Ok(())
+    }
+
+    /// Exchanges the slots.
+    pub fn swap_keys(&self) -> Result<()> {
+        self.call(Ioctl::SwapKeys, &[], 0)?;
+        Ok(())
+    }
+
+    /// Drops the peer and its socket.
+    pub fn del_peer(&self) -> Result<()> {
+        self.call(Ioctl::DelPeer, &[], 0)?;
+        Ok(())
+    }
+
+    /// Sends a control packet.
+    pub fn write(&self, bytes: &[u8]) -> Result<Completion> {
+        match self.file.start(Request::Write { bytes })?.wait(PROMPT)? {
+            Some(completion) => Ok(completion),
+            None => bail!("write: expected it to end at once, it still pends after {PROMPT:?}"),
+        }
+    }
+
+    /// Starts to wait for a control packet.
+    pub fn read(&self, length: usize) -> Result<Box<dyn Pending>> {
+        Ok(self.file.start(Request::Read { length })?)
+    }
+
+    /// Closes the device.
+    pub fn close(self) -> Result<()> {
+        match self.file.close()? {
+            NtStatus::SUCCESS => Ok(()),
+            status => bail!("close: expected SUCCESS, got {status}"),
+        }
+    }
+}
+
+/// GET_STATS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats(pub raw::Stats);
+
+impl Stats {
+    /// Reads the 64 bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        match raw::Stats::read_from_bytes(bytes) {
+            Ok(stats) => Ok(Self(stats)),
+            Err(_) => bail!("GET_STATS: expected {} bytes, got {}", size_of::<raw::Stats>(), bytes.len()),
+        }
+    }
+
+    /// The counters with their names, in the structure's order.
+    pub fn named(&self) -> [(&'static str, i64); 12] {
+        let Self(stats) = self;
+        [
+            ("LostInControlPackets", stats.lost_in_control_packets.get().into()),
+            ("LostOutControlPackets", stats.lost_out_control_packets.get().into()),
+            ("LostInDataPackets", stats.lost_in_data_packets.get().into()),
+            ("LostOutDataPackets", stats.lost_out_data_packets.get().into()),
+            ("ReceivedDataPackets", stats.received_data_packets.get().into()),
+            ("ReceivedControlPackets", stats.received_control_packets.get().into()),
+            ("SentControlPackets", stats.sent_control_packets.get().into()),
+            ("SentDataPackets", stats.sent_data_packets.get().into()),
+            ("TransportBytesSent", stats.transport_bytes_sent.get()),
+            ("TransportBytesReceived", stats.transport_bytes_received.get()),
+            ("TunBytesSent", stats.tun_bytes_sent.get()),
+            ("TunBytesReceived", stats.tun_bytes_received.get()),
+        ]
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in self.named() {
+            writeln!(f, "{name} {value}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,310 @@
+//! Two driver instances and a tunnel between them: the quick test of the whole path.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use socket2::SockRef;
+
+use crate::device::{ADAPTER, Device, PeerSettings, READ_LENGTH, Slot, VERSION};
+use crate::key::{Cipher, Direction, StaticKey};
+use crate::options::{Item, Options};
+use crate::rig::{Machine, RIG_HELP, Rig, RigOptions, Side, Traffic, Transport, stop_both};
+use crate::status::NtStatus;
+use crate::tunnel::Tunnel;
+
+/// Packets of each size and IP version, each way, in each tunnel.
+const PACKETS: u64 = 50;
+
+/// Checks, as they come out.
+#[derive(Default)]
+struct Checks {
+    passed: u32,
+    failed: u32,
+}
+
+impl Checks {
+    fn check(&mut self, name: &str, check: impl FnOnce() -> Result<String>) {
+        let began = Instant::now();
+        match check() {
+            Ok(detail) => {
+                self.passed += 1;
+                println!("ok    {name}: {detail} ({:.0?})", began.elapsed());
+            }
+            Err(error) => {
+                self.failed += 1;
+                println!("FAIL  {name}: {error:#} ({:.0?})", began.elapsed());
+            }
+        }
+    }
+}
+
+/// `pair`.
+pub fn run(mut options: Options) -> Result<ExitCode> {
+    let help = format!(
+        "usage: dco-cli pair --lab PROGRAM --sys FILE --a NETNS,IP4,IP6 --b NETNS,IP4,IP6\n\n\
+         Two labs load the driver and make tunnels with each other, with static keys: each cipher over each IP version,\n\
+         traffic of both IP versions, control packets, rekeying, MSS, keepalive, counters, link state, and a clean unload.\n\n\
+         {RIG_HELP}\n\n\
+         example:\n  dco-cli pair --lab target/release/dco-lab --sys target/driver/ovpn-dco.sys \\\n\
+         \x20   --a left,10.87.0.1,fd87::1 --b right,10.87.0.2,fd87::2"
+    );
+    let mut rig = RigOptions::default();
+    while let Some(item) = options.next()? {
+        match &item {
+            Item::Option(name) if name == "help" => {
+                println!("{help}");
+                return Ok(ExitCode::SUCCESS);
+            }
+            item if rig.take(item, &mut options)? => {}
+            item => return Err(Options::unexpected(item)),
+        }
+    }
+    let rig = rig.rig()?;
+    let machines = rig.start()?;
+    let mut checks = Checks::default();
+    let checked = check_all(&rig, &machines, &mut checks);
+    checks.check("unload", || {
+        stop_both(machines)?;
+        rig.expect_no_tun()?;
+        Ok("both drivers, nothing left behind, nothing violated".into())
+    });
+    checked?;
+    println!("{} passed, {} failed", checks.passed, checks.failed);
+    Ok(if checks.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn check_all(rig: &Rig, machines: &[Machine; 2], checks: &mut Checks) -> Result<()> {
+    let [a, b] = machines;
+    checks.check("version", || {
+        let (major, minor, patch) = Device::open(&a.lab, VERSION)?.version()?;
+        ensure!(major < 2, "expected a version below 2.0 until multi-peer works, got {major}.{minor}.{patch}");
+        ensure!(a.sha256 == b.sha256, "expected one driver, got {} and {}", a.sha256, b.sha256);
+        Ok(format!("{major}.{minor}.{patch}, SHA-256 {}", a.sha256))
+    });
+    let pair = Pair {
+        rig,
+        machines,
+        a: Device::open(&a.lab, ADAPTER)?,
+        b: Device::open(&b.lab, ADAPTER)?,
+    };
+    checks.check("link before the first tunnel", || pair.expect_link(false));
+    // All of these on the same two handles: each tunnel but the first is a restart under persist-tun.
+    for transport in [Transport::V4, Transport::V6] {
+        for cipher in Cipher::ALL {
+            let over = match transport {
+                Transport::V4 => "IPv4",
+                Transport::V6 => "IPv6",
+            };
+            checks.check(&format!("{} over {over}", cipher.name()), || pair.tunnel(transport, cipher));
+        }
+    }
+    checks.check("control packets", || pair.control());
+    checks.check("MSS", || pair.mss());
+    checks.check("keepalive", || pair.keepalive());
+    checks.check("close", || {
+        let Pair { a, b, .. } = pair;
+        a.close()?;
+        b.close()?;
+        for machine in machines {
+            ensure!(!machine.link_is_up()?, "expected the link down after close, it is up");
+        }
+        Ok("link down".into())
+    });
+    Ok(())
+}
+
+struct Pair<'a> {
+    rig: &'a Rig,
+    machines: &'a [Machine; 2],
+    a: Device,
+    b: Device,
+}
+
+impl Pair<'_> {
+    fn expect_link(&self, up: bool) -> Result<String> {
+        for machine in self.machines {
+            ensure!(machine.link_is_up()? == up, "expected link up: {up}, got {}", !up);
+        }
+        Ok(if up { "up" } else { "down" }.into())
+    }
+
+    fn up(&self, transport: Transport, cipher: Cipher, settings: Option<PeerSettings>) -> Result<()> {
+        let ends = [(&self.a, Side::A, Direction::Normal), (&self.b, Side::B, Direction::Inverse)];
+        for (device, side, direction) in ends {
+            let key = StaticKey::of_test(1, cipher, direction);
+            let (local, remote) = (self.rig.wire(side, transport), self.rig.wire(side.other(), transport));
+            Tunnel { local, remote, peer_id: 7, key: &key, settings }.up(device)?;
+        }
+        self.expect_link(true)?;
+        self.rig.configure()
+    }
+
+    fn down(&self) -> Result<()> {
+        self.a.del_peer()?;
+        self.b.del_peer()?;
+        self.expect_link(true).context("after DEL_PEER, for persist-tun")?;
+        Ok(())
+    }
+
+    /// A tunnel, traffic, a rekey under traffic, and counters that are exact.
+    fn tunnel(&self, transport: Transport, cipher: Cipher) -> Result<String> {
+        self.up(transport, cipher, None)?;
+        let mut sum = Traffic::default();
+        for (slot_of_next, key_id) in [(None, 0u8), (Some(Slot::Secondary), 1), (Some(Slot::Secondary), 2)] {
+            if let Some(slot) = slot_of_next {
+                self.rekey(cipher, slot, key_id, &mut sum)?;
+            }
+            for inner in [Transport::V4, Transport::V6] {
+                let probe = self.rig.probe(inner)?;
+                for size in [0, 1, 15, 16, 17, 512, probe.largest()] {
+                    for number in 0..PACKETS {
+                        sum += probe.exchange(size, number).with_context(|| format!("key {key_id}, packet {number}"))?;
+                    }
+                }
+            }
+        }
+        self.expect_counters(sum)?;
+        self.down()?;
+        Ok(format!("{} packets each way, 2 rekeys, counters exact", sum.packets))
+    }
+
+    /// The next key on both ends, traffic, and the swap on one end first: both keys open while only one seals.
+    fn rekey(&self, cipher: Cipher, slot: Slot, key_id: u8, sum: &mut Traffic) -> Result<()> {
+        let probe = self.rig.probe(Transport::V4)?;
+        let number = u64::from(key_id) + 1;
+        self.a.new_key(&StaticKey::of_test(number, cipher, Direction::Normal), slot, key_id, 7)?;
+        self.b.new_key(&StaticKey::of_test(number, cipher, Direction::Inverse), slot, key_id, 7)?;
+        *sum += probe.exchange(100, 1).context("with the next key in place")?;
+        self.a.swap_keys()?;
+        *sum += probe.exchange(100, 2).context("with keys swapped at one end")?;
+        self.b.swap_keys()?;
+        Ok(())
+    }
+
+    /// Each end has sent and received `traffic`, with 24 bytes of overhead a packet.
+    fn expect_counters(&self, traffic: Traffic) -> Result<()> {
+        let transport = traffic.bytes + traffic.packets.cast_signed() * 24;
+        for (device, end) in [(&self.a, "a"), (&self.b, "b")] {
+            let stats = device.stats()?;
+            for (name, value) in stats.named() {
+                let expected = match name {
+                    "TunBytesSent" | "TunBytesReceived" => traffic.bytes,
+                    "TransportBytesSent" | "TransportBytesReceived" => transport,
+                    "ReceivedDataPackets" | "SentDataPackets" => traffic.packets.cast_signed(),
+                    _ => 0,
+                };
+                ensure!(value == expected, "lab {end}: {name}: expected {expected}, got {value}\n{stats}");
+            }
+            let peer = device.peer_stats()?;
+            let counted = [&peer.link_rx_bytes, &peer.link_tx_bytes, &peer.vpn_rx_bytes, &peer.vpn_tx_bytes];
+            let counted = counted.map(|counter| counter.get());
+            let expected = [transport, transport, traffic.bytes, traffic.bytes];
+            ensure!(counted == expected, "lab {end}: peer counters: expected {expected:?}, got {counted:?}");
+        }
+        Ok(())
+    }
+
+    /// Control packets arrive unchanged and in order, whether a read waits for them or not, and outlive no peer.
+    fn control(&self) -> Result<String> {
+        self.up(Transport::V4, Cipher::Aes256, None)?;
+        let packets: Vec<Vec<u8>> = [1usize, 2, 13, 14, 100, 1400, 1500]
+            .into_iter()
+            .map(|length| std::iter::once(0x38).chain((1..length).map(|at| at as u8)).collect())
+            .collect();
+        for (from, to) in [(&self.a, &self.b), (&self.b, &self.a)] {
+            for parked in [true, false] {
+                for packet in &packets {
+                    let early = if parked { Some(to.read(READ_LENGTH)?) } else { None };
+                    let written = from.write(packet)?;
+                    ensure!(
+                        written.status == NtStatus::SUCCESS && written.information == packet.len() as u64,
+                        "write of {} bytes: expected SUCCESS and all of them, got {} and {}",
+                        packet.len(),
+                        written.status,
+                        written.information
+                    );
+                    let mut read = match early {
+                        Some(read) => read,
+                        None => to.read(READ_LENGTH)?,
+                    };
+                    let Some(came) = read.wait(Duration::from_secs(2))? else {
+                        anyhow::bail!("read: expected {} bytes, waited 2 s", packet.len());
+                    };
+                    ensure!(
+                        came.status == NtStatus::SUCCESS && came.output == *packet,
+                        "read: expected the {} bytes that were written, got {} with {} bytes",
+                        packet.len(),
+                        came.status,
+                        came.output.len()
+                    );
+                }
+            }
+        }
+        let mut parked = self.a.read(READ_LENGTH)?;
+        self.down()?;
+        let ended = parked.wait(Duration::from_secs(2))?.map(|completion| completion.status);
+        ensure!(ended == Some(NtStatus::CANCELLED), "a read parked at DEL_PEER: expected CANCELLED, got {ended:?}");
+        Ok(format!("{} each way, unchanged", packets.len() * 2))
+    }
+
+    /// TCP connections through the tunnel see the lowered MSS at both ends.
+    fn mss(&self) -> Result<String> {
+        const MSS: u16 = 1000;
+        let settings = PeerSettings { mss: Some(MSS), ..PeerSettings::default() };
+        self.up(Transport::V4, Cipher::Aes128, Some(settings))?;
+        // With timestamps, which Linux uses, 12 bytes of each segment are options.
+        let limits = [(Transport::V4, u32::from(MSS) - 12), (Transport::V6, u32::from(MSS) - 20 - 12)];
+        for (inner, expected) in limits {
+            let address = (self.rig.tunnel(Side::B, inner), 9);
+            let listener = self.rig.within(Side::B, || Ok(TcpListener::bind(address)?))?;
+            let (near, far) = thread::scope(|scope| -> Result<(TcpStream, TcpStream)> {
+                let far = scope.spawn(|| listener.accept());
+                let near = self.rig.within(Side::A, || {
+                    Ok(TcpStream::connect_timeout(&address.into(), Duration::from_secs(3))?)
+                })?;
+                match far.join() {
+                    Ok(far) => Ok((near, far?.0)),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            })
+            .context("connecting through the tunnel")?;
+            for (stream, end) in [(&near, "connecting"), (&far, "accepting")] {
+                let mss = SockRef::from(stream).tcp_mss()?;
+                ensure!(mss == expected, "the {end} end of {inner:?}: expected MSS {expected}, got {mss}");
+            }
+        }
+        self.down()?;
+        Ok(format!("{MSS}, and 20 less over IPv6"))
+    }
+
+    /// Pings keep an idle tunnel; without them the waiting end is told.
+    fn keepalive(&self) -> Result<String> {
+        let settings =
+            PeerSettings { keepalive_interval: Some(1), keepalive_timeout: Some(3), ..PeerSettings::default() };
+        self.up(Transport::V4, Cipher::Aes256, Some(settings))?;
+        let (mut at_a, mut at_b) = (self.a.read(READ_LENGTH)?, self.b.read(READ_LENGTH)?);
+        for (read, end) in [(&mut at_a, "a"), (&mut at_b, "b")] {
+            let ended = read.wait(Duration::from_millis(2750))?.map(|completion| completion.status);
+            ensure!(ended.is_none(), "lab {end}: expected pings to keep the peer, the read ended with {ended:?}");
+        }
+        self.a.del_peer()?;
+        let began = Instant::now();
+        let ended = at_b.wait(Duration::from_secs(8))?.map(|completion| completion.status);
+        ensure!(
+            ended == Some(NtStatus::CONNECTION_DISCONNECTED),
+            "lab b: expected CONNECTION_DISCONNECTED after 3 s of silence, got {ended:?} after {:.1?}",
+            began.elapsed()
+        );
+        let silence = began.elapsed();
+        // The last ping came up to a second before; what is waited for is more than 3 whole seconds, looked at once a second.
+        let plausible = Duration::from_millis(1500)..Duration::from_millis(6500);
+        ensure!(plausible.contains(&silence), "lab b: expected expiry within {plausible:?}, it came after {silence:.1?}");
+        self.b.del_peer()?;
+        let stats = self.b.stats()?.0;
+        ensure!(stats.tun_bytes_received.get() == 0, "pings are not to be given to the adapter");
+        Ok(format!("kept for 5.5 s, expired {silence:.1?} after the last end left"))
+    }
+}

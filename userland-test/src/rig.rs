@@ -1,0 +1,456 @@
+//! Two machines for a test: a lab each, in two network namespaces that are joined by a wire.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::commands::query_lab;
+use crate::netns::within;
+use crate::options::{Item, Options, Usage};
+use crate::target::lab::{Address, Lab};
+
+/// How long a lab may take to load the driver, or to unload it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The TUN that a lab makes, the same in both namespaces.
+const TUN: &str = "dco0";
+
+/// One end of the wire: a namespace and its addresses there.
+#[derive(Debug, Clone)]
+pub struct Place {
+    netns: String,
+    wire4: Ipv4Addr,
+    wire6: Ipv6Addr,
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected NETNS,IPV4,IPV6, got {text:?}");
+        let mut parts = text.split(',');
+        let (Some(netns), Some(wire4), Some(wire6), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(wrong());
+        };
+        if netns.is_empty() || netns.contains('/') {
+            return Err(wrong());
+        }
+        Ok(Self {
+            netns: netns.into(),
+            wire4: wire4.parse().map_err(|_| wrong())?,
+            wire6: wire6.parse().map_err(|_| wrong())?,
+        })
+    }
+}
+
+/// What carries the tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// UDP over IPv4.
+    V4,
+    /// UDP over IPv6.
+    V6,
+}
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The first.
+    A,
+    /// The second.
+    B,
+}
+
+impl Side {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::A, Self::B];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+        }
+    }
+
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+
+    /// Its address inside the tunnel.
+    fn tunnel(self, transport: Transport) -> IpAddr {
+        let host = match self {
+            Self::A => 1,
+            Self::B => 2,
+        };
+        match transport {
+            Transport::V4 => Ipv4Addr::new(10, 88, 0, host).into(),
+            Transport::V6 => Ipv6Addr::new(0xFD88, 0, 0, 0, 0, 0, 0, host.into()).into(),
+        }
+    }
+}
+
+/// `--lab`, `--sys`, `--a`, `--b`: what the two machines are.
+#[derive(Default)]
+pub struct RigOptions {
+    lab: Option<PathBuf>,
+    sys: Option<PathBuf>,
+    a: Option<Place>,
+    b: Option<Place>,
+}
+
+/// The lines of a help text that explain them.
+pub const RIG_HELP: &str = "  --lab PROGRAM       dco-lab
+  --sys FILE          the driver, ovpn-dco.sys
+  --a NETNS,IP4,IP6   the first namespace and its addresses on the wire
+  --b NETNS,IP4,IP6   the second";
+
+impl RigOptions {
+    /// Takes the option if it is one of these.
+    pub fn take(&mut self, item: &Item, options: &mut Options) -> Result<bool> {
+        let Item::Option(name) = item else { return Ok(false) };
+        match name.as_str() {
+            "lab" => self.lab = Some(options.value("lab")?),
+            "sys" => self.sys = Some(options.value("sys")?),
+            "a" => self.a = Some(options.value("a")?),
+            "b" => self.b = Some(options.value("b")?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// All of them are needed.
+    pub fn rig(self) -> Result<Rig> {
+        let Self { lab: Some(lab), sys: Some(sys), a: Some(a), b: Some(b) } = self else {
+            return Err(Usage::new("expected --lab, --sys, --a and --b; see --help").into());
+        };
+        for file in [&lab, &sys] {
+            ensure!(file.is_file(), "expected a file, found none: {}", file.display());
+        }
+        let folder = std::env::temp_dir().join(format!("dco-cli-{}", std::process::id()));
+        fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
+        Ok(Rig { lab, sys, places: [a, b], folder })
+    }
+}
+
+/// What machines are made from. Its folder, with sockets and logs, goes away with it.
+pub struct Rig {
+    lab: PathBuf,
+    sys: PathBuf,
+    places: [Place; 2],
+    folder: PathBuf,
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        // A folder in the temporary directory that cannot be removed does no harm.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Rig {
+    fn place(&self, side: Side) -> &Place {
+        let [a, b] = &self.places;
+        match side {
+            Side::A => a,
+            Side::B => b,
+        }
+    }
+
+    /// The UDP address of this side of the tunnel.
+    pub fn wire(&self, side: Side, transport: Transport) -> SocketAddr {
+        let place = self.place(side);
+        match transport {
+            Transport::V4 => (place.wire4, 1194).into(),
+            Transport::V6 => (place.wire6, 1194).into(),
+        }
+    }
+
+    /// Starts both machines and waits until they are ready.
+    pub fn start(&self) -> Result<[Machine; 2]> {
+        let [a, b] = Side::BOTH.map(|side| self.launch(side));
+        let (a, b) = (a?, b?);
+        Ok([a.ready()?, b.ready()?])
+    }
+
+    fn launch(&self, side: Side) -> Result<Launched> {
+        let socket = self.folder.join(format!("{}.sock", side.name()));
+        let log = self.folder.join(format!("{}.log", side.name()));
+        if socket.exists() {
+            fs::remove_file(&socket)?;
+        }
+        let listen: Address = Address::Unix(socket);
+        let errors = File::create(&log).with_context(|| log.display().to_string())?;
+        let child = within(&self.place(side).netns, || {
+            let mut command = Command::new(&self.lab);
+            command.arg("run").arg("--sys").arg(&self.sys).args(["--tun", TUN]);
+            command.args(["--listen", &listen.to_string()]);
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+            command.spawn().with_context(|| format!("starting {}", self.lab.display()))
+        })?;
+        Ok(Launched { process: Process { child, log }, side, listen, netns: self.place(side).netns.clone() })
+    }
+
+    /// Gives both TUNs their addresses and raises them. To be called when the link is up.
+    pub fn configure(&self) -> Result<()> {
+        let batches = Side::BOTH.map(|side| {
+            let lines = format!(
+                "link set dev {TUN} addrgenmode none\naddr add {}/24 dev {TUN}\naddr add {}/64 dev {TUN} nodad\nlink set dev {TUN} up\n",
+                side.tunnel(Transport::V4),
+                side.tunnel(Transport::V6),
+            );
+            (side, self.ip_batch(side, &lines))
+        });
+        for (side, batch) in batches {
+            let status = batch?.wait()?;
+            ensure!(status.success(), "configuring {TUN} in {}: ip ended with {status}", self.place(side).netns);
+        }
+        Ok(())
+    }
+
+    fn ip_batch(&self, side: Side, lines: &str) -> Result<Child> {
+        within(&self.place(side).netns, || {
+            let mut child = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().context("ip")?;
+            if let Some(mut input) = child.stdin.take() {
+                input.write_all(lines.as_bytes())?;
+            }
+            Ok(child)
+        })
+    }
+
+    /// That no TUN is left in either namespace.
+    pub fn expect_no_tun(&self) -> Result<()> {
+        for place in &self.places {
+            let output = Command::new("ip").args(["-n", &place.netns, "-o", "link", "show"]).output().context("ip")?;
+            let links = String::from_utf8_lossy(&output.stdout).into_owned();
+            ensure!(!links.contains(TUN), "expected no {TUN} in {} after the driver was unloaded, found one", place.netns);
+        }
+        Ok(())
+    }
+
+    /// A UDP socket inside the tunnel.
+    pub fn socket(&self, side: Side, inner: Transport) -> Result<UdpSocket> {
+        within(&self.place(side).netns, || {
+            let socket = UdpSocket::bind((side.tunnel(inner), 7)).context("binding inside the tunnel")?;
+            socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+            Ok(socket)
+        })
+    }
+
+    /// Runs `work` inside the namespace of this side.
+    pub fn within<T: Send>(&self, side: Side, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        within(&self.place(side).netns, work)
+    }
+
+    /// The two ends of a socket pair through the tunnel.
+    pub fn probe(&self, inner: Transport) -> Result<Probe> {
+        Ok(Probe {
+            ends: [self.socket(Side::A, inner)?, self.socket(Side::B, inner)?],
+            addresses: [(Side::A.tunnel(inner), 7).into(), (Side::B.tunnel(inner), 7).into()],
+            headers: match inner {
+                Transport::V4 => 28,
+                Transport::V6 => 48,
+            },
+        })
+    }
+
+    /// The address of this side inside the tunnel.
+    pub fn tunnel(&self, side: Side, inner: Transport) -> IpAddr {
+        side.tunnel(inner)
+    }
+}
+
+/// A child that is killed if it is not waited for.
+struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Waits for its end; gives its status and what it wrote to stderr.
+    fn end(&mut self) -> Result<(std::process::ExitStatus, String)> {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait()? {
+                break status;
+            }
+            ensure!(Instant::now() < deadline, "expected the lab to end, it still runs after {PATIENCE:?}");
+            thread::sleep(Duration::from_millis(1));
+        };
+        Ok((status, self.log_text()))
+    }
+
+    fn log_text(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail for a process that has ended and was waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Launched {
+    process: Process,
+    side: Side,
+    listen: Address,
+    netns: String,
+}
+
+impl Launched {
+    fn ready(mut self) -> Result<Machine> {
+        let Some(stdout) = self.process.child.stdout.take() else { bail!("the lab has no stdout") };
+        let (sender, receiver) = channel();
+        thread::spawn(move || {
+            // Reading on keeps the lab from blocking on a full pipe.
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let side = self.side.name();
+        let ready = loop {
+            match receiver.recv_timeout(PATIENCE) {
+                Ok(line) if line.starts_with("ready ") => break line,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => bail!("lab {side}: expected it ready within {PATIENCE:?}"),
+                Err(RecvTimeoutError::Disconnected) => {
+                    let (status, log) = self.process.end()?;
+                    bail!("lab {side}: expected it ready, it ended with {status}:\n{log}");
+                }
+            }
+        };
+        let sha256 = ready.split_whitespace().find_map(|word| word.strip_prefix("sha256=")).unwrap_or("").to_owned();
+        let lab = Lab::connect(&self.listen).with_context(|| format!("lab {side} at {}", self.listen))?;
+        Ok(Machine { process: self.process, lab, side: self.side, sha256, netns: self.netns })
+    }
+}
+
+/// A lab that runs.
+pub struct Machine {
+    process: Process,
+    /// The connection to it.
+    pub lab: Lab,
+    side: Side,
+    /// Of the driver that it loaded.
+    pub sha256: String,
+    netns: String,
+}
+
+impl Machine {
+    /// Whether the adapter's link is up.
+    pub fn link_is_up(&self) -> Result<bool> {
+        let text = query_lab(&self.lab, "adapter")?;
+        match text.lines().find_map(|line| line.strip_prefix("link ")) {
+            Some("up") => Ok(true),
+            Some("down") => Ok(false),
+            other => bail!("QUERY adapter: expected `link up` or `link down`, got {other:?}"),
+        }
+    }
+
+    /// Stops the device, unloads the driver, and expects that nothing was left behind and nothing was violated.
+    pub fn stop(mut self) -> Result<()> {
+        let side = self.side.name();
+        let stopped = self.lab.stop();
+        let (status, log) = self.process.end()?;
+        let (answer, report) = match stopped {
+            Ok(answer) => answer,
+            Err(error) => bail!("lab {side} in {}: STOP: {error}; it ended with {status}:\n{log}", self.netns),
+        };
+        ensure!(
+            answer.is_success() && status.success(),
+            "lab {side} in {}: expected a clean end, got {answer} and {status}:\n{report}\n{log}",
+            self.netns
+        );
+        Ok(())
+    }
+}
+
+/// Stops both at the same time.
+pub fn stop_both([a, b]: [Machine; 2]) -> Result<()> {
+    thread::scope(|scope| {
+        let a = scope.spawn(|| a.stop());
+        let b = b.stop();
+        match a.join() {
+            Ok(a) => a.and(b),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// Bytes of IP packets that went through the tunnel from a side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Packets each way.
+    pub packets: u64,
+    /// Bytes each way, IP headers included.
+    pub bytes: i64,
+}
+
+impl std::ops::AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+    }
+}
+
+/// Two UDP sockets, one at each end of the tunnel.
+pub struct Probe {
+    ends: [UdpSocket; 2],
+    addresses: [SocketAddr; 2],
+    headers: i64,
+}
+
+impl Probe {
+    /// The largest payload that fits the tunnel's 1500 bytes.
+    pub fn largest(&self) -> usize {
+        1500 - self.headers.unsigned_abs() as usize
+    }
+
+    /// One packet of `size` bytes from A to B, and one back.
+    pub fn exchange(&self, size: usize, tag: u64) -> Result<Traffic> {
+        let [a, b] = &self.ends;
+        let [a_address, b_address] = self.addresses;
+        self.one_way(a, b, b_address, size, tag).context("from a to b")?;
+        self.one_way(b, a, a_address, size, !tag).context("from b to a")?;
+        Ok(Traffic { packets: 1, bytes: size as i64 + self.headers })
+    }
+
+    fn one_way(&self, from: &UdpSocket, to: &UdpSocket, address: SocketAddr, size: usize, tag: u64) -> Result<()> {
+        let sent: Vec<u8> = (0..size).map(|at| (tag >> (at % 8 * 8)) as u8 ^ (at / 8) as u8).collect();
+        from.send_to(&sent, address).with_context(|| format!("sending {size} bytes"))?;
+        let mut came = [0; 2048];
+        let (length, _) = to.recv_from(&mut came).with_context(|| format!("expected {size} bytes, waited 2 s"))?;
+        ensure!(came.get(..length) == Some(&sent[..]), "expected the {size} bytes that were sent, got {length} others");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_has_a_name_and_two_addresses() {
+        let place: Place = "dco-a,10.87.0.1,fd87::1".parse().expect("a place");
+        assert_eq!(place.netns, "dco-a");
+        assert_eq!(place.wire6, "fd87::1".parse::<Ipv6Addr>().expect("an address"));
+        for wrong in ["", "a", "a,10.0.0.1", "a,10.0.0.1,fd00::1,x", ",10.0.0.1,fd00::1", "../a,10.0.0.1,fd00::1", "a,b,c"] {
+            assert!(wrong.parse::<Place>().is_err(), "{wrong:?}");
+        }
+    }
+}

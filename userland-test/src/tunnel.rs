@@ -1,0 +1,146 @@
+//! One end of a tunnel with a static key: what OpenVPN does with the driver, without its control channel.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::device::{ADAPTER, Device, PeerSettings, READ_LENGTH, Slot};
+use crate::key::{Cipher, Direction, StaticKey};
+use crate::options::{Item, Options, TARGET_HELP, TargetOption, Usage};
+use crate::status::NtStatus;
+
+/// What a tunnel is made of.
+pub struct Tunnel<'a> {
+    /// Where to bind.
+    pub local: SocketAddr,
+    /// Where the other end is.
+    pub remote: SocketAddr,
+    /// The id in outgoing headers.
+    pub peer_id: u32,
+    /// The first key, with key-id 0.
+    pub key: &'a StaticKey,
+    /// Keepalive and MSS; OpenVPN asks for them only if one is set.
+    pub settings: Option<PeerSettings>,
+}
+
+impl Tunnel<'_> {
+    /// Brings the tunnel up, in OpenVPN's order: the link comes up before there are keys.
+    pub fn up(&self, device: &Device) -> Result<()> {
+        device.new_peer(self.local, self.remote)?;
+        device.start_vpn()?;
+        if let Some(settings) = self.settings {
+            device.set_peer(settings)?;
+        }
+        device.new_key(self.key, Slot::Primary, 0, self.peer_id)
+    }
+}
+
+/// `--keepalive INTERVAL,TIMEOUT`.
+struct Keepalive {
+    interval: u16,
+    timeout: u16,
+}
+
+impl FromStr for Keepalive {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected INTERVAL,TIMEOUT in seconds, got {text:?}");
+        let (interval, timeout) = text.split_once(',').ok_or_else(wrong)?;
+        Ok(Self { interval: interval.parse().map_err(|_| wrong())?, timeout: timeout.parse().map_err(|_| wrong())? })
+    }
+}
+
+/// `tunnel`.
+pub fn run(mut options: Options) -> Result<ExitCode> {
+    let help = format!(
+        "usage: dco-cli tunnel --local IP:PORT --remote IP:PORT --key FILE|HEX --direction 0|1 [OPTION]...\n\n\
+         Makes one end of a tunnel and holds it until Ctrl-C. The other end has the same key and the other direction.\n\n\
+         \x20 --local IP:PORT     where to bind\n\
+         \x20 --remote IP:PORT    where the other end is\n\
+         \x20 --key FILE|HEX      a static key: a file of `openvpn --genkey secret FILE`, or its 512 digits\n\
+         \x20 --direction 0|1     which half of the key is sent with\n\
+         \x20 --cipher NAME       aes-128-gcm, aes-192-gcm, aes-256-gcm (default)\n\
+         \x20 --peer-id N         in outgoing packets (default 0)\n\
+         \x20 --keepalive I,T     ping after I seconds of silence, give up after T\n\
+         \x20 --mss N             lower TCP's MSS to N\n\
+         {TARGET_HELP}\n\n\
+         example:\n  dco-cli tunnel --local 192.0.2.1:1194 --remote 192.0.2.2:1194 --key static.key --direction 0 --keepalive 10,60"
+    );
+    let (mut target, mut settings) = (TargetOption::default(), None::<PeerSettings>);
+    let (mut local, mut remote, mut key, mut direction) = (None, None, None::<String>, None);
+    let (mut cipher, mut peer_id) = (Cipher::Aes256, 0u32);
+    while let Some(item) = options.next()? {
+        let name = match &item {
+            item if target.take(item, &mut options)? => continue,
+            Item::Option(name) => name.as_str(),
+            Item::Word(_) => return Err(Options::unexpected(&item)),
+        };
+        match name {
+            "help" => {
+                println!("{help}");
+                return Ok(ExitCode::SUCCESS);
+            }
+            "local" => local = Some(options.value("local")?),
+            "remote" => remote = Some(options.value("remote")?),
+            "key" => key = Some(options.value("key")?),
+            "direction" => direction = Some(options.value::<Direction>("direction")?),
+            "cipher" => cipher = options.value("cipher")?,
+            "peer-id" => peer_id = options.value("peer-id")?,
+            "mss" => settings.get_or_insert_default().mss = Some(options.value("mss")?),
+            "keepalive" => {
+                let Keepalive { interval, timeout } = options.value("keepalive")?;
+                let settings = settings.get_or_insert_default();
+                settings.keepalive_interval = Some(interval);
+                settings.keepalive_timeout = Some(timeout);
+            }
+            _ => return Err(Options::unexpected(&item)),
+        }
+    }
+    let (Some(local), Some(remote), Some(key), Some(direction)) = (local, remote, key, direction) else {
+        return Err(Usage::new("tunnel: expected --local, --remote, --key and --direction; see --help").into());
+    };
+    if peer_id >= 1 << 24 {
+        return Err(Usage::new(format!("--peer-id: expected at most 24 bits, got {peer_id}")).into());
+    }
+    let key = StaticKey::load(&key, cipher, direction)?;
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let on_signal = Arc::clone(&stop);
+    ctrlc::set_handler(move || on_signal.store(true, Ordering::Relaxed)).context("catching Ctrl-C")?;
+
+    let lab = target.connect()?;
+    let device = Device::open(&lab, ADAPTER)?;
+    Tunnel { local, remote, peer_id, key: &key, settings }.up(&device)?;
+    println!("up: {local} to {remote}, {}; Ctrl-C ends it", cipher.name());
+    let held = hold(&device, &stop);
+    print!("{}", device.stats()?);
+    device.del_peer()?;
+    device.close()?;
+    held.map(|()| ExitCode::SUCCESS)
+}
+
+/// Reads control packets until told to stop; the end of the peer is an error.
+fn hold(device: &Device, stop: &AtomicBool) -> Result<()> {
+    loop {
+        let mut read = device.read(READ_LENGTH)?;
+        let completion = loop {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            if let Some(completion) = read.wait(Duration::from_millis(100))? {
+                break completion;
+            }
+        };
+        match completion.status {
+            NtStatus::SUCCESS => println!("a control packet of {} bytes, ignored", completion.output.len()),
+            NtStatus::CONNECTION_DISCONNECTED => bail!("the other end has been silent for too long"),
+            status => bail!("read: expected a packet, got {status}"),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! `cargo xtask repro`: the driver's bytes must not depend on where it was built.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    driver::{self, Toolchain},
+    tool::{self, say},
+};
+
+/// Builds twice, in folders of different names and depths, and compares.
+pub fn run(root: &Path, keep: bool) -> Result<()> {
+    let toolchain = Toolchain::choose(None)?;
+    let work = tool::target_dir(root).join("repro");
+    let mut built = Vec::new();
+    for place in ["first", "second/somewhere-deeper"] {
+        let copy = work.join(place);
+        if copy.exists() {
+            fs::remove_dir_all(&copy).with_context(|| copy.display().to_string())?;
+        }
+        say(format!("copying the sources to {}", copy.display()));
+        tool::copy_files(root, &copy.join("source"), |_| true)?;
+        built.push(driver::build(
+            &copy.join("source"),
+            &toolchain,
+            &copy.join("build"),
+            &copy.join("out"),
+        )?);
+    }
+    for driver in &built {
+        println!("{}  {}", driver.sha256, driver.path.display());
+    }
+    let images: Vec<_> = built
+        .iter()
+        .map(|driver| fs::read(&driver.path))
+        .collect::<Result<_, _>>()?;
+    let [first, second] = images.as_slice() else {
+        bail!("not two builds")
+    };
+    if first != second {
+        let at = first
+            .iter()
+            .zip(second)
+            .position(|(a, b)| a != b)
+            .unwrap_or(first.len().min(second.len()));
+        bail!(
+            "the two builds differ: {} and {} bytes, first difference at {at:#x}; both are kept in {}",
+            first.len(),
+            second.len(),
+            work.display()
+        );
+    }
+    println!("repro: the two builds are the same, {} bytes", first.len());
+    if !keep {
+        fs::remove_dir_all(&work).with_context(|| work.display().to_string())?;
+    }
+    Ok(())
+}
