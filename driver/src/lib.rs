@@ -15,6 +15,7 @@
 //! | [`message`] | control packets: reads, writes, backlog | <= DISPATCH, its own spin lock |
 //! | [`timer`] | keepalive | DISPATCH, in a read section |
 #![no_std]
+#![deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unreachable, clippy::string_slice)]
 
 mod control;
 mod device;

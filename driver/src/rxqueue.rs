@@ -75,7 +75,7 @@ impl Received {
 pub fn receive(link: &Link, mut list: DatagramList) -> Option<DatagramList> {
     let cpu = time::processor();
     let mut data = 0;
-    while let Some(datagram) = list.next() {
+    while let Some(datagram) = list.next_datagram() {
         match class(&datagram) {
             Class::Data(_) => data += 1,
             Class::Control => message::receive(link, cpu, &datagram),
@@ -123,7 +123,7 @@ pub fn advance(link: &Link, ring: &mut RxRing<'_>) {
             if list.is_none() {
                 list = link.received.lists.pop();
             }
-            let Some(datagram) = list.as_mut()?.next() else {
+            let Some(datagram) = list.as_mut()?.next_datagram() else {
                 // The last of its list: give the list back.
                 list = None;
                 continue;
@@ -167,7 +167,7 @@ pub fn discard(link: &Link) {
     let cpu = time::processor();
     let mut next = link.received.resume();
     while let Some(mut list) = next.or_else(|| link.received.lists.pop()) {
-        while let Some(datagram) = list.next() {
+        while let Some(datagram) = list.next_datagram() {
             if matches!(class(&datagram), Class::Data(_)) {
                 link.core.count_drop(cpu, DropReason::RxNoQueue);
             }

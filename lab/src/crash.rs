@@ -89,10 +89,11 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
     }
     if report::in_image(usize::try_from(rip).unwrap_or(0)) {
         let _ = write!(t, "  code:  ");
-        for i in 0..16 {
-            // SAFETY: the instruction was fetched from the image, whose pages are readable where executable.
-            let b = unsafe { (rip as *const u8).wrapping_add(i).read_volatile() };
-            let _ = write!(t, " {b:02x}");
+        for i in 0..2 {
+            let Some(w) = peek(rip + i * 8) else { break };
+            for b in w.to_le_bytes() {
+                let _ = write!(t, " {b:02x}");
+            }
         }
         let _ = writeln!(t);
     }
@@ -110,12 +111,8 @@ fn stack(t: &mut Text, rsp: u64) {
     let _ = write!(t, "  stack: ");
     let mut found = 0;
     for i in 0..256u64 {
-        let at = rsp.wrapping_add(i * 8);
-        if at % 4096 == 0 && i > 0 && !readable(at) {
-            break;
-        }
-        // SAFETY: the stack page was just found readable, or is the one the fault happened on.
-        let v = unsafe { (at as *const usize).read_volatile() };
+        let Some(v) = peek(rsp.wrapping_add(i * 8)) else { break };
+        let v = usize::try_from(v).unwrap_or(0);
         if report::in_image(v) {
             let _ = write!(t, " ");
             let _ = place(t, v);
@@ -128,10 +125,14 @@ fn stack(t: &mut Text, rsp: u64) {
     let _ = writeln!(t);
 }
 
-fn readable(at: u64) -> bool {
-    let mut v = 0u8;
-    // SAFETY: mincore only looks the page up; an unmapped one is an error.
-    unsafe { libc::mincore((at & !4095) as *mut libc::c_void, 1, &raw mut v) == 0 }
+/// A word of this process that may not be readable.
+fn peek(at: u64) -> Option<u64> {
+    let mut v = 0u64;
+    let local = libc::iovec { iov_base: (&raw mut v).cast(), iov_len: 8 };
+    let remote = libc::iovec { iov_base: at as *mut libc::c_void, iov_len: 8 };
+    // SAFETY: the kernel copies into `v`, and fails rather than faults where `at` is not readable.
+    let n = unsafe { libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0) };
+    (n == 8).then_some(v)
 }
 
 fn place(t: &mut Text, address: usize) -> std::io::Result<()> {

@@ -1,12 +1,14 @@
 //! The I/O manager: WDM, and nothing that knows of a framework.
 //!
 //! Files here: `irp` (IRPs, stack locations, completion, cancellation), `device` (driver and device objects, stacks),
-//! `names` (the object namespace), `file` (opens, requests of a user's, their buffers and completion).
+//! `names` (the object namespace), `file` (opens and closes), `request` (a user's requests, their
+//! buffers and completion).
 
 pub mod device;
 pub mod file;
 pub mod irp;
 pub mod names;
+pub mod request;
 
 pub use device::{attach_to_stack, attached_device, create_device, delete_device, detach};
 pub use irp::{

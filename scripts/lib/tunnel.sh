@@ -106,11 +106,19 @@ management_value() { management "$1" status | sed -n "s|^$2,||p"; }
 
 # --- the driver and the lab ---------------------------------------------------------------------------------------------
 
-# build_driver: cross-builds the driver; its path is in $sys.
-build_driver() {
+lab_port=5780
+
+# What cross-building for Windows takes, for the driver and for Wine's side alike.
+need_windows_target() {
     need_rust
-    need lld-link:lld clang:clang
-    step "building the driver" cargo xtask driver
+    need lld-link:lld /usr/bin/cargo:cargo-web /usr/bin/rustc:rustc-web \
+        /usr/lib/rustlib/src/rust/library/core/Cargo.toml:rust-web-src
+}
+
+# build_driver: cross-builds the driver. Its path is in $sys, its hash in $sys_sha256.
+build_driver() {
+    need_windows_target
+    step "building the driver" cargo xtask driver --out "$target/driver"
     sys=$target/driver/ovpn-dco.sys
     [ -s "$sys" ] || die "expected \`cargo xtask driver\` to make ${sys#"$repo/"}; there is none"
     sys_sha256=$(sha256sum "$sys" | cut -d' ' -f1)
@@ -123,20 +131,180 @@ build_lab() {
     lab=$target/release/dco-lab cli=$target/release/dco-cli
 }
 
-# start_lab NAME NAMESPACE TUN LISTEN: process id in $pid.
+# build_client: OpenVPN for Windows, the bridge, Wine's prefix.
+build_client() {
+    need_windows_target
+    need wine:wine wine64:wine64 x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64-posix cmake:cmake ninja:ninja-build \
+        perl:perl make:make python3:python3 dpkg-source:dpkg-dev objdump:binutils
+    step "building OpenVPN for Windows and preparing Wine (the first time: 10 minutes)" \
+        "$repo/scripts/lib/wine-openvpn" --prepare
+}
+
+# start_lab NAME NAMESPACE LISTEN: a lab with the driver; its TUN is dco0. Process id in $pid.
 start_lab() {
-    local name=$1 ns=$2 tun=$3 listen=$4
-    spawn "$name" ip netns exec "$ns" "$lab" run --sys "$sys" --tun "$tun" --listen "$listen"
+    local name=$1 ns=$2 listen=$3
+    spawn "$name" ip netns exec "$ns" "$lab" run --sys "$sys" --tun dco0 --listen "$listen"
     wait_for_line 20 "$pid" "$run/logs/$name.log" '^ready '
 }
 
-# stop_lab PID NAME: asks the lab's driver to unload; a violation or a leak is an error.
+# stop_lab PID NAME NAMESPACE LISTEN: unloads the driver; a violation or a leak is an error.
 stop_lab() {
-    local pid=$1 name=$2
-    stop "$pid" 20
+    local pid=$1 name=$2 ns=$3 listen=$4
+    if ! in_ns "$ns" "$cli" stop --target "$listen" >"$run/logs/$name-report.log" 2>&1; then
+        say "expected the driver in $name to unload cleanly; the lab's report:"
+        tail -n 25 "$run/logs/$name-report.log" >&2
+        return 1
+    fi
+    wait_for 10 "the end of $name" gone "$pid" || return 1
+    stop "$pid"
     if [ "$status" != 0 ]; then
-        say "expected the lab $name to end with status 0 after unloading the driver, it ended with $status:"
+        say "expected $name to end with status 0, it ended with $status:"
         tail -n 25 "$run/logs/$name.log" >&2
+        return 1
+    fi
+}
+
+gone() { ! running "$1"; }
+
+# --- a client of Debian's server --------------------------------------------------------------------------------------
+
+# Which OpenVPN is the client: `windows`, for Wine, the driver and the lab, or `debian`, which checks the rest of the rig.
+client_kind=windows
+client_pid='' client_lab_pid='' server_pid=''
+
+# start_server NAME-OF-CONFIG-FUNCTION ARGUMENT...: more lines of configuration come from stdin.
+start_server() {
+    { "$@"; cat; } >"$run/server.conf.in"
+    start_openvpn server "$ns_server" <"$run/server.conf.in"
+    server_pid=$pid
+}
+
+# start_client: the configuration comes from stdin. Returns once its TUN, dco0, has its addresses.
+start_client() {
+    cat >"$run/client.conf"
+    local log=$run/logs/client.log
+    case $client_kind in
+        windows)
+            cat >>"$run/client.conf" <<'CONF'
+windows-driver ovpn-dco
+ifconfig-noexec
+route-noexec
+CONF
+            start_lab client-lab "$ns_client" "127.0.0.1:$lab_port"
+            client_lab_pid=$pid
+            spawn client ip netns exec "$ns_client" "$repo/scripts/lib/wine-openvpn" --prefix "$run/prefix" \
+                --port "$lab_port" -- --cd "$run" --config client.conf
+            ;;
+        debian)
+            sed -i 's/^dev tun$/dev dco0\ndev-type tun/' "$run/client.conf"
+            spawn client ip netns exec "$ns_client" openvpn --disable-dco --cd "$run" --config client.conf
+            ;;
+    esac
+    client_pid=$pid
+    wait_for_line 90 "$client_pid" "$log" 'Initialization Sequence Completed'
+    configure_tun
+}
+
+# configure_tun: gives dco0 the addresses that the client's log names, as OpenVPN's service would on Windows.
+configure_tun() {
+    [ "$client_kind" = windows ] || return 0
+    local log=$run/logs/client.log pushed ip4 mask ip6
+    pushed=$(grep -oE "PUSH_REPLY,[^']*" "$log" | tail -n 1)
+    read -r ip4 mask < <(grep -oE ',ifconfig [^,]*' <<<"$pushed" | cut -d' ' -f2-) ||
+        { say "expected a pushed \`ifconfig\` in the client's log, found none"; return 1; }
+    [ "$mask" = 255.255.255.0 ] || { say "expected the netmask 255.255.255.0, got $mask"; return 1; }
+    read -r ip6 < <(grep -oE ',ifconfig-ipv6 [^ ,]*' <<<"$pushed" | cut -d' ' -f2) ||
+        { say "expected a pushed \`ifconfig-ipv6\` in the client's log, found none"; return 1; }
+    set_tun_addresses "$ns_client" "$ip4/24" "$ip6"
+}
+
+# set_tun_addresses NAMESPACE IP4/BITS IP6/BITS
+set_tun_addresses() {
+    ip -n "$1" link set dev dco0 up
+    ip -n "$1" addr replace "$2" dev dco0
+    ip -n "$1" addr replace "$3" dev dco0 nodad
+}
+
+# stop_client: an orderly exit of OpenVPN, then a clean unload of the driver.
+stop_client() {
+    management "$ns_client" "signal SIGTERM" >/dev/null || true
+    wait_for 20 "the client's orderly exit" gone "$client_pid" || return 1
+    stop "$client_pid"
+    [ "$client_kind" = windows ] || return 0
+    stop_lab "$client_lab_pid" client-lab "$ns_client" "127.0.0.1:$lab_port"
+}
+
+# driver_counter NAME: one of GET_STATS, through the lab, while OpenVPN holds the device.
+driver_counters() { in_ns "$ns_client" "$cli" stats --peek --target "127.0.0.1:$lab_port"; }
+driver_counter() { driver_counters | sed -n "s/^$1 //p"; }
+
+# --- measurements ------------------------------------------------------------------------------------------------------
+
+# ping_all NAMESPACE ADDRESS COUNT [SECONDS-BETWEEN]: none may be lost. The summary is in $ping_summary.
+ping_all() {
+    local output
+    output=$(in_ns "$1" ping -q -n -c "$3" -i "${4:-0.02}" -W 2 "$2" 2>&1) || true
+    ping_summary=$(grep -E 'packets transmitted' <<<"$output" | tr -s ' ') || ping_summary=$output
+    grep -q " $3 received" <<<"$ping_summary" || { say "ping $2: expected $3 replies, got: $ping_summary"; return 1; }
+    ! grep -qE 'duplicates|errors|corrupted' <<<"$ping_summary" || { say "ping $2: $ping_summary"; return 1; }
+}
+
+# throughput NAMESPACE ADDRESS SECONDS [IPERF3-OPTION]...: TCP from $ns_client, or to it with -R. Mbit/s in $mbits.
+# The window is small enough that no socket's buffer runs over: what is lost in between could not be compared.
+throughput() {
+    local ns=$1 address=$2 seconds=$3 output server
+    shift 3
+    spawn iperf3-server ip netns exec "$ns_server" iperf3 --server --one-off --bind "$address" --forceflush
+    server=$pid
+    wait_for_line 5 "$server" "$run/logs/iperf3-server.log" 'Server listening' || return 1
+    if ! output=$(in_ns "$ns" timeout $((seconds + 20)) iperf3 --client "$address" --time "$seconds" --window 64K \
+        --format m "$@" 2>&1); then
+        say "iperf3 $*: $(tail -n 3 <<<"$output")"
+        return 1
+    fi
+    stop "$server" 5
+    mbits=$(awk '/receiver$/ { for (i = 1; i < NF; i++) if ($(i + 1) == "Mbits/sec") value = $i } END { print value }' \
+        <<<"$output")
+    [ -n "$mbits" ] || { say "iperf3 $*: expected a receiver's line, got: $(tail -n 3 <<<"$output")"; return 1; }
+}
+
+# wait_until_quiet: until the server's tun counts no more bytes for half a second.
+wait_until_quiet() {
+    local before='' now i
+    for i in $(seq 40); do
+        now="$(counter "$ns_server" tun0 rx_bytes) $(counter "$ns_server" tun0 tx_bytes)"
+        [ "$now" != "$before" ] || return 0
+        before=$now
+        sleep 0.5
+    done
+    say "expected the tunnel to go quiet within $((i / 2)) s, it did not: $now"
+    return 1
+}
+
+# compare_counters: what the client's end sent and received is what the server's own tun device received and sent. Both
+# count from zero since the client connected. The evidence is in $compared.
+compare_counters() {
+    local sent received rx tx
+    wait_until_quiet || return 1
+    rx=$(counter "$ns_server" tun0 rx_bytes)
+    tx=$(counter "$ns_server" tun0 tx_bytes)
+    if [ "$client_kind" = windows ]; then
+        sent=$(driver_counter TunBytesSent)
+        received=$(driver_counter TunBytesReceived)
+        # OpenVPN reads the same counters itself, by GET_STATS through Wine and the bridge.
+        local by_openvpn
+        by_openvpn="$(management_value "$ns_client" "TUN/TAP write bytes") $(management_value "$ns_client" "TUN/TAP read bytes")"
+        if [ "$by_openvpn" != "$sent $received" ]; then
+            say "expected OpenVPN to see TunSent $sent and TunReceived $received, its status says $by_openvpn"
+            return 1
+        fi
+    else
+        sent=$(counter "$ns_client" dco0 tx_bytes)
+        received=$(counter "$ns_client" dco0 rx_bytes)
+    fi
+    compared="TunSent $sent = server's tun0 rx_bytes $rx, TunReceived $received = server's tun0 tx_bytes $tx"
+    if [ "$sent $received" != "$rx $tx" ]; then
+        say "expected equal counters, got: driver TunSent $sent, server's tun0 rx_bytes $rx; driver TunReceived $received, server's tun0 tx_bytes $tx"
         return 1
     fi
 }

@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::tool::{self, say};
+use crate::{
+    image,
+    tool::{self, say},
+};
 
 const TARGET: &str = "x86_64-pc-windows-msvc";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -116,7 +119,6 @@ impl Toolchain {
             "/NODEFAULTLIB",
             "/DYNAMICBASE",
             "/NXCOMPAT",
-            "/RELEASE",
             "/Brepro",
         ] {
             flags.push(format!("-Clink-arg={argument}"));
@@ -215,12 +217,14 @@ pub fn build(root: &Path, toolchain: &Toolchain, target_dir: &Path, out: &Path) 
     tool::run(&mut cargo)?;
 
     let dll = target_dir.join(TARGET).join("driver/ovpn_dco.dll");
-    let image = fs::read(&dll).with_context(|| {
+    let mut image = fs::read(&dll).with_context(|| {
         format!(
             "{}: the package ovpn-dco has no `crate-type = [\"cdylib\"]`, or its name has changed",
             dll.display()
         )
     })?;
+    // The linker leaves it out; Windows wants it of every driver that it starts at boot.
+    image::set_checksum(&mut image)?;
     let path = out.join("ovpn-dco.sys");
     fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     fs::write(&path, &image).with_context(|| path.display().to_string())?;

@@ -3,6 +3,7 @@
 mod driver;
 mod facts;
 mod gate;
+mod image;
 mod layout;
 mod repro;
 mod sources;

@@ -119,3 +119,9 @@ impl Aead for TestAead {
         context.cipher_final(&mut []).map(drop).map_err(|_| AeadError::AuthFailed)
     }
 }
+
+/// The cipher library's name and version, for reports.
+#[must_use]
+pub fn library_version() -> &'static str {
+    openssl::version::version()
+}

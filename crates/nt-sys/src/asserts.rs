@@ -16,7 +16,7 @@ macro_rules! bits {
         let bytes: [u8; $bytes] = unsafe { core::mem::transmute(value) };
         let mut i = 0;
         while i < $bytes * 8 {
-            let expected = i >= $first && i < $first + $width;
+            let expected = usize::wrapping_sub(i, $first) < $width;
             assert!((bytes[i / 8] >> (i % 8) & 1 != 0) == expected);
             i += 1;
         }

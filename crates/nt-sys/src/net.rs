@@ -489,6 +489,12 @@ pub struct NET_EXTENSION {
 }
 pub type PNET_EXTENSION = *mut NET_EXTENSION;
 
+impl Default for NET_EXTENSION {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl NET_EXTENSION {
     /// To be filled by `Net[TR]xQueueGetExtension`.
     #[must_use]

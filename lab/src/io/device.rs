@@ -125,26 +125,22 @@ pub unsafe fn delete_device(d: *mut DEVICE_OBJECT) {
             place = &raw mut (**place).NextDevice;
         }
         if (*d).ReferenceCount.fetch_sub(1, Ordering::AcqRel) > 0 {
-            // Open files keep the object; the last close frees it (see `release`).
-            record_open(d);
+            // Windows would keep the object for its open files; PnP removes no device that has any, and a control device
+            // is deleted by a driver that can no longer be called.
+            record(STILL_OPEN, &format!("{d:p} still has open files"));
             return;
         }
         pool::free_lab(d.cast());
     }
 }
 
-fn record_open(d: *mut DEVICE_OBJECT) {
-    // A framework device goes only when its files are closed, and so does a WDM one that follows the rules.
-    record(STILL_OPEN, &format!("{d:p} still has open files"));
-}
-
-/// An open file more.
+/// An open file more; how many there were.
 ///
 /// # Safety
 /// `d` is a device object.
-pub(super) unsafe fn reference(d: *mut DEVICE_OBJECT) {
+pub(super) unsafe fn reference(d: *mut DEVICE_OBJECT) -> i32 {
     // SAFETY: as our caller promises.
-    unsafe { (*d).ReferenceCount.fetch_add(1, Ordering::AcqRel) };
+    unsafe { (*d).ReferenceCount.fetch_add(1, Ordering::AcqRel) }
 }
 
 /// An open file less.

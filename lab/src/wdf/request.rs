@@ -41,7 +41,7 @@ pub enum Place {
     Completed,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Cancel {
     No,
     Marked(HandleCallback),
@@ -308,7 +308,7 @@ pub fn mark_cancelable(handle: Handle, callback: HandleCallback, ex: bool) -> Nt
     let (o, r) = expect_owned(handle);
     {
         let mut s = r.state();
-        if s.cancel != Cancel::No {
+        if !matches!(s.cancel, Cancel::No) {
             drop(s);
             stop(MARKED_TWICE, &format!("{o:?}"));
         }

@@ -36,7 +36,7 @@ impl Request {
         Status(unsafe { wdf_call!(WdfRequestRetrieveInputBuffer, self.0, min as _, &raw mut p, &raw mut len) }).ok()?;
         // SAFETY: the framework vouches for `len` readable bytes until completion; the borrow of `self` keeps completion and
         // `output` (the same memory under METHOD_BUFFERED) out.
-        Ok(unsafe { core::slice::from_raw_parts(p.cast(), len as usize) })
+        Ok(unsafe { core::slice::from_raw_parts(p.cast(), len) })
     }
 
     /// The input buffer, writable, for wiping secrets from it.
@@ -49,7 +49,7 @@ impl Request {
         Status(unsafe { wdf_call!(WdfRequestRetrieveInputBuffer, self.0, min as _, &raw mut p, &raw mut len) }).ok()?;
         // SAFETY: a buffered ioctl's input lies in the system buffer, which is writable for `len` bytes until completion; the
         // exclusive borrow keeps other views out.
-        Ok(unsafe { core::slice::from_raw_parts_mut(p.cast(), len as usize) })
+        Ok(unsafe { core::slice::from_raw_parts_mut(p.cast(), len) })
     }
 
     /// The output buffer, if it holds at least `min` (> 0) bytes.
@@ -61,7 +61,7 @@ impl Request {
         // SAFETY: the request is owned; both out pointers are live locals.
         Status(unsafe { wdf_call!(WdfRequestRetrieveOutputBuffer, self.0, min as _, &raw mut p, &raw mut len) }).ok()?;
         // SAFETY: the framework vouches for `len` writable bytes until completion; the exclusive borrow keeps `input` out.
-        Ok(unsafe { core::slice::from_raw_parts_mut(p.cast(), len as usize) })
+        Ok(unsafe { core::slice::from_raw_parts_mut(p.cast(), len) })
     }
 
     /// Completes without output.

@@ -35,7 +35,7 @@ pub(super) unsafe fn wait(call: impl FnOnce(PIRP) -> NTSTATUS) -> Result<u64> {
     let (status, information) = unsafe { nt_sys::IrpStatus(irp) };
     // SAFETY: allocated above, completed, not used again.
     unsafe { ntddk::IoFreeIrp(irp) };
-    Status(status).ok().map(|()| information as u64)
+    Status(status).ok().map(|()| information)
 }
 
 unsafe extern "C" fn signal(_: *mut DEVICE_OBJECT, _: *mut IRP, event: *mut c_void) -> NTSTATUS {

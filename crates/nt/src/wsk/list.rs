@@ -44,7 +44,7 @@ impl DatagramList {
     }
 
     /// The next datagram, if any is left.
-    pub fn next(&mut self) -> Option<Datagram<'_>> {
+    pub fn next_datagram(&mut self) -> Option<Datagram<'_>> {
         let node = NonNull::new(self.next)?;
         // SAFETY: nodes stay valid until the list is released.
         let node = unsafe { node.as_ref() };

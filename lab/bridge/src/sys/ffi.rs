@@ -112,6 +112,7 @@ unsafe extern "system" {
 unsafe extern "system" {
     pub fn WSAStartup(version: u16, data: *mut [u64; 64]) -> i32;
     pub fn WSACleanup() -> i32;
+    pub fn WSAGetLastError() -> i32;
     pub fn socket(family: i32, kind: i32, protocol: i32) -> usize;
     pub fn connect(socket: usize, address: *const SOCKADDR_IN, length: i32) -> i32;
     pub fn setsockopt(socket: usize, level: i32, name: i32, value: *const u32, length: i32) -> i32;
