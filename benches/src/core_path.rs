@@ -12,11 +12,7 @@ use std::{hint::black_box, sync::Arc, time::Instant};
 
 use dco_core::{Device, KeepaliveUpdate, MAX_SEALED, NewPeer, Opened, PeerSelector, Tick};
 use dco_crypto::{Aead, AeadError, Key, KeyConfig, KeySlot, Nonce, NonceTail, Tag};
-use dco_testkit::{
-    PacketSpec, TestAead,
-    aead::Direction,
-    packet::Upper,
-};
+use dco_testkit::{PacketSpec, TestAead, aead::Direction, packet::Upper};
 use dco_wire::{AAD_LEN, DATA_OVERHEAD, PeerId};
 
 use crate::report::Row;
@@ -83,14 +79,15 @@ impl Bench {
         let id = PeerId::from_low_bits(1);
         let peer = NewPeer { id, local: address, remote: address, transport: () };
         device.new_peer(&mut control, peer, Tick(0), || ()).expect("memory");
-        let slot_key = Key::new(KeyConfig {
+        let slot_key = Key::try_new(KeyConfig {
             key_id: 0,
             peer_id: id,
             seal: seal.clone(),
             open: open.clone(),
             seal_tail: NonceTail::new(TAIL),
             open_tail: NonceTail::new(TAIL),
-        });
+        })
+        .expect("memory");
         device.new_key(&mut control, PeerSelector::Only, KeySlot::Primary, slot_key, || ()).expect("a peer");
         let settings = KeepaliveUpdate { interval: Some(10), timeout: Some(60), mss: Some(1300) };
         device.set_peer(&mut control, PeerSelector::Only, settings, Tick(0)).expect("a peer");

@@ -149,14 +149,14 @@ fn install(dco: &Dco, new: uapi::NewKey) -> Result<()> {
         Some(gcm) => gcm,
         None => state.gcm.insert(AesGcm::open()?),
     };
-    let key = Key::new(KeyConfig {
+    let key = Key::try_new(KeyConfig {
         key_id: new.key_id,
         peer_id: PeerId::from_low_bits(new.peer_id.cast_unsigned()),
         seal: gcm.key(new.encrypt.key())?,
         open: gcm.key(new.decrypt.key())?,
         seal_tail: NonceTail::new(*new.encrypt.nonce_tail()),
         open_tail: NonceTail::new(*new.decrypt.nonce_tail()),
-    });
+    })?;
     let slot = match new.slot {
         uapi::Slot::Primary => KeySlot::Primary,
         uapi::Slot::Secondary => KeySlot::Secondary,

@@ -22,6 +22,7 @@ pub mod netcx;
 pub mod nt;
 pub mod ob;
 pub mod objects;
+pub mod options;
 pub mod pe;
 pub mod pnp;
 pub mod pool;

@@ -1,1 +1,213 @@
-fn main() {}
+//! `dco-lab`: runs a Windows driver image on Linux, strictly. `dco-lab --help` says how.
+
+use dco_lab::{cng, crash, options, pe, pnp, pool, report, rtl, server, thunk, wdf, wsk};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+dco-lab: loads a Windows kernel driver (.sys, x86-64) into this process and gives it NT, strictly
+
+usage:
+  dco-lab run --sys FILE [--tun NAME] [--listen ADDR] [options]
+  dco-lab check --sys FILE
+
+run    loads the driver, adds and starts its device, and serves docs/lab-protocol.md on ADDR. Prints one line
+       `ready listen=ADDR sha256=HEX` when the device has started. SIGINT and SIGTERM stop it as the STOP request does.
+check  lists the file's imports and says which the lab provides.
+
+options of run:
+  --sys FILE             the driver image
+  --tun NAME             name of the TUN interface that stands for the network stack's side of the adapter
+  --listen ADDR          127.0.0.1:PORT (0: any port; the default) or unix:/path
+  --registry KEY\\NAME=V  a value under the driver's service key; V is dword:N, text:T or T. May be repeated
+  --verbose              shows all of the driver's debug output
+  --fail-alloc N         the driver's N-th pool allocation from now on fails (0: the first)
+  --no-chacha            CNG without ChaCha20-Poly1305, as before Windows Server 2022
+  --wsk-completion HOW   inline, async or alternate: when WSK completes an IRP
+  --tx-fragments N, --advance passive|dispatch|alternate
+                         how the adapter's queues are served
+
+exit status:
+  0   the driver was stopped and left nothing behind
+  70  a violation: the driver broke a rule, leaked, or faulted (the report is on standard error)
+  64  a usage error
+  65  the image was not loaded: no driver image, or imports that the lab does not provide
+  69  the driver's entry point, AddDevice or start failed
+  71  the host refused something (a socket, a thread)
+
+examples:
+  dco-lab check --sys ovpn-dco.sys
+  dco-lab run --sys ovpn-dco.sys --tun dco0 --listen unix:/run/lab.sock
+  dco-lab run --sys ovpn-dco.sys --tun dco0 --listen 127.0.0.1:7001 --registry 'Parameters\\LogLevel=dword:3'
+";
+
+const USAGE: u8 = 64;
+const NOT_LOADED: u8 = 65;
+const NOT_STARTED: u8 = 69;
+const HOST: u8 = 71;
+
+/// A failure with its exit status.
+struct Failure(u8, String);
+
+fn usage(text: impl Into<String>) -> Failure {
+    Failure(USAGE, format!("{} (see dco-lab --help)", text.into()))
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.is_empty() || arguments.iter().any(|a| a == "--help" || a == "-h" || a == "help") {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    let result = match arguments.split_first() {
+        Some((c, rest)) if c == "run" => run(rest),
+        Some((c, rest)) if c == "check" => check(rest),
+        Some((c, _)) => Err(usage(format!("unknown command {c:?}"))),
+        None => Ok(()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(code, text)) => {
+            eprintln!("dco-lab: {text}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Options that take no value.
+const SWITCHES: [&str; 2] = ["verbose", "no-chacha"];
+/// Options that take one.
+const VALUES: [&str; 8] = ["sys", "tun", "listen", "registry", "fail-alloc", "wsk-completion", "tx-fragments", "advance"];
+
+fn parse(arguments: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let mut given = Vec::new();
+    let mut rest = arguments.iter();
+    while let Some(a) = rest.next() {
+        let Some(name) = a.strip_prefix("--") else { return Err(usage(format!("{a:?} is no option"))) };
+        let (name, value) = match name.split_once('=') {
+            Some((n, v)) => (n, Some(v.to_owned())),
+            None => (name, None),
+        };
+        if SWITCHES.contains(&name) && value.is_none() {
+            given.push((name.to_owned(), String::new()));
+        } else if VALUES.contains(&name) {
+            let value = match value {
+                Some(v) => v,
+                None => rest.next().cloned().ok_or_else(|| usage(format!("--{name} needs a value")))?,
+            };
+            given.push((name.to_owned(), value));
+        } else {
+            return Err(usage(format!("unknown option --{name}")));
+        }
+    }
+    Ok(given)
+}
+
+fn one<'a>(given: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    given.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+}
+
+fn sys(given: &[(String, String)]) -> Result<PathBuf, Failure> {
+    one(given, "sys").map(PathBuf::from).ok_or_else(|| usage("--sys FILE is missing"))
+}
+
+fn check(arguments: &[String]) -> Result<(), Failure> {
+    let path = sys(&parse(arguments)?)?;
+    let (bytes, image) = pe::read(&path).map_err(|e| Failure(NOT_LOADED, e.to_string()))?;
+    println!("{}: sha256 {}", path.display(), pe::sha256(&bytes));
+    for s in &image.sections {
+        let flag = |on: bool, c: char| if on { c } else { '-' };
+        println!(
+            "section {:8} {:#010x} {:#8x} {}{}{}{}",
+            s.name,
+            s.address,
+            s.size,
+            flag(s.readable(), 'r'),
+            flag(s.writable(), 'w'),
+            flag(s.executable(), 'x'),
+            flag(s.discardable(), 'd')
+        );
+    }
+    for i in &image.imports {
+        let have = thunk::address_of(&i.module, &i.name).is_some();
+        println!("import  {}!{} {}", i.module, i.name, if have { "provided" } else { "NOT PROVIDED" });
+    }
+    let missing = pe::unknown_imports(&image);
+    println!("{} imports, {} not provided; the lab has {} exports", image.imports.len(), missing.len(), thunk::export_count());
+    if missing.is_empty() { Ok(()) } else { Err(Failure(NOT_LOADED, format!("{} import(s) not provided", missing.len()))) }
+}
+
+fn apply(given: &[(String, String)]) -> Result<(), Failure> {
+    for (name, value) in given {
+        match name.as_str() {
+            "verbose" => rtl::print::set_verbose(true),
+            "no-chacha" => cng::offer_chacha(false),
+            "registry" => wdf::registry::set_from_option(value).map_err(usage)?,
+            "fail-alloc" => pool::fail_in(value.parse().map_err(|e| usage(format!("--fail-alloc {value:?}: {e}")))?),
+            "wsk-completion" => wsk::set_completion(match value.as_str() {
+                "inline" => wsk::Completion::Inline,
+                "async" => wsk::Completion::Async,
+                "alternate" => wsk::Completion::Alternate,
+                other => return Err(usage(format!("--wsk-completion {other:?} is not inline, async or alternate"))),
+            }),
+            _ => {}
+        }
+        options::set(name, value);
+    }
+    Ok(())
+}
+
+fn run(arguments: &[String]) -> Result<(), Failure> {
+    let given = parse(arguments)?;
+    let path = sys(&given)?;
+    apply(&given)?;
+    let signals = block_signals();
+    crash::prepare_thread();
+    let server = server::Server::bind(one(&given, "listen").unwrap_or("127.0.0.1:0")).map_err(|e| Failure(HOST, e))?;
+    let address = server.address();
+    dco_lab::ke::spawn("lab-signals", {
+        let address = address.clone();
+        move || {
+            wait_for_signal(&signals);
+            let (code, report) = server::stop();
+            server::finish(code, &report, Some(&address));
+        }
+    })
+    .map_err(|e| Failure(HOST, format!("no thread for signals: {e}")))?;
+    start(&path)?;
+    println!("ready listen={address} sha256={}", pnp::driver_hash());
+    server.run()
+}
+
+fn start(path: &Path) -> Result<(), Failure> {
+    pnp::load(path).map_err(|e| {
+        let entry = e.starts_with("the driver's entry point");
+        Failure(if entry { NOT_STARTED } else { NOT_LOADED }, e)
+    })?;
+    if let Err(code) = pnp::start() {
+        let (violations, report) = pnp::unload();
+        let exit = if violations == 0 { NOT_STARTED } else { u8::try_from(report::EXIT_VIOLATION).unwrap_or(NOT_STARTED) };
+        return Err(Failure(exit, format!("the device did not start: {code:#010x}\n{report}")));
+    }
+    Ok(())
+}
+
+#[expect(unsafe_code, reason = "signal masks have no safe interface in std")]
+fn block_signals() -> libc::sigset_t {
+    // SAFETY: the set is ours; threads made later inherit the mask, so that only the signal thread takes these.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGINT);
+        libc::sigaddset(&raw mut set, libc::SIGTERM);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        set
+    }
+}
+
+#[expect(unsafe_code, reason = "as above")]
+fn wait_for_signal(set: &libc::sigset_t) {
+    let mut signal = 0;
+    // SAFETY: both pointers are to values of this frame.
+    while unsafe { libc::sigwait(set, &raw mut signal) } != 0 {}
+}

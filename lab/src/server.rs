@@ -1,4 +1,184 @@
-//! Server.
+//! docs/lab-protocol.md: programs open the driver's devices and issue requests over a local socket.
+//!
+//! Each connection has a thread that reads, which stands for the user's thread (requests are issued on it at
+//! PASSIVE_LEVEL), and a thread that writes, because completions come at DISPATCH_LEVEL from any thread.
+
+pub mod connection;
+pub mod frame;
+
+use crate::report::{collected, exit_now};
+use crate::{io, ke, objects, pnp, pool};
+use connection::Connection;
+use std::fmt;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+type Query = (&'static str, fn() -> String);
+static QUERIES: Mutex<Vec<Query>> = Mutex::new(Vec::new());
+static CONNECTIONS: Mutex<Vec<Weak<Connection>>> = Mutex::new(Vec::new());
+static STOPPING: AtomicBool = AtomicBool::new(false);
 
 /// Registers the answer to a QUERY command.
-pub fn register_query(_name: &'static str, _f: fn() -> String) {}
+pub fn register_query(name: &'static str, f: fn() -> String) {
+    let mut q = QUERIES.lock().unwrap_or_else(PoisonError::into_inner);
+    q.retain(|(n, _)| *n != name);
+    q.push((name, f));
+}
+
+/// The answer to a QUERY command.
+#[must_use]
+pub fn query(name: &str) -> Option<String> {
+    let f = QUERIES.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|(n, _)| *n == name).map(|q| q.1);
+    f.map(|f| f())
+}
+
+fn register_own() {
+    register_query("version", || format!("dco-lab {}\n", env!("CARGO_PKG_VERSION")));
+    register_query("driver", pnp::driver_listing);
+    register_query("objects", objects::listing);
+    register_query("interfaces", io::names::interface_listing);
+    register_query("names", io::names::listing);
+    register_query("pool", || {
+        let (blocks, bytes) = pool::usage();
+        format!("blocks {blocks}\nbytes {bytes}\n")
+    });
+    register_query("violations", || {
+        let v = collected();
+        format!("{}\n{}", v.len(), v.concat())
+    });
+}
+
+/// A byte stream's two halves.
+pub type Halves = (Box<dyn Read + Send>, Box<dyn Write + Send>);
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, String),
+}
+
+/// A socket that listens.
+pub struct Server(Listener);
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Server({})", self.address())
+    }
+}
+
+impl Server {
+    /// Listens on `127.0.0.1:PORT` (port 0: any) or `unix:/path`.
+    ///
+    /// # Errors
+    /// A sentence about why it cannot.
+    pub fn bind(address: &str) -> Result<Self, String> {
+        register_own();
+        if let Some(path) = address.strip_prefix("unix:") {
+            // A socket that a dead lab left is in the way; a live one's is not ours to take.
+            if UnixStream::connect(path).is_err() {
+                let _ = std::fs::remove_file(path);
+            }
+            return UnixListener::bind(path).map(|l| Self(Listener::Unix(l, path.to_owned()))).map_err(|e| format!("cannot listen on {address}: {e}"));
+        }
+        let a: SocketAddr = address.parse().map_err(|e| format!("{address:?} is neither IP:PORT nor unix:/path: {e}"))?;
+        if !a.ip().is_loopback() {
+            return Err(format!("{a} is not loopback: the protocol is not authenticated"));
+        }
+        TcpListener::bind(a).map(|l| Self(Listener::Tcp(l))).map_err(|e| format!("cannot listen on {address}: {e}"))
+    }
+
+    /// What it listens on, as `bind` takes it.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match &self.0 {
+            Listener::Tcp(l) => l.local_addr().map_or_else(|_| "?".to_owned(), |a| a.to_string()),
+            Listener::Unix(_, p) => format!("unix:{p}"),
+        }
+    }
+
+    fn accept(&self) -> std::io::Result<Halves> {
+        match &self.0 {
+            Listener::Tcp(l) => {
+                let s: TcpStream = l.accept()?.0;
+                s.set_nodelay(true)?;
+                Ok((Box::new(s.try_clone()?), Box::new(s)))
+            }
+            Listener::Unix(l, _) => {
+                let s = l.accept()?.0;
+                Ok((Box::new(s.try_clone()?), Box::new(s)))
+            }
+        }
+    }
+
+    /// Serves connections until the process ends.
+    pub fn run(&self) -> ! {
+        loop {
+            match self.accept() {
+                Ok(halves) => {
+                    if let Err(e) = serve(halves) {
+                        eprintln!("dco-lab: a connection was dropped: {e}");
+                    }
+                }
+                Err(e) => {
+                    eprintln!("dco-lab: accept: {e}");
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            }
+        }
+    }
+}
+
+/// Serves one connection on threads of its own.
+///
+/// # Errors
+/// When the host cannot make the threads.
+pub fn serve(halves: Halves) -> std::io::Result<()> {
+    let (mut reader, writer) = halves;
+    let c = Connection::new(writer)?;
+    {
+        let mut all = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|c| c.strong_count() != 0);
+        all.push(Arc::downgrade(&c));
+    }
+    ke::spawn("lab-user", move || {
+        c.read_all(&mut *reader);
+        c.close_all();
+    })?;
+    Ok(())
+}
+
+/// Stops: closes every file, removes the device, unloads the driver and looks for leaks. Returns the exit status and the
+/// report. A second caller waits for ever: the first one ends the process.
+#[must_use]
+pub fn stop() -> (i32, String) {
+    if STOPPING.swap(true, Ordering::SeqCst) {
+        loop {
+            std::thread::park();
+        }
+    }
+    let all: Vec<Arc<Connection>> = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
+    for c in all {
+        c.close_all();
+    }
+    let (violations, report) = pnp::unload();
+    (if violations == 0 { 0 } else { crate::report::EXIT_VIOLATION }, report)
+}
+
+/// Whether a stop has begun: nothing more is opened.
+#[must_use]
+pub fn stopping() -> bool {
+    STOPPING.load(Ordering::SeqCst)
+}
+
+/// Ends the process after a stop.
+pub fn finish(code: i32, report: &str, address: Option<&str>) -> ! {
+    eprint!("dco-lab: {report}");
+    if let Some(path) = address.and_then(|a| a.strip_prefix("unix:")) {
+        // The socket may be gone already.
+        let _ = std::fs::remove_file(path);
+    }
+    exit_now(code)
+}

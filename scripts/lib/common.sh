@@ -62,10 +62,10 @@ keep_logs() {
 }
 
 finish() {
-    local status=$?
+    local exit_status=$?
     trap - EXIT
     trap '' INT TERM HUP
-    if [ "$status" != 0 ] && [ "$status" -lt 128 ] && [ -z "$kept_logs" ] && [ -n "$(ls -A "$run/logs")" ]; then
+    if [ "$exit_status" != 0 ] && [ "$exit_status" -lt 128 ] && [ -z "$kept_logs" ] && [ -n "$(ls -A "$run/logs")" ]; then
         keep_logs
     fi
     set +e
@@ -74,7 +74,7 @@ finish() {
     stop_all
     remove_namespaces
     rm -rf "$run"
-    exit "$status"
+    exit "$exit_status"
 }
 
 # --- processes ------------------------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ spawn() {
 
 running() { kill -0 "$1" 2>/dev/null; }
 
-# stop PID [SECONDS]: ends a process that was spawned; its exit status is in $status.
+# stop PID [SECONDS]: ends a process that was spawned; its exit status is in $ended.
 stop() {
     local pid=$1 patience=${2:-10} i kept=()
     if running "$pid"; then
@@ -104,8 +104,8 @@ stop() {
             kill -KILL "$pid" 2>/dev/null || true
         fi
     fi
-    status=0
-    wait "$pid" 2>/dev/null || status=$?
+    ended=0
+    wait "$pid" 2>/dev/null || ended=$?
     for i in "${spawned[@]}"; do [ "$i" = "$pid" ] || kept+=("$i"); done
     spawned=("${kept[@]}")
 }
@@ -229,11 +229,15 @@ readonly wire4_server=10.87.0.1 wire4_client=10.87.0.2 wire6_server=fd87::1 wire
 readonly tunnel4_server=10.88.0.1 tunnel6_server=fd88::1
 
 ns_server='' ns_client=''
+# The same, as dco-cli takes it.
+place_server='' place_client=''
 
 # Two namespaces, $ns_server and $ns_client, joined by a veth called `wire` in both. A TUN device that is made in them
 # later starts silent: the kernel sends nothing of its own through it, so that counters can be compared exactly.
 make_namespaces() {
     ns_server=dco-$$-server ns_client=dco-$$-client
+    # shellcheck disable=SC2034
+    place_server=$ns_server,$wire4_server,$wire6_server place_client=$ns_client,$wire4_client,$wire6_client
     local ns
     for ns in "$ns_server" "$ns_client"; do
         ip netns add "$ns"

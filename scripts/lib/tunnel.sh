@@ -115,20 +115,31 @@ need_windows_target() {
         /usr/lib/rustlib/src/rust/library/core/Cargo.toml:rust-web-src
 }
 
-# build_driver: cross-builds the driver. Its path is in $sys, its hash in $sys_sha256.
+# Where the builds end up.
+sys=$target/driver/ovpn-dco.sys lab=$target/release/dco-lab cli=$target/release/dco-cli
+
+# build_driver: cross-builds the driver.
 build_driver() {
     need_windows_target
     step "building the driver" cargo xtask driver --out "$target/driver"
-    sys=$target/driver/ovpn-dco.sys
-    [ -s "$sys" ] || die "expected \`cargo xtask driver\` to make ${sys#"$repo/"}; there is none"
-    sys_sha256=$(sha256sum "$sys" | cut -d' ' -f1)
+    use_last_build "$sys"
 }
 
-# build_lab: $lab and $cli are the programs.
 build_lab() {
     need_rust
     step "building the lab and dco-cli" cargo build --release -p dco-lab -p dco-cli
-    lab=$target/release/dco-lab cli=$target/release/dco-cli
+    use_last_build "$lab" "$cli"
+}
+
+# use_last_build [FILE...]: they have to be there. The driver's hash is in $sys_sha256.
+use_last_build() {
+    local file
+    [ $# -gt 0 ] || set -- "$sys" "$lab" "$cli"
+    for file in "$@"; do
+        [ -s "$file" ] || die "expected ${file#"$repo/"} to have been built, there is none"
+    done
+    # shellcheck disable=SC2034 # used by the scripts
+    [ ! -s "$sys" ] || sys_sha256=$(sha256sum "$sys" | cut -d' ' -f1)
 }
 
 # build_client: OpenVPN for Windows, the bridge, Wine's prefix.
@@ -157,8 +168,8 @@ stop_lab() {
     fi
     wait_for 10 "the end of $name" gone "$pid" || return 1
     stop "$pid"
-    if [ "$status" != 0 ]; then
-        say "expected $name to end with status 0, it ended with $status:"
+    if [ "$ended" != 0 ]; then
+        say "expected $name to end with status 0, it ended with $ended:"
         tail -n 25 "$run/logs/$name.log" >&2
         return 1
     fi
@@ -249,14 +260,19 @@ ping_all() {
     ! grep -qE 'duplicates|errors|corrupted' <<<"$ping_summary" || { say "ping $2: $ping_summary"; return 1; }
 }
 
+# start_iperf_server ADDRESS: for one client. Process id in $pid.
+start_iperf_server() {
+    spawn iperf3-server ip netns exec "$ns_server" iperf3 --server --one-off --bind "$1" --forceflush
+    wait_for_line 5 "$pid" "$run/logs/iperf3-server.log" 'Server listening'
+}
+
 # throughput NAMESPACE ADDRESS SECONDS [IPERF3-OPTION]...: TCP from $ns_client, or to it with -R. Mbit/s in $mbits.
 # The window is small enough that no socket's buffer runs over: what is lost in between could not be compared.
 throughput() {
     local ns=$1 address=$2 seconds=$3 output server
     shift 3
-    spawn iperf3-server ip netns exec "$ns_server" iperf3 --server --one-off --bind "$address" --forceflush
+    start_iperf_server "$address" || return 1
     server=$pid
-    wait_for_line 5 "$server" "$run/logs/iperf3-server.log" 'Server listening' || return 1
     if ! output=$(in_ns "$ns" timeout $((seconds + 20)) iperf3 --client "$address" --time "$seconds" --window 64K \
         --format m "$@" 2>&1); then
         say "iperf3 $*: $(tail -n 3 <<<"$output")"

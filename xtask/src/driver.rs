@@ -79,10 +79,7 @@ impl Toolchain {
             .env_remove("RUSTUP_TOOLCHAIN")
             .env_remove("CARGO")
             .env_remove("RUSTFLAGS")
-            .env(
-                "CARGO_ENCODED_RUSTFLAGS",
-                self.rustflags(root)?.join("\x1f"),
-            );
+            .env("CARGO_ENCODED_RUSTFLAGS", self.rustflags(root)?.join("\x1f"));
         Ok(cargo)
     }
 
@@ -120,6 +117,7 @@ impl Toolchain {
             "/DYNAMICBASE",
             "/NXCOMPAT",
             "/Brepro",
+            "/PDBALTPATH:ovpn-dco.pdb",
         ] {
             flags.push(format!("-Clink-arg={argument}"));
         }
@@ -132,10 +130,7 @@ impl Toolchain {
         let cargo_home = std::env::var_os("CARGO_HOME")
             .map(PathBuf::from)
             .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
-        let mut remap = vec![
-            (root.to_path_buf(), "/ovpn-dco"),
-            (PathBuf::from(sysroot.trim()), "/rust"),
-        ];
+        let mut remap = vec![(root.to_path_buf(), "/ovpn-dco"), (PathBuf::from(sysroot.trim()), "/rust")];
         remap.extend(cargo_home.map(|home| (home, "/cargo")));
         for (from, to) in remap {
             flags.push(format!("--remap-path-prefix={}={to}", from.display()));
@@ -152,9 +147,7 @@ impl Toolchain {
 
     /// What it calls itself.
     pub fn describe(&self) -> Result<String> {
-        Ok(tool::output(self.rustc().arg("--version"))?
-            .trim()
-            .to_owned())
+        Ok(tool::output(self.rustc().arg("--version"))?.trim().to_owned())
     }
 }
 
@@ -177,16 +170,11 @@ fn debian() -> Result<()> {
     let missing = [
         (Path::new(DEBIAN_RUSTC).is_file(), "rustc"),
         (Path::new(DEBIAN_CARGO).is_file(), "cargo"),
-        (
-            library().is_ok_and(|file| file.is_file()),
-            "the library source",
-        ),
+        (library().is_ok_and(|file| file.is_file()), "the library source"),
         (tool::find("lld-link").is_some(), "lld-link"),
     ];
     if let Some((_, what)) = missing.iter().find(|(present, _)| !present) {
-        bail!(
-            "no toolchain for {TARGET}: {what} is missing; on Debian: apt-get install {DEBIAN_PACKAGES}"
-        );
+        bail!("no toolchain for {TARGET}: {what} is missing; on Debian: apt-get install {DEBIAN_PACKAGES}");
     }
     Ok(())
 }
@@ -201,35 +189,27 @@ pub struct Built {
 
 /// Builds the driver of the workspace at `root` and puts it in `out`.
 pub fn build(root: &Path, toolchain: &Toolchain, target_dir: &Path, out: &Path) -> Result<Built> {
-    say(format!(
-        "building ovpn-dco.sys with {}",
-        toolchain.describe()?
-    ));
+    say(format!("building ovpn-dco.sys with {}", toolchain.describe()?));
     let mut cargo = toolchain.cargo(root, target_dir)?;
-    cargo.args([
-        "build",
-        "--locked",
-        "--package=ovpn-dco",
-        "--lib",
-        "--profile=driver",
-    ]);
+    cargo.args(["build", "--locked", "--package=ovpn-dco", "--lib", "--profile=driver"]);
     cargo.args(toolchain.arguments());
     tool::run(&mut cargo)?;
 
     let dll = target_dir.join(TARGET).join("driver/ovpn_dco.dll");
     let mut image = fs::read(&dll).with_context(|| {
-        format!(
-            "{}: the package ovpn-dco has no `crate-type = [\"cdylib\"]`, or its name has changed",
-            dll.display()
-        )
+        format!("{}: the package ovpn-dco has no `crate-type = [\"cdylib\"]`, or its name has changed", dll.display())
     })?;
-    // The linker leaves it out; Windows wants it of every driver that it starts at boot.
-    image::set_checksum(&mut image)?;
-    let path = out.join("ovpn-dco.sys");
+    // The linker hashes the symbol file, and that names folders of this machine; and it leaves out the checksum,
+    // which Windows wants of every driver that it starts at boot.
+    let identity = image::stamp(&mut image)?;
     fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    if let Some(identity) = identity {
+        let mut symbols = fs::read(dll.with_extension("pdb")).context("the symbol file")?;
+        image::set_symbol_identity(&mut symbols, &identity)?;
+        let path = out.join("ovpn-dco.pdb");
+        fs::write(&path, symbols).with_context(|| path.display().to_string())?;
+    }
+    let path = out.join("ovpn-dco.sys");
     fs::write(&path, &image).with_context(|| path.display().to_string())?;
-    Ok(Built {
-        path,
-        sha256: tool::sha256(&image),
-    })
+    Ok(Built { path, sha256: tool::sha256(&image) })
 }

@@ -37,26 +37,16 @@ pub struct Layout<'a> {
 impl Facts {
     pub fn load(root: &Path) -> Result<Self> {
         let path = root.join("docs/facts/nt-layout.json");
-        Ok(Self {
-            root: serde_json::from_str(&tool::read(&path)?)
-                .with_context(|| path.display().to_string())?,
-        })
+        Ok(Self { root: serde_json::from_str(&tool::read(&path)?).with_context(|| path.display().to_string())? })
     }
 
     fn object(&self, key: &str) -> Result<&Map<String, Value>> {
-        self.root
-            .get(key)
-            .and_then(Value::as_object)
-            .with_context(|| format!("nt-layout.json has no `{key}`"))
+        self.root.get(key).and_then(Value::as_object).with_context(|| format!("nt-layout.json has no `{key}`"))
     }
 
     pub fn layouts(&self) -> Result<Vec<Layout<'_>>> {
         let number = |value: &Value, key: &str| value.get(key).and_then(Value::as_u64);
-        let text = |value, key| {
-            Value::get(value, key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
+        let text = |value, key| Value::get(value, key).and_then(Value::as_str).unwrap_or_default();
         Ok(self
             .object("types")?
             .iter()
@@ -91,12 +81,7 @@ impl Facts {
             .iter()
             .map(|(name, members)| {
                 let members = members.as_object().into_iter().flatten();
-                (
-                    name.as_str(),
-                    members
-                        .filter_map(|(k, v)| Some((k.as_str(), v.as_i64()?)))
-                        .collect(),
-                )
+                (name.as_str(), members.filter_map(|(k, v)| Some((k.as_str(), v.as_i64()?))).collect())
             })
             .collect())
     }
@@ -106,40 +91,23 @@ impl Facts {
         Ok(self
             .object("constants")?
             .iter()
-            .filter_map(|(name, value)| {
-                Some((
-                    name.as_str(),
-                    value.as_i64().or_else(|| value.get("i32")?.as_i64())?,
-                ))
-            })
+            .filter_map(|(name, value)| Some((name.as_str(), value.as_i64().or_else(|| value.get("i32")?.as_i64())?)))
             .collect())
     }
 
     /// Function pointer types, in C.
     pub fn function_types(&self) -> Result<Vec<(&str, &str)>> {
-        Ok(self
-            .object("pfn")?
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
-            .collect())
+        Ok(self.object("pfn")?.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect())
     }
 
     /// Strings of the headers.
     pub fn strings(&self) -> Result<Vec<(&str, &str)>> {
-        Ok(self
-            .object("strings")?
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
-            .collect())
+        Ok(self.object("strings")?.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect())
     }
 
     /// A function table: names and indices. `table` is `wdf_table` or `net_table`.
     pub fn table(&self, table: &str) -> Result<Vec<(&str, u64)>> {
-        Ok(self
-            .object(table)?
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str(), value.as_u64()?)))
-            .collect())
+        Ok(self.object(table)?.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_u64()?))).collect())
     }
 
     /// The number of functions of a client version. `counts` is `wdf_function_count` or `net_function_count`.

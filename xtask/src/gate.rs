@@ -13,11 +13,10 @@ use iced_x86::{CpuidFeature, Decoder, DecoderOptions, EncodingKind, Instruction}
 use object::{
     LittleEndian as LE, Object, ObjectSection,
     pe::{
-        IMAGE_DIRECTORY_ENTRY_BASERELOC, IMAGE_DIRECTORY_ENTRY_DELAY_IMPORT,
-        IMAGE_DIRECTORY_ENTRY_EXCEPTION, IMAGE_DIRECTORY_ENTRY_TLS,
-        IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE, IMAGE_DLLCHARACTERISTICS_NX_COMPAT,
-        IMAGE_FILE_MACHINE_AMD64, IMAGE_FILE_RELOCS_STRIPPED, IMAGE_SCN_MEM_EXECUTE,
-        IMAGE_SCN_MEM_WRITE, IMAGE_SUBSYSTEM_NATIVE,
+        IMAGE_DIRECTORY_ENTRY_BASERELOC, IMAGE_DIRECTORY_ENTRY_DELAY_IMPORT, IMAGE_DIRECTORY_ENTRY_EXCEPTION,
+        IMAGE_DIRECTORY_ENTRY_TLS, IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE, IMAGE_DLLCHARACTERISTICS_NX_COMPAT,
+        IMAGE_FILE_MACHINE_AMD64, IMAGE_FILE_RELOCS_STRIPPED, IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE,
+        IMAGE_SUBSYSTEM_NATIVE,
     },
     read::pe::{Import, PeFile64},
 };
@@ -27,8 +26,7 @@ use crate::{image, tool};
 /// Judges the file and prints the verdict.
 pub fn run(file: &Path, imports: &Path) -> Result<()> {
     let image = fs::read(file).with_context(|| file.display().to_string())?;
-    let allowed = AllowedImports::parse(&tool::read(imports)?)
-        .with_context(|| imports.display().to_string())?;
+    let allowed = AllowedImports::parse(&tool::read(imports)?).with_context(|| imports.display().to_string())?;
     let report = inspect(&image, &allowed, &build_paths())?;
     println!("{}  {}", tool::sha256(&image), file.display());
     println!(
@@ -57,11 +55,7 @@ fn build_paths() -> Vec<String> {
     let mut paths: Vec<String> = ["HOME", "CARGO_HOME", "CARGO_TARGET_DIR"]
         .into_iter()
         .filter_map(|name| env::var(name).ok())
-        .chain(
-            tool::workspace()
-                .ok()
-                .map(|root| root.display().to_string()),
-        )
+        .chain(tool::workspace().ok().map(|root| root.display().to_string()))
         .filter(|path| path.len() > 1)
         .map(|path| format!("{}/", path.trim_end_matches('/')))
         .collect();
@@ -115,13 +109,8 @@ pub fn inspect(image: &[u8], allowed: &AllowedImports, build_paths: &[String]) -
     imports(&pe, allowed, &mut report)?;
     sections(&pe, &mut report)?;
     for path in build_paths {
-        if image
-            .windows(path.len())
-            .any(|bytes| bytes == path.as_bytes())
-        {
-            report.faults.push(format!(
-                "the build machine's folder {path} is named in the image"
-            ));
+        if image.windows(path.len()).any(|bytes| bytes == path.as_bytes()) {
+            report.faults.push(format!("the build machine's folder {path} is named in the image"));
         }
     }
     Ok(report)
@@ -130,56 +119,23 @@ pub fn inspect(image: &[u8], allowed: &AllowedImports, build_paths: &[String]) -
 fn headers(pe: &PeFile64, report: &mut Report) {
     let file = &pe.nt_headers().file_header;
     let optional = &pe.nt_headers().optional_header;
-    let present = |index: usize| {
-        pe.data_directory(index)
-            .is_some_and(|directory| directory.size.get(LE) != 0)
-    };
+    let present = |index: usize| pe.data_directory(index).is_some_and(|directory| directory.size.get(LE) != 0);
     let characteristics = optional.dll_characteristics.get(LE);
     let checks = [
+        (file.machine.get(LE) == IMAGE_FILE_MACHINE_AMD64, "not for x86-64"),
+        (optional.subsystem.get(LE) == IMAGE_SUBSYSTEM_NATIVE, "subsystem is not native"),
+        (characteristics & IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE != 0, "DYNAMIC_BASE is not set"),
+        (characteristics & IMAGE_DLLCHARACTERISTICS_NX_COMPAT != 0, "NX_COMPAT is not set"),
         (
-            file.machine.get(LE) == IMAGE_FILE_MACHINE_AMD64,
-            "not for x86-64",
-        ),
-        (
-            optional.subsystem.get(LE) == IMAGE_SUBSYSTEM_NATIVE,
-            "subsystem is not native",
-        ),
-        (
-            characteristics & IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE != 0,
-            "DYNAMIC_BASE is not set",
-        ),
-        (
-            characteristics & IMAGE_DLLCHARACTERISTICS_NX_COMPAT != 0,
-            "NX_COMPAT is not set",
-        ),
-        (
-            file.characteristics.get(LE) & IMAGE_FILE_RELOCS_STRIPPED == 0
-                && present(IMAGE_DIRECTORY_ENTRY_BASERELOC),
+            file.characteristics.get(LE) & IMAGE_FILE_RELOCS_STRIPPED == 0 && present(IMAGE_DIRECTORY_ENTRY_BASERELOC),
             "no relocations",
         ),
-        (
-            !present(IMAGE_DIRECTORY_ENTRY_TLS),
-            "has thread-local storage",
-        ),
-        (
-            !present(IMAGE_DIRECTORY_ENTRY_DELAY_IMPORT),
-            "has delayed imports",
-        ),
-        (
-            optional.address_of_entry_point.get(LE) != 0,
-            "no entry point",
-        ),
-        (
-            image::checksum(pe.data()).is_ok_and(|sum| optional.check_sum.get(LE) == sum),
-            "wrong checksum",
-        ),
+        (!present(IMAGE_DIRECTORY_ENTRY_TLS), "has thread-local storage"),
+        (!present(IMAGE_DIRECTORY_ENTRY_DELAY_IMPORT), "has delayed imports"),
+        (optional.address_of_entry_point.get(LE) != 0, "no entry point"),
+        (image::checksum(pe.data()).is_ok_and(|sum| optional.check_sum.get(LE) == sum), "wrong checksum"),
     ];
-    report.faults.extend(
-        checks
-            .iter()
-            .filter(|(good, _)| !good)
-            .map(|(_, fault)| (*fault).to_owned()),
-    );
+    report.faults.extend(checks.iter().filter(|(good, _)| !good).map(|(_, fault)| (*fault).to_owned()));
 }
 
 fn imports(pe: &PeFile64, allowed: &AllowedImports, report: &mut Report) -> Result<()> {
@@ -187,8 +143,7 @@ fn imports(pe: &PeFile64, allowed: &AllowedImports, report: &mut Report) -> Resu
     if let Some(table) = pe.import_table()? {
         let mut descriptors = table.descriptors()?;
         while let Some(descriptor) = descriptors.next()? {
-            let image =
-                String::from_utf8_lossy(table.name(descriptor.name.get(LE))?).to_lowercase();
+            let image = String::from_utf8_lossy(table.name(descriptor.name.get(LE))?).to_lowercase();
             // Some linkers leave out the lookup table.
             let thunks = match descriptor.original_first_thunk.get(LE) {
                 0 => descriptor.first_thunk.get(LE),
@@ -207,9 +162,7 @@ fn imports(pe: &PeFile64, allowed: &AllowedImports, report: &mut Report) -> Resu
     report.imports = found.len();
     let words = |(image, function): &(String, String)| format!("{image} {function}");
     report.faults.extend(
-        found
-            .difference(&allowed.functions)
-            .map(|import| format!("import not on the list: {}", words(import))),
+        found.difference(&allowed.functions).map(|import| format!("import not on the list: {}", words(import))),
     );
     report.unused = allowed.functions.difference(&found).map(words).collect();
     Ok(())
@@ -227,9 +180,7 @@ fn sections(pe: &PeFile64, report: &mut Report) -> Result<()> {
             continue;
         }
         if flags & IMAGE_SCN_MEM_WRITE != 0 {
-            report
-                .faults
-                .push(format!("section {name} is writable and executable"));
+            report.faults.push(format!("section {name} is writable and executable"));
         }
         let data = section.data()?;
         let rva = (section.address() - base) as u32;
@@ -246,9 +197,7 @@ fn function_starts(pe: &PeFile64) -> Result<BTreeSet<u32>> {
     let Some(directory) = pe.data_directory(IMAGE_DIRECTORY_ENTRY_EXCEPTION) else {
         return Ok(BTreeSet::new());
     };
-    let data = directory
-        .data(pe.data(), &pe.section_table())
-        .unwrap_or_default();
+    let data = directory.data(pe.data(), &pe.section_table()).unwrap_or_default();
     Ok(data
         .chunks_exact(RUNTIME_FUNCTION)
         .map(|entry| u32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]))
@@ -260,10 +209,8 @@ fn function_starts(pe: &PeFile64) -> Result<BTreeSet<u32>> {
 /// functions cannot hide what follows. Functions without unwind data lie between and are decoded too.
 fn code(name: &str, data: &[u8], rva: u32, starts: &BTreeSet<u32>, report: &mut Report) {
     let end = rva + data.len() as u32;
-    let bounds: Vec<u32> = std::iter::once(rva)
-        .chain(starts.range(rva + 1..end).copied())
-        .chain(std::iter::once(end))
-        .collect();
+    let bounds: Vec<u32> =
+        std::iter::once(rva).chain(starts.range(rva + 1..end).copied()).chain(std::iter::once(end)).collect();
     let mut kinds: BTreeMap<String, (u32, usize)> = BTreeMap::new();
     for bound in bounds.windows(2) {
         let bytes = &data[(bound[0] - rva) as usize..(bound[1] - rva) as usize];
@@ -279,9 +226,7 @@ fn code(name: &str, data: &[u8], rva: u32, starts: &BTreeSet<u32>, report: &mut 
         }
     }
     for (kind, (first, count)) in kinds {
-        report.faults.push(format!(
-            "section {name}: {kind}, {count} times, first at RVA {first:#x}"
-        ));
+        report.faults.push(format!("section {name}: {kind}, {count} times, first at RVA {first:#x}"));
     }
 }
 
@@ -295,17 +240,15 @@ fn forbidden(instruction: &Instruction) -> Option<String> {
         EncodingKind::Legacy => {}
         other => return Some(format!("{other:?} instruction {code:?}")),
     }
-    code.cpuid_features()
-        .iter()
-        .find_map(|feature| match feature {
-            CpuidFeature::FPU
-            | CpuidFeature::FPU287
-            | CpuidFeature::FPU287XL_ONLY
-            | CpuidFeature::FPU387
-            | CpuidFeature::FPU387SL_ONLY => Some(format!("x87 instruction {code:?}")),
-            CpuidFeature::MMX => Some(format!("MMX instruction {code:?}")),
-            _ => None,
-        })
+    code.cpuid_features().iter().find_map(|feature| match feature {
+        CpuidFeature::FPU
+        | CpuidFeature::FPU287
+        | CpuidFeature::FPU287XL_ONLY
+        | CpuidFeature::FPU387
+        | CpuidFeature::FPU387SL_ONLY => Some(format!("x87 instruction {code:?}")),
+        CpuidFeature::MMX => Some(format!("MMX instruction {code:?}")),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -369,18 +312,12 @@ mod tests {
             const HEADERS: usize = 0x400;
             const PE: usize = 0x80;
             let mut file = vec![0_u8; HEADERS];
-            let put = |file: &mut Vec<u8>, at: usize, bytes: &[u8]| {
-                file[at..at + bytes.len()].copy_from_slice(bytes)
-            };
+            let put = |file: &mut Vec<u8>, at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
             put(&mut file, 0, b"MZ");
             put(&mut file, 0x3c, &(PE as u32).to_le_bytes());
             put(&mut file, PE, b"PE\0\0");
             put(&mut file, PE + 4, &0x8664_u16.to_le_bytes());
-            put(
-                &mut file,
-                PE + 6,
-                &(self.sections.len() as u16).to_le_bytes(),
-            );
+            put(&mut file, PE + 6, &(self.sections.len() as u16).to_le_bytes());
             put(&mut file, PE + 20, &240_u16.to_le_bytes());
             put(&mut file, PE + 22, &0x22_u16.to_le_bytes());
             let optional = PE + 24;
@@ -393,11 +330,7 @@ mod tests {
             put(&mut file, optional + 56, &size.to_le_bytes());
             put(&mut file, optional + 60, &(HEADERS as u32).to_le_bytes());
             put(&mut file, optional + 68, &self.subsystem.to_le_bytes());
-            put(
-                &mut file,
-                optional + 70,
-                &self.dll_characteristics.to_le_bytes(),
-            );
+            put(&mut file, optional + 70, &self.dll_characteristics.to_le_bytes());
             put(&mut file, optional + 108, &16_u32.to_le_bytes());
             for (index, (rva, length)) in self.directories.iter().enumerate() {
                 put(&mut file, optional + 112 + index * 8, &rva.to_le_bytes());
@@ -408,11 +341,7 @@ mod tests {
                 let raw = data.len().next_multiple_of(0x200);
                 put(&mut file, header, name.as_bytes());
                 put(&mut file, header + 8, &(data.len() as u32).to_le_bytes());
-                put(
-                    &mut file,
-                    header + 12,
-                    &((index as u32 + 1) * ALIGN).to_le_bytes(),
-                );
+                put(&mut file, header + 12, &((index as u32 + 1) * ALIGN).to_le_bytes());
                 put(&mut file, header + 16, &(raw as u32).to_le_bytes());
                 let place = file.len() as u32;
                 put(&mut file, header + 20, &place.to_le_bytes());
@@ -430,9 +359,7 @@ mod tests {
 
     fn faults_of(bytes: &[u8]) -> Vec<String> {
         let allowed = AllowedImports::parse("# test\nNTOSKRNL.exe KeSetEvent\n").expect("a list");
-        inspect(bytes, &allowed, &["/home/builder/".to_owned()])
-            .expect("an image")
-            .faults
+        inspect(bytes, &allowed, &["/home/builder/".to_owned()]).expect("an image").faults
     }
 
     fn code_faults(code: &[u8]) -> Vec<String> {
@@ -447,44 +374,29 @@ mod tests {
     #[test]
     fn sse2_passes() {
         // pxor xmm0, xmm0; ret
-        assert_eq!(
-            code_faults(&[0x66, 0x0f, 0xef, 0xc0, 0xc3]),
-            Vec::<String>::new()
-        );
+        assert_eq!(code_faults(&[0x66, 0x0f, 0xef, 0xc0, 0xc3]), Vec::<String>::new());
     }
 
     #[test]
     fn a_planted_avx_instruction_is_found() {
         // vpxor ymm0, ymm0, ymm0; ret
         let faults = code_faults(&[0xc5, 0xfd, 0xef, 0xc0, 0xc3]);
-        assert!(
-            matches!(faults.as_slice(), [fault] if fault.contains("VEX")),
-            "{faults:?}"
-        );
+        assert!(matches!(faults.as_slice(), [fault] if fault.contains("VEX")), "{faults:?}");
     }
 
     #[test]
     fn a_planted_avx512_instruction_is_found() {
         // vpxorq zmm0, zmm0, zmm0; ret
         let faults = code_faults(&[0x62, 0xf1, 0xfd, 0x48, 0xef, 0xc0, 0xc3]);
-        assert!(
-            matches!(faults.as_slice(), [fault] if fault.contains("EVEX")),
-            "{faults:?}"
-        );
+        assert!(matches!(faults.as_slice(), [fault] if fault.contains("EVEX")), "{faults:?}");
     }
 
     #[test]
     fn planted_x87_and_mmx_instructions_are_found() {
         // fld1; emms; ret
         let faults = code_faults(&[0xd9, 0xe8, 0x0f, 0x77, 0xc3]);
-        assert!(
-            faults.iter().any(|fault| fault.contains("x87")),
-            "{faults:?}"
-        );
-        assert!(
-            faults.iter().any(|fault| fault.contains("MMX")),
-            "{faults:?}"
-        );
+        assert!(faults.iter().any(|fault| fault.contains("x87")), "{faults:?}");
+        assert!(faults.iter().any(|fault| fault.contains("MMX")), "{faults:?}");
     }
 
     #[test]
@@ -495,11 +407,7 @@ mod tests {
         let second = ALIGN + code.len() as u32;
         code.extend_from_slice(&[0xc5, 0xfd, 0xef, 0xc0, 0xc3, 0x90, 0x90, 0x90]);
         let mut image = Image::new(&code, "ntoskrnl.exe", "KeSetEvent");
-        assert!(
-            !faults_of(&image.bytes())
-                .iter()
-                .any(|fault| fault.contains("VEX"))
-        );
+        assert!(!faults_of(&image.bytes()).iter().any(|fault| fault.contains("VEX")));
         let mut table = Vec::new();
         for value in [ALIGN, ALIGN + 3, 0, second, second + 5, 0] {
             table.extend_from_slice(&value.to_le_bytes());
@@ -507,10 +415,7 @@ mod tests {
         image.directories[3] = (4 * ALIGN, table.len() as u32);
         image.sections.push((".pdata", 0x4000_0040, table));
         let faults = faults_of(&image.bytes());
-        assert!(
-            faults.iter().any(|fault| fault.contains("VEX")),
-            "{faults:?}"
-        );
+        assert!(faults.iter().any(|fault| fault.contains("VEX")), "{faults:?}");
     }
 
     #[test]
@@ -525,10 +430,7 @@ mod tests {
     fn a_writable_executable_section_is_found() {
         let mut image = Image::new(PLAIN, "ntoskrnl.exe", "KeSetEvent");
         image.sections.push((".both", RX | RW, PLAIN.to_vec()));
-        assert_eq!(
-            faults_of(&image.bytes()),
-            ["section .both is writable and executable"]
-        );
+        assert_eq!(faults_of(&image.bytes()), ["section .both is writable and executable"]);
     }
 
     #[test]
@@ -559,14 +461,9 @@ mod tests {
     #[test]
     fn a_folder_of_the_build_machine_is_found() {
         let mut image = Image::new(PLAIN, "ntoskrnl.exe", "KeSetEvent");
-        image
-            .sections
-            .push((".data", RW, b"/home/builder/src/lib.rs".to_vec()));
+        image.sections.push((".data", RW, b"/home/builder/src/lib.rs".to_vec()));
         let faults = faults_of(&image.bytes());
-        assert!(
-            matches!(faults.as_slice(), [fault] if fault.contains("/home/builder/")),
-            "{faults:?}"
-        );
+        assert!(matches!(faults.as_slice(), [fault] if fault.contains("/home/builder/")), "{faults:?}");
     }
 
     #[test]

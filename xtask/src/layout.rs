@@ -39,10 +39,7 @@ pub fn run(root: &Path, check: bool) -> Result<()> {
     let (text, counted) = generate(root)?;
     if check {
         if tool::read(&path).ok().as_deref() != Some(&text) {
-            bail!(
-                "{} is out of date: run `cargo xtask layout`",
-                path.display()
-            );
+            bail!("{} is out of date: run `cargo xtask layout`", path.display());
         }
         println!("layout: up to date, {counted}");
     } else {
@@ -77,22 +74,10 @@ pub fn generate(root: &Path) -> Result<(String, String)> {
         for field in &layout.fields {
             if let (Some(first), Some(width)) = (field.bit_offset, field.bits) {
                 let leaf = field.path.last().copied().unwrap_or_default();
-                if sources
-                    .setters
-                    .get(name)
-                    .is_some_and(|setters| setters.iter().any(|setter| setter == leaf))
-                {
+                if sources.setters.get(name).is_some_and(|setters| setters.iter().any(|setter| setter == leaf)) {
                     bits += 1;
-                    let ones = if width == 1 {
-                        "true".to_owned()
-                    } else {
-                        format!("(1 << {width}) - 1")
-                    };
-                    writeln!(
-                        text,
-                        "    bits!({name}, {}, set_{leaf}({ones}), {first}, {width});",
-                        layout.size
-                    )?;
+                    let ones = if width == 1 { "true".to_owned() } else { format!("(1 << {width}) - 1") };
+                    writeln!(text, "    bits!({name}, {}, set_{leaf}({ones}), {first}, {width});", layout.size)?;
                 }
                 continue;
             }
@@ -101,9 +86,7 @@ pub fn generate(root: &Path) -> Result<(String, String)> {
                 continue;
             };
             offsets += 1;
-            let ours = members
-                .iter()
-                .any(|member| member.starts_with("__bindgen_anon_"));
+            let ours = members.iter().any(|member| member.starts_with("__bindgen_anon_"));
             let line = format!("assert!(offset_of!(T, {}) == {offset});", members.join("."));
             if ours && module.is_empty() {
                 writeln!(anonymous, "        {line}")?;
@@ -112,10 +95,7 @@ pub fn generate(root: &Path) -> Result<(String, String)> {
             }
         }
         if !anonymous.is_empty() {
-            writeln!(
-                text,
-                "    #[cfg(not(feature = \"wdk\"))]\n    {{\n{anonymous}    }}"
-            )?;
+            writeln!(text, "    #[cfg(not(feature = \"wdk\"))]\n    {{\n{anonymous}    }}")?;
         }
         text.push_str("};\n");
     }
@@ -125,16 +105,8 @@ pub fn generate(root: &Path) -> Result<(String, String)> {
         if let Some(module) = sources.constants.get(name) {
             values += 1;
             // `SO_DONTLINGER` and its like are complements, declared as unsigned numbers.
-            let value = if value < 0 && !name.starts_with("STATUS_") {
-                value & 0xffff_ffff
-            } else {
-                value
-            };
-            writeln!(
-                text,
-                "    assert!({} as i64 == {value});",
-                path_of(module, name)
-            )?;
+            let value = if value < 0 && !name.starts_with("STATUS_") { value & 0xffff_ffff } else { value };
+            writeln!(text, "    assert!({} as i64 == {value});", path_of(module, name))?;
         }
     }
     text.push_str("};\n\n// Enumerations.\nconst _: () = {\n");
@@ -145,11 +117,7 @@ pub fn generate(root: &Path) -> Result<(String, String)> {
         for (member, value) in members {
             if declared.iter().any(|known| known == member) {
                 values += 1;
-                writeln!(
-                    text,
-                    "    assert!({}::{member} as i64 == {value});",
-                    path_of(module, name)
-                )?;
+                writeln!(text, "    assert!({}::{member} as i64 == {value});", path_of(module, name))?;
             }
         }
     }
@@ -157,11 +125,7 @@ pub fn generate(root: &Path) -> Result<(String, String)> {
     for (name, value) in facts.strings()? {
         if let Some(module) = sources.constants.get(name) {
             values += 1;
-            writeln!(
-                text,
-                "    assert!(same({}, \"{value}\"));",
-                path_of(module, name)
-            )?;
+            writeln!(text, "    assert!(same({}, \"{value}\"));", path_of(module, name))?;
         }
     }
     text.push_str("};\n\n// Function tables.\nconst _: () = {\n");
@@ -169,39 +133,23 @@ pub fn generate(root: &Path) -> Result<(String, String)> {
     let net = facts.count("net_function_count", "2.0")?;
     for (table, own) in [("wdf_table", "own"), ("net_table", "net")] {
         for (name, index) in facts.table(table)? {
-            if sources
-                .entries
-                .get(own)
-                .is_some_and(|entries| entries.iter().any(|entry| entry == name))
-            {
+            if sources.entries.get(own).is_some_and(|entries| entries.iter().any(|entry| entry == name)) {
                 entries += 1;
                 let last = if own == "own" { kmdf } else { net };
                 if index >= last {
                     bail!("{name} has index {index}, but our client version has {last} functions");
                 }
                 if own == "own" {
-                    writeln!(
-                        text,
-                        "    assert!(crate::_WDFFUNCENUM::{name}TableIndex as usize == {index});"
-                    )?;
+                    writeln!(text, "    assert!(crate::_WDFFUNCENUM::{name}TableIndex as usize == {index});")?;
                 } else {
-                    writeln!(
-                        text,
-                        "    assert!(crate::net::table::{name}.index() == {index});"
-                    )?;
+                    writeln!(text, "    assert!(crate::net::table::{name}.index() == {index});")?;
                 }
             }
         }
     }
-    writeln!(
-        text,
-        "    assert!(crate::net::NET_FUNCTION_COUNT == {net});"
-    )?;
+    writeln!(text, "    assert!(crate::net::NET_FUNCTION_COUNT == {net});")?;
     text.push_str("};\n\n#[cfg(not(feature = \"wdk\"))]\nconst _: () = {\n");
-    writeln!(
-        text,
-        "    assert!(crate::bind::KMDF_FUNCTION_COUNT == {kmdf});"
-    )?;
+    writeln!(text, "    assert!(crate::bind::KMDF_FUNCTION_COUNT == {kmdf});")?;
     if let Some(own) = sources.entries.get("own") {
         for name in own {
             writeln!(
@@ -238,11 +186,7 @@ const fn same(wide: &[u16], text: &str) -> bool {
 }
 
 fn path_of(module: &str, name: &str) -> String {
-    if module.is_empty() {
-        format!("crate::{name}")
-    } else {
-        format!("crate::{module}::{name}")
-    }
+    if module.is_empty() { format!("crate::{name}") } else { format!("crate::{module}::{name}") }
 }
 
 /// rustfmt's spelling, so that `cargo fmt` leaves the file alone.

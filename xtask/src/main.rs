@@ -1,5 +1,6 @@
 //! Builds, checks and generators of this workspace that a plain `cargo build` does not cover.
 
+mod ctype;
 mod driver;
 mod facts;
 mod gate;
@@ -75,9 +76,7 @@ fn run() -> Result<()> {
             }
             ("driver", Long("out")) => out = Some(parser.value()?.into()),
             ("driver", Long("toolchain")) => toolchain = Some(parser.value()?.string()?),
-            ("driver" | "wdk-check", Long("target-dir")) => {
-                target_dir = Some(parser.value()?.into())
-            }
+            ("driver" | "wdk-check", Long("target-dir")) => target_dir = Some(parser.value()?.into()),
             ("gate", Long("imports")) => imports = Some(parser.value()?.into()),
             ("gate", Value(value)) if file.is_none() => file = Some(value.into()),
             ("layout", Long("check")) => check = true,
@@ -91,23 +90,19 @@ fn run() -> Result<()> {
         "driver" => {
             let toolchain = driver::Toolchain::choose(toolchain.as_deref())?;
             let out = out.unwrap_or_else(|| root.join("target/driver"));
-            let target_dir =
-                target_dir.unwrap_or_else(|| tool::target_dir(&root).join("driver-build"));
+            let target_dir = target_dir.unwrap_or_else(|| tool::target_dir(&root).join("driver-build"));
             let built = driver::build(&root, &toolchain, &target_dir, &out)?;
             println!("{}  {}", built.sha256, built.path.display());
         }
         "gate" => {
-            let Some(file) = file else {
-                bail!("gate: which file? `cargo xtask gate target/driver/ovpn-dco.sys`")
-            };
+            let Some(file) = file else { bail!("gate: which file? `cargo xtask gate target/driver/ovpn-dco.sys`") };
             let imports = imports.unwrap_or_else(|| root.join("driver/imports.txt"));
             gate::run(&file, &imports)?;
         }
         "layout" => layout::run(&root, check)?,
         "repro" => repro::run(&root, keep)?,
         "wdk-check" => {
-            let target_dir =
-                target_dir.unwrap_or_else(|| tool::target_dir(&root).join("wdk-check-build"));
+            let target_dir = target_dir.unwrap_or_else(|| tool::target_dir(&root).join("wdk-check-build"));
             standin::run(&root, &target_dir)?;
         }
         other => bail!("no command `{other}`; `cargo xtask --help` lists them"),

@@ -21,29 +21,15 @@ pub fn run(root: &Path, keep: bool) -> Result<()> {
         }
         say(format!("copying the sources to {}", copy.display()));
         tool::copy_files(root, &copy.join("source"), |_| true)?;
-        built.push(driver::build(
-            &copy.join("source"),
-            &toolchain,
-            &copy.join("build"),
-            &copy.join("out"),
-        )?);
+        built.push(driver::build(&copy.join("source"), &toolchain, &copy.join("build"), &copy.join("out"))?);
     }
     for driver in &built {
         println!("{}  {}", driver.sha256, driver.path.display());
     }
-    let images: Vec<_> = built
-        .iter()
-        .map(|driver| fs::read(&driver.path))
-        .collect::<Result<_, _>>()?;
-    let [first, second] = images.as_slice() else {
-        bail!("not two builds")
-    };
+    let images: Vec<_> = built.iter().map(|driver| fs::read(&driver.path)).collect::<Result<_, _>>()?;
+    let [first, second] = images.as_slice() else { bail!("not two builds") };
     if first != second {
-        let at = first
-            .iter()
-            .zip(second)
-            .position(|(a, b)| a != b)
-            .unwrap_or(first.len().min(second.len()));
+        let at = first.iter().zip(second).position(|(a, b)| a != b).unwrap_or(first.len().min(second.len()));
         bail!(
             "the two builds differ: {} and {} bytes, first difference at {at:#x}; both are kept in {}",
             first.len(),

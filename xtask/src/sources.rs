@@ -46,10 +46,7 @@ impl Sources {
     pub fn load(root: &Path) -> Result<Self> {
         let mut sources = Self::default();
         for (file, module) in FILES {
-            sources.scan(
-                &tool::read(&root.join("crates/nt-sys/src").join(file))?,
-                module,
-            );
+            sources.scan(&tool::read(&root.join("crates/nt-sys/src").join(file))?, module);
         }
         Ok(sources)
     }
@@ -72,23 +69,12 @@ impl Sources {
                 }
                 continue;
             }
-            if let Some(rest) = code
-                .strip_prefix("pub struct ")
-                .or_else(|| code.strip_prefix("pub union "))
-            {
+            if let Some(rest) = code.strip_prefix("pub struct ").or_else(|| code.strip_prefix("pub union ")) {
                 if let Some(name) = rest.strip_suffix(" {") {
-                    structure = Some((
-                        name.to_owned(),
-                        Declared {
-                            module,
-                            fields: Vec::new(),
-                        },
-                    ));
+                    structure = Some((name.to_owned(), Declared { module, fields: Vec::new() }));
                 }
             } else if let Some(rest) = code.strip_prefix("pub mod ") {
-                enumeration = rest
-                    .strip_suffix(" {")
-                    .map(|name| (name.to_owned(), Vec::new()));
+                enumeration = rest.strip_suffix(" {").map(|name| (name.to_owned(), Vec::new()));
             } else if line == "}" {
                 if let Some((name, members)) = enumeration.take()
                     && !members.is_empty()
@@ -98,10 +84,7 @@ impl Sources {
                 implementation = None;
             } else if let Some(rest) = code.strip_prefix("pub const fn set_") {
                 if let (Some(owner), Some((method, _))) = (&implementation, rest.split_once('(')) {
-                    self.setters
-                        .entry(owner.clone())
-                        .or_default()
-                        .push(method.to_owned());
+                    self.setters.entry(owner.clone()).or_default().push(method.to_owned());
                 }
             } else if let Some(rest) = code.strip_prefix("pub const ") {
                 let Some((name, kind)) = rest.split_once(": ") else {
@@ -117,8 +100,7 @@ impl Sources {
                 }
             } else if let Some(rest) = code.strip_prefix("pub type ") {
                 if let Some((alias, target)) = rest.trim_end_matches(';').split_once(" = ") {
-                    self.aliases
-                        .insert(alias.to_owned(), (module, target.to_owned()));
+                    self.aliases.insert(alias.to_owned(), (module, target.to_owned()));
                 }
             } else if let Some(rest) = line.strip_prefix("impl ") {
                 implementation = rest.strip_suffix(" {").map(str::to_owned);

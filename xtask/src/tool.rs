@@ -17,10 +17,7 @@ pub fn workspace() -> Result<PathBuf> {
     let mut candidates = vec![env::current_dir()?];
     candidates.extend(built_from.parent().map(Path::to_path_buf));
     for candidate in candidates {
-        if let Some(root) = candidate
-            .ancestors()
-            .find(|folder| folder.join("xtask/Cargo.toml").is_file())
-        {
+        if let Some(root) = candidate.ancestors().find(|folder| folder.join("xtask/Cargo.toml").is_file()) {
             return Ok(root.to_path_buf());
         }
     }
@@ -40,9 +37,7 @@ pub fn say(message: impl AsRef<str>) {
 /// Runs a command whose output the user sees.
 pub fn run(command: &mut Command) -> Result<()> {
     let shown = format!("{command:?}");
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start {shown}"))?;
+    let status = command.status().with_context(|| format!("cannot start {shown}"))?;
     if !status.success() {
         bail!("{status} from {shown}");
     }
@@ -52,41 +47,27 @@ pub fn run(command: &mut Command) -> Result<()> {
 /// Runs a command and takes its standard output.
 pub fn output(command: &mut Command) -> Result<String> {
     let shown = format!("{command:?}");
-    let output = command
-        .stderr(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot start {shown}"))?;
+    let output = command.stderr(Stdio::null()).output().with_context(|| format!("cannot start {shown}"))?;
     if !output.status.success() {
         bail!("{} from {shown}", output.status);
     }
     String::from_utf8(output.stdout).with_context(|| format!("output of {shown}"))
 }
 
-/// A program of the search path, or a sentence naming the Debian package that has it.
-pub fn require(program: &str, package: &str) -> Result<PathBuf> {
-    find(program).with_context(|| {
-        format!("`{program}` is not installed; on Debian: apt-get install {package}")
-    })
-}
-
 /// A program of the search path.
 pub fn find(program: impl AsRef<OsStr>) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|folder| folder.join(program.as_ref()))
-        .find(|file| file.is_file())
+    env::split_paths(&path).map(|folder| folder.join(program.as_ref())).find(|file| file.is_file())
 }
 
 /// Hexadecimal SHA-256.
 pub fn sha256(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing into a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Reads a text file, naming it in the error.
@@ -114,11 +95,7 @@ pub fn files(root: &Path) -> Result<Vec<PathBuf>> {
         "--others",
         "--exclude-standard",
     ]))?;
-    Ok(list
-        .split('\0')
-        .filter(|name| !name.is_empty() && root.join(name).is_file())
-        .map(PathBuf::from)
-        .collect())
+    Ok(list.split('\0').filter(|name| !name.is_empty() && root.join(name).is_file()).map(PathBuf::from).collect())
 }
 
 /// Copies those of the workspace's files that `wanted` picks.

@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn stripes_add_up_and_restart() {
-        let counters = Counters::try_new(2).unwrap_or_else(|_| panic!("memory"));
+        let counters = Counters::try_new(2).expect("memory");
         let mut tally = Tally::new();
         tally.add(Flow::TunSent, 10);
         tally.drop(DropReason::TxNoKey);
@@ -240,8 +240,7 @@ mod tests {
         counters.add(1, Flow::TunSent, 5);
         counters.drop(1, DropReason::TxNoPeer);
         counters.drop(1, DropReason::ControlInTooLong);
-        let expected =
-            DeviceStats { tun_sent: 15, lost_out_data: 2, lost_in_control: 1, ..DeviceStats::default() };
+        let expected = DeviceStats { tun_sent: 15, lost_out_data: 2, lost_in_control: 1, ..DeviceStats::default() };
         assert_eq!(counters.stats(), expected);
         counters.restart();
         assert_eq!(counters.stats(), DeviceStats::default());

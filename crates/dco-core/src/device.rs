@@ -46,7 +46,6 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
     /// Everything reached through it stays alive until it is dropped, so the control plane waits for it: keep it as short
     /// as a batch.
     #[inline]
-    #[must_use]
     pub fn enter(&self, cpu: usize) -> Section<'_, A, T> {
         Section { device: self, guard: self.domain.enter(cpu), cpu }
     }

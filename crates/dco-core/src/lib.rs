@@ -17,13 +17,17 @@
 //! is a value ([`ControlError`], [`DropReason`]); nothing panics.
 #![no_std]
 #![forbid(unsafe_code)]
-#![warn(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    clippy::expect_used,
-    clippy::unreachable,
-    clippy::string_slice
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo,
+        clippy::cast_possible_truncation
+    )
 )]
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::aead::{Aead, AeadError, Nonce, Tag};
 use crate::atomic::{AtomicU64, Ordering};
 use crate::replay::ReplayWindow;
+use dco_sync::OutOfMemory;
 use core::fmt;
 use dco_wire::{AAD_LEN, DATA_HEADER_LEN, DATA_OVERHEAD, DataHeader, KeyId, PeerId, TAG_LEN, sealed_len};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -110,11 +111,14 @@ pub struct Key<A: Aead> {
 }
 
 impl<A: Aead> Key<A> {
-    /// A key that has sealed and opened nothing. About 2.5 KiB, by value: the caller moves it to where it stays.
-    #[must_use]
-    pub fn new(config: KeyConfig<A>) -> Self {
+    /// A key that has sealed and opened nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfMemory`].
+    pub fn try_new(config: KeyConfig<A>) -> Result<Self, OutOfMemory> {
         let KeyConfig { key_id, peer_id, seal, open, seal_tail, open_tail } = config;
-        Self {
+        Ok(Self {
             seal,
             open,
             seal_tail,
@@ -124,8 +128,8 @@ impl<A: Aead> Key<A> {
             _apart_from_sending: [0; APART],
             sealed: AtomicU64::new(0),
             _apart_from_receiving: [0; APART],
-            replay: ReplayWindow::new(),
-        }
+            replay: ReplayWindow::try_new()?,
+        })
     }
 
     /// The key as if it had sealed at least `count` packets: for tests of what happens late in a key's life. It never goes back, so

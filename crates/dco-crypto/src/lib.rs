@@ -24,6 +24,8 @@
     )
 )]
 
+extern crate alloc;
+
 mod aead;
 mod atomic;
 mod key;

@@ -26,6 +26,8 @@
 //! that time is written and read after it: whoever sees the silence ended also sees the floor.
 
 use crate::atomic::{AtomicU64, Ordering};
+use alloc::boxed::Box;
+use dco_sync::{OutOfMemory, try_box_slice};
 
 /// Milliseconds without an accepted packet after which nothing at or below the highest id is accepted.
 pub const EXPIRY_MS: u64 = 30_000;
@@ -58,7 +60,8 @@ pub struct Window<const WORDS: usize> {
     last_accepted: AtomicU64,
     /// Nothing at or below this is accepted.
     floor: AtomicU64,
-    words: [AtomicU64; WORDS],
+    /// On the heap: with its 2 KiB in place, a key would not fit on a kernel's stack on its way to where it stays.
+    words: Box<[AtomicU64; WORDS]>,
 }
 
 impl<const WORDS: usize> Window<WORDS> {
@@ -68,15 +71,19 @@ impl<const WORDS: usize> Window<WORDS> {
         WORDS as u64 * BLOCK / 2
     };
 
-    /// A window that has seen nothing. About 2 KiB, by value: the caller moves it to where it stays.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
+    /// A window that has seen nothing. About 2 KiB of heap.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfMemory`].
+    pub fn try_new() -> Result<Self, OutOfMemory> {
+        let words = try_box_slice(WORDS, |_| Ok(AtomicU64::new(0)))?;
+        Ok(Self {
             highest: AtomicU64::new(0),
             last_accepted: AtomicU64::new(0),
             floor: AtomicU64::new(0),
-            words: core::array::from_fn(|_| AtomicU64::new(0)),
-        }
+            words: words.try_into().map_err(|_| OutOfMemory)?,
+        })
     }
 
     /// Accepts `id`, at most once. `now_ms` is any clock that does not stop in sleep; it may lag on some processors.
@@ -140,11 +147,5 @@ impl<const WORDS: usize> Window<WORDS> {
         #[expect(clippy::cast_possible_truncation, reason = "only the low bits, below WORDS, are kept")]
         let slot = block as usize & WORDS.wrapping_sub(1);
         self.words.get(slot)
-    }
-}
-
-impl<const WORDS: usize> Default for Window<WORDS> {
-    fn default() -> Self {
-        Self::new()
     }
 }

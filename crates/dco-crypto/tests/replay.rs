@@ -34,7 +34,7 @@ impl Model {
 
 /// Offers the same to a window and to the model; panics where they differ.
 fn compare<const WORDS: usize>(offers: &[(u64, u64)]) {
-    let window = Window::<WORDS>::new();
+    let window = Window::<WORDS>::try_new().expect("memory");
     let mut model = Model::default();
     for (at, &(id, now)) in offers.iter().enumerate() {
         let wanted = model.accept(Window::<WORDS>::SPAN, id, now);
@@ -101,7 +101,7 @@ fn all_short_sequences_with_pauses() {
 fn the_edges_of_the_real_window() {
     for highest in [2048, 2049, 2050, 4095, 4096, 4097, 5000, 0xffff_ffff, (1 << 48) - 1] {
         for behind in [0, 1, 15, 16, 2031, 2032, 2046, 2047, 2048, 2049, 4095, 4096] {
-            let window = ReplayWindow::new();
+            let window = ReplayWindow::try_new().expect("memory");
             assert_eq!(window.accept(highest, 0), Ok(()));
             let Some(id) = highest.checked_sub(behind) else { continue };
             let wanted = if behind == 0 || behind > 2047 || id == 0 { Err(Replay) } else { Ok(()) };
@@ -113,7 +113,7 @@ fn the_edges_of_the_real_window() {
 
 #[test]
 fn a_whole_window_backwards() {
-    let window = ReplayWindow::new();
+    let window = ReplayWindow::try_new().expect("memory");
     for id in (1..=2048).rev() {
         assert_eq!(window.accept(id, 0), Ok(()), "{id}");
     }
@@ -126,7 +126,7 @@ fn a_whole_window_backwards() {
 /// What must be taken and refused around a jump.
 #[test]
 fn jumps() {
-    let window = ReplayWindow::new();
+    let window = ReplayWindow::try_new().expect("memory");
     for (id, accepted) in [
         (1, true),
         (1, false),
@@ -157,7 +157,7 @@ fn jumps() {
 
 #[test]
 fn silence() {
-    let window = ReplayWindow::new();
+    let window = ReplayWindow::try_new().expect("memory");
     assert_eq!(window.accept(10, 1_000_000), Ok(()));
     // Refusals do not prolong the time.
     assert_eq!(window.accept(10, 1_029_999), Err(Replay));
@@ -227,7 +227,7 @@ proptest! {
 #[test]
 fn concurrent_offers() {
     const IDS: usize = 200_000;
-    let window = ReplayWindow::new();
+    let window = ReplayWindow::try_new().expect("memory");
     let times: Vec<AtomicU8> = (0..=IDS).map(|_| AtomicU8::new(0)).collect();
     std::thread::scope(|scope| {
         for lag in [0, 3, 17] {

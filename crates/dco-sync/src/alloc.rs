@@ -132,7 +132,7 @@ mod tests {
         let boxed = try_box(()).expect("memory");
         assert_eq!(*boxed, ());
         assert_eq!(try_box_slice(3, |_| Ok(())).expect("memory").len(), 3);
-        assert_eq!(try_box_slice(0, |i| Ok(i)).expect("memory").len(), 0);
+        assert_eq!(try_box_slice(0, Ok).expect("memory").len(), 0);
     }
 
     #[test]

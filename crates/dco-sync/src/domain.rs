@@ -68,7 +68,6 @@ impl Domain {
     /// `stripe` is the processor's number (any number is right, the own one is fast). Never waits; any IRQL up to
     /// DISPATCH_LEVEL. Sections may nest. Keep them short: writers wait for them.
     #[inline]
-    #[must_use]
     pub fn enter(&self, stripe: usize) -> Guard<'_> {
         let phase = self.phase.load(Ordering::Relaxed);
         let counter = self.readers.get(stripe).of(phase);

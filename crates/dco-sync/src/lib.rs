@@ -24,7 +24,18 @@
 #![no_std]
 #![expect(unsafe_code, reason = "the synchronisation primitives the safe crates are built on")]
 #![expect(unexpected_cfgs, reason = "cfg(loom) is set by hand to build the models")]
-#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo,
+        clippy::multiple_unsafe_ops_per_block
+    )
+)]
 
 extern crate alloc as std_alloc;
 

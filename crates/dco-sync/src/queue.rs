@@ -135,8 +135,8 @@ impl<T> Queue<T> {
                         let value = slot.value.with_mut(|place| {
                             // SAFETY: winning position `position` while the slot's turn is one more makes this thread
                             // the slot's only user until it stores the next lap's turn. The push that stored the turn
-                            // initialised the value, and it is read out once.
-                            unsafe { (*place).assume_init_read() }
+                            // initialised the value (a MaybeUninit<T> is laid out as T), and it is read out once.
+                            unsafe { place.cast::<T>().read() }
                         });
                         let next_lap = position.wrapping_add(self.slots.len());
                         slot.turn.store(next_lap, Ordering::Release);

@@ -1,10 +1,10 @@
 //! A reference-counted value, without weak references and without aborting.
 
-use core::{fmt, marker::PhantomData, mem, ops::Deref, ptr::NonNull};
+use core::{alloc::Layout, fmt, marker::PhantomData, mem, ops::Deref, ptr::NonNull};
 use std_alloc::boxed::Box;
 
 use crate::{
-    alloc::{OutOfMemory, try_box},
+    alloc::{MAX_ALIGN, OutOfMemory, allocate},
     primitive::{AtomicUsize, Ordering, fence},
 };
 
@@ -38,8 +38,19 @@ unsafe impl<T: Send + Sync> Sync for Shared<T> {}
 impl<T> Shared<T> {
     /// Moves `value` to the heap with one owner. Fails, dropping `value`, when there is no memory.
     pub fn try_new(value: T) -> Result<Self, OutOfMemory> {
-        let boxed = try_box(Counted { count: AtomicUsize::new(1), value })?;
-        Ok(Self { counted: NonNull::from(Box::leak(boxed)), owns: PhantomData })
+        const { assert!(align_of::<Counted<T>>() <= MAX_ALIGN, "kernel allocators may not honour this alignment") };
+        let counted = allocate(Layout::new::<Counted<T>>())?.cast::<Counted<T>>();
+        let place = counted.as_ptr();
+        // Field by field, as building a whole `Counted` first would put another copy of a large T on a small kernel stack.
+        // SAFETY: the memory was allocated with `Counted<T>`'s layout, so `count` lies inside it.
+        let count = unsafe { &raw mut (*place).count };
+        // SAFETY: valid for writes, aligned, and ours alone.
+        unsafe { count.write(AtomicUsize::new(1)) };
+        // SAFETY: as for `count`.
+        let inner = unsafe { &raw mut (*place).value };
+        // SAFETY: as for `count`. With both fields written the `Counted` is initialised.
+        unsafe { inner.write(value) };
+        Ok(Self { counted, owns: PhantomData })
     }
 
     /// Whether two handles own the same value.
@@ -78,8 +89,8 @@ impl<T> Drop for Shared<T> {
         }
         if before == 1 {
             fence(Ordering::Acquire);
-            // SAFETY: the count fell from one to zero, so this was the last handle and no other can appear; the
-            // pointer came from a leaked box in `try_new`.
+            // SAFETY: the count fell from one to zero, so this was the last handle and no other can appear; `try_new`
+            // allocated it with the layout of `Counted<T>` from the global allocator, as `Box` requires.
             drop(unsafe { Box::from_raw(self.counted.as_ptr()) });
         }
     }

@@ -32,10 +32,7 @@ impl<T> Striped<T> {
     /// `stripes` values (at least one is made) from `make(index)`.
     ///
     /// Fails when there is no memory or with `make`'s first failure; what was made by then is dropped.
-    pub fn try_new(
-        stripes: usize,
-        mut make: impl FnMut(usize) -> Result<T, OutOfMemory>,
-    ) -> Result<Self, OutOfMemory> {
+    pub fn try_new(stripes: usize, mut make: impl FnMut(usize) -> Result<T, OutOfMemory>) -> Result<Self, OutOfMemory> {
         const { assert!(align_of::<T>() <= MAX_ALIGN, "kernel allocators may not honour this alignment") };
         let wanted = stripes.max(1);
         let step = size_of::<T>().max(1).checked_next_multiple_of(STRIDE).ok_or(OutOfMemory)?;

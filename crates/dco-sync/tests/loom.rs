@@ -62,7 +62,7 @@ fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
 }
 
 fn canary(cages: &[Arc<Cage>], n: usize) -> Option<dco_sync::Box<Canary>> {
-    Some(try_box(Canary(cages[n].clone())).unwrap())
+    Some(try_box(Canary(cages[n].clone())).expect("memory"))
 }
 
 /// Two readers on different stripes, one of them entering twice, against a writer that replaces the value twice. The
@@ -71,7 +71,7 @@ fn canary(cages: &[Arc<Cage>], n: usize) -> Option<dco_sync::Box<Canary>> {
 fn readers_never_see_a_freed_value() {
     model(3, || {
         let cages: Vec<_> = (0..3).map(|_| Cage::new()).collect();
-        let domain = Arc::new(Domain::try_new(2).unwrap());
+        let domain = Arc::new(Domain::try_new(2).expect("memory"));
         let value = Arc::new(Published::new(&domain, canary(&cages, 0)));
         let readers: Vec<_> = [(0, 1), (1, 2)]
             .into_iter()
@@ -80,7 +80,7 @@ fn readers_never_see_a_freed_value() {
                 thread::spawn(move || {
                     for _ in 0..sections {
                         let guard = domain.enter(stripe);
-                        value.load(&guard).unwrap().sings();
+                        value.load(&guard).expect("published").sings();
                         drop(guard);
                     }
                 })
@@ -91,7 +91,7 @@ fn readers_never_see_a_freed_value() {
             assert!(old.is_some());
         }
         for reader in readers {
-            reader.join().unwrap();
+            reader.join().expect("no panic");
         }
     });
 }
@@ -101,13 +101,13 @@ fn readers_never_see_a_freed_value() {
 fn two_writers_and_a_reader() {
     model(2, || {
         let cages: Vec<_> = (0..3).map(|_| Cage::new()).collect();
-        let domain = Arc::new(Domain::try_new(1).unwrap());
+        let domain = Arc::new(Domain::try_new(1).expect("memory"));
         let value = Arc::new(Published::new(&domain, canary(&cages, 0)));
         let reader = {
             let (domain, value) = (domain.clone(), value.clone());
             thread::spawn(move || {
                 let guard = domain.enter(0);
-                value.load(&guard).unwrap().sings();
+                value.load(&guard).expect("published").sings();
             })
         };
         let writer = {
@@ -117,8 +117,8 @@ fn two_writers_and_a_reader() {
             })
         };
         drop(value.swap(canary(&cages, 2)).free_after(&domain, thread::yield_now));
-        reader.join().unwrap();
-        writer.join().unwrap();
+        reader.join().expect("no panic");
+        writer.join().expect("no panic");
     });
 }
 
@@ -127,21 +127,21 @@ fn two_writers_and_a_reader() {
 fn nested_sections() {
     model(3, || {
         let cages: Vec<_> = (0..2).map(|_| Cage::new()).collect();
-        let domain = Arc::new(Domain::try_new(1).unwrap());
+        let domain = Arc::new(Domain::try_new(1).expect("memory"));
         let value = Arc::new(Published::new(&domain, canary(&cages, 0)));
         let reader = {
             let (domain, value) = (domain.clone(), value.clone());
             thread::spawn(move || {
                 let outer = domain.enter(0);
-                let seen = value.load(&outer).unwrap();
+                let seen = value.load(&outer).expect("memory");
                 let inner = domain.enter(0);
-                value.load(&inner).unwrap().sings();
+                value.load(&inner).expect("published").sings();
                 drop(inner);
                 seen.sings();
             })
         };
         drop(value.swap(canary(&cages, 1)).free_after(&domain, thread::yield_now));
-        reader.join().unwrap();
+        reader.join().expect("no panic");
     });
 }
 
@@ -150,19 +150,22 @@ fn nested_sections() {
 #[test]
 fn both_directions_are_ordered() {
     model(3, || {
-        let domain = Arc::new(Domain::try_new(1).unwrap());
-        let value = Arc::new(Published::new(&domain, Some(try_box(AtomicUsize::new(0)).unwrap())));
+        let domain = Arc::new(Domain::try_new(1).expect("memory"));
+        let value = Arc::new(Published::new(&domain, Some(try_box(AtomicUsize::new(0)).expect("memory"))));
         let reader = {
             let (domain, value) = (domain.clone(), value.clone());
             thread::spawn(move || {
                 let guard = domain.enter(0);
-                value.load(&guard).unwrap().fetch_add(1, Ordering::Relaxed)
+                value.load(&guard).expect("published").fetch_add(1, Ordering::Relaxed)
             })
         };
-        let old = value.swap(Some(try_box(AtomicUsize::new(10)).unwrap())).free_after(&domain, thread::yield_now).unwrap();
+        let old = value
+            .swap(Some(try_box(AtomicUsize::new(10)).expect("memory")))
+            .free_after(&domain, thread::yield_now)
+            .expect("published");
         let in_old = old.load(Ordering::Relaxed);
-        let before = reader.join().unwrap();
-        let in_new = value.load(&domain.enter(0)).unwrap().load(Ordering::Relaxed);
+        let before = reader.join().expect("no panic");
+        let in_new = value.load(&domain.enter(0)).expect("published").load(Ordering::Relaxed);
         assert!(matches!((before, in_old, in_new), (0, 1, 10) | (10, 0, 11)), "{before} {in_old} {in_new}");
     });
 }
@@ -172,7 +175,7 @@ fn both_directions_are_ordered() {
 fn shared_is_freed_after_its_last_use() {
     model(3, || {
         let cage = Cage::new();
-        let first = Shared::try_new(Canary(cage)).unwrap();
+        let first = Shared::try_new(Canary(cage)).expect("memory");
         let other = {
             let mine = first.clone();
             thread::spawn(move || {
@@ -183,7 +186,7 @@ fn shared_is_freed_after_its_last_use() {
         };
         first.sings();
         drop(first);
-        other.join().unwrap();
+        other.join().expect("no panic");
     });
 }
 
@@ -192,13 +195,16 @@ fn shared_is_freed_after_its_last_use() {
 #[test]
 fn queue_with_two_producers() {
     model(2, || {
-        let queue = Arc::new(Queue::try_new(2).unwrap());
+        let queue = Arc::new(Queue::try_new(2).expect("memory"));
         let producers: Vec<_> = [[1usize, 2], [10, 20]]
             .into_iter()
             .map(|values| {
                 let queue = queue.clone();
                 thread::spawn(move || {
-                    values.into_iter().map(|v| if queue.push(try_box(v).unwrap()).is_ok() { v } else { 0 }).sum::<usize>()
+                    values
+                        .into_iter()
+                        .map(|v| if queue.push(try_box(v).expect("memory")).is_ok() { v } else { 0 })
+                        .sum::<usize>()
                 })
             })
             .collect();
@@ -206,7 +212,7 @@ fn queue_with_two_producers() {
         for _ in 0..2 {
             taken += queue.pop().map_or(0, |v| *v);
         }
-        let pushed: usize = producers.into_iter().map(|p| p.join().unwrap()).sum();
+        let pushed: usize = producers.into_iter().map(|p| p.join().expect("no panic")).sum();
         while let Some(value) = queue.pop() {
             taken += *value;
         }
@@ -219,9 +225,9 @@ fn queue_with_two_producers() {
 #[test]
 fn queue_with_two_consumers() {
     model(2, || {
-        let queue = Arc::new(Queue::try_new(2).unwrap());
-        queue.push(try_box(1usize).unwrap()).ok().unwrap();
-        queue.push(try_box(2usize).unwrap()).ok().unwrap();
+        let queue = Arc::new(Queue::try_new(2).expect("memory"));
+        queue.push(try_box(1usize).expect("memory")).ok().expect("room");
+        queue.push(try_box(2usize).expect("memory")).ok().expect("room");
         let consumer = {
             let queue = queue.clone();
             thread::spawn(move || {
@@ -232,8 +238,8 @@ fn queue_with_two_consumers() {
             })
         };
         let mine = queue.pop().map_or(0, |v| *v);
-        let third = if queue.push(try_box(4usize).unwrap()).is_ok() { 4 } else { 0 };
-        let theirs = consumer.join().unwrap();
+        let third = if queue.push(try_box(4usize).expect("memory")).is_ok() { 4 } else { 0 };
+        let theirs = consumer.join().expect("no panic");
         let mut left = 0;
         while let Some(value) = queue.pop() {
             left += *value;

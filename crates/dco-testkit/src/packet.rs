@@ -96,7 +96,8 @@ impl PacketSpec {
                 (17, header)
             }
             Upper::Tcp { syn, mss } => {
-                let mut header = vec![0xc0, 0, 0x01, 0xbb, 0, 0, 0, 1, 0, 0, 0, 0, 7 << 4, 0x10, 0xff, 0xff, 0, 0, 0, 0];
+                let mut header =
+                    vec![0xc0, 0, 0x01, 0xbb, 0, 0, 0, 1, 0, 0, 0, 0, 7 << 4, 0x10, 0xff, 0xff, 0, 0, 0, 0];
                 header[13] = if syn { 0x02 } else { 0x10 };
                 header.extend([1, 2, 4]);
                 header.extend(mss.to_be_bytes());

@@ -132,7 +132,9 @@ fn rekey_under_traffic() {
     pair.receive(Side::B, &late);
     let refused = &pair.end(Side::B).refused;
     assert_eq!(refused.iter().filter(|r| **r == DropReason::RxReplay).count(), 2);
-    assert!(refused.iter().all(|r| matches!(r, DropReason::RxReplay | DropReason::RxUnknownKey | DropReason::RxAuthFailed)));
+    assert!(
+        refused.iter().all(|r| matches!(r, DropReason::RxReplay | DropReason::RxUnknownKey | DropReason::RxAuthFailed))
+    );
 }
 
 #[test]
@@ -205,7 +207,8 @@ fn damage_is_counted_as_failed_authentication() {
     }
     pair.deliver(Side::B);
     assert!(pair.end(Side::B).received.is_empty());
-    let (auth, zero) = (drops(&pair, Side::B, DropReason::RxAuthFailed), drops(&pair, Side::B, DropReason::RxMalformed));
+    let (auth, zero) =
+        (drops(&pair, Side::B, DropReason::RxAuthFailed), drops(&pair, Side::B, DropReason::RxMalformed));
     // One flipped bit can make packet id 1, 2, 4... the impossible 0.
     assert_eq!(auth + zero, 200);
     assert!(zero < 5, "{zero}");
@@ -384,7 +387,8 @@ fn the_tunnel_is_not_sent_through_itself() {
     let peer = NewPeer { id: PeerId::from_low_bits(1), local: remote, remote, transport: Side::B };
     end.device.new_peer(&mut end.control, peer, now, || ()).expect("memory");
     pair.new_key(Side::A, KeySlot::Primary, KeySpec::new(1, 0)).expect("a peer");
-    let v6 = |port| PacketSpec { upper: udp(port), dst: Ipv6Addr::LOCALHOST.into(), ..PacketSpec::syn(true, 0) }.bytes();
+    let v6 =
+        |port| PacketSpec { upper: udp(port), dst: Ipv6Addr::LOCALHOST.into(), ..PacketSpec::syn(true, 0) }.bytes();
     assert_eq!(pair.send(Side::A, &v6(443)), Err(DropReason::TxRecursiveRoute));
     assert_eq!(pair.send(Side::A, &v6(444)), Ok(()));
 }
@@ -516,7 +520,8 @@ fn the_books_balance_on_a_bad_link() {
             assert_eq!(stats.tun_sent, sent[side as usize] * 200);
             let far = pair.end(side.other()).device.stats();
             assert_eq!(far.sent_data, link.sent);
-            faults_seen = [faults_seen[0] + link.lost, faults_seen[1] + link.duplicated, faults_seen[2] + link.corrupted];
+            faults_seen =
+                [faults_seen[0] + link.lost, faults_seen[1] + link.duplicated, faults_seen[2] + link.corrupted];
         }
     }
     // About a tenth of 40 links with about 90 datagrams each.

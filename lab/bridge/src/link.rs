@@ -152,8 +152,8 @@ impl Link {
     }
 
     /// Registers the waiter and sends the request; its id. A status if there is no such connection or the request is
-    /// too long; an IRP has then been completed here. Once registered, the waiter is the receiver's: to be served with the
-    /// response, or when the connection is lost.
+    /// too long; an IRP has then been completed here. Once registered, the waiter is the receiver's: to be served with
+    /// the response, or when the connection is lost.
     fn send(&self, generation: Generation, request: &Request, waiter: Waiter) -> Result<u64, i32> {
         let id = {
             let mut state = self.state.lock();

@@ -3,7 +3,7 @@
 use super::{Balance, thread};
 use crate::irql::{self, DISPATCH, PASSIVE};
 use crate::nt::{KDPC, PKDEFERRED_ROUTINE};
-use crate::report::{InCall, Rule, stop};
+use crate::report::{InCall, Rule, record, stop};
 use crate::Export;
 use std::collections::VecDeque;
 use std::ffi::c_void;
@@ -13,6 +13,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
 const NOT_INIT: Rule = Rule::new("dpc.not-initialized", "WDK: KeInitializeDpc must come before KeInsertQueueDpc");
 const FREED: Rule = Rule::new("dpc.freed-while-queued", "WDK: the KDPC must stay valid while it is queued");
 const REINIT: Rule = Rule::new("dpc.reinitialized", "WDK: KeInitializeDpc (not while the DPC is queued)");
+
+const LEFT: Rule = Rule::new("dpc.queued-at-unload", "WDK: KeFlushQueuedDpcs before the driver unloads");
 
 /// Type of a KDPC object.
 const DPC_OBJECT: u8 = 19;
@@ -124,6 +126,21 @@ pub fn flush() {
     let upto = q.next;
     while q.waiting.front().is_some_and(|w| w.sequence <= upto) || q.running.iter().flatten().any(|&s| s <= upto) {
         q = DONE.wait(q).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// Whether a DPC is queued or runs.
+#[must_use]
+pub fn busy() -> bool {
+    let q = lock();
+    !q.waiting.is_empty() || q.running.iter().any(Option::is_some)
+}
+
+/// At unload: DPCs of the driver that have not run.
+pub fn check_left() {
+    let left = lock().waiting.len();
+    if left != 0 {
+        record(LEFT, &format!("{left} DPC(s)"));
     }
 }
 

@@ -59,6 +59,12 @@ pub fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> io::Result<JoinHa
     })
 }
 
+/// System threads whose routine has not returned.
+#[must_use]
+pub fn running() -> i64 {
+    RUNNING.live()
+}
+
 /// A thread object, as `PsCreateSystemThread` makes it. The dispatcher header, which waits use, stands first.
 #[repr(C)]
 pub(crate) struct ThreadObject {

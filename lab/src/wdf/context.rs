@@ -141,14 +141,21 @@ pub unsafe fn get(o: Ref, info: *const ContextTypeInfo) -> *mut u8 {
     let unique = unsafe { (*info).unique };
     match find(o, unique) {
         Some(p) => p,
-        None => stop(WRONG_CONTEXT_TYPE, &format!("{o:?} has no context {}", type_name(info))),
+        None => {
+            // SAFETY: by contract.
+            let name = unsafe { type_name(info) };
+            stop(WRONG_CONTEXT_TYPE, &format!("{o:?} has no context {name}"))
+        }
     }
 }
 
 /// ContextName of a type.
+///
+/// # Safety
+/// `info` is null or a driver's static type record.
 #[must_use]
-pub fn type_name(info: *const ContextTypeInfo) -> String {
-    // SAFETY: a driver's static type record, checked when it was used in attributes; the name is NUL-terminated.
+pub unsafe fn type_name(info: *const ContextTypeInfo) -> String {
+    // SAFETY: by contract; the name is NUL-terminated.
     unsafe {
         match info.as_ref() {
             Some(i) if !i.name.is_null() => std::ffi::CStr::from_ptr(i.name.cast()).to_string_lossy().into_owned(),

@@ -43,8 +43,9 @@ struct Deferred {
 }
 impl Body for Deferred {
     fn dispose(&self, me: Ref) {
-        if me.is(&DPC) && self.queued.swap(false, Ordering::AcqRel) {
-            // Taken back: the queued run finds the flag clear and does nothing.
+        if me.is(&DPC) {
+            // Taken back: a queued run finds the flag clear and does nothing.
+            self.queued.store(false, Ordering::Release);
         }
         self.runs.settle();
     }
@@ -107,7 +108,7 @@ unsafe extern "win64" fn work_create(g: G, c: *const Config, a: *const RawAttrib
 
 unsafe extern "win64" fn work_enqueue(g: G, handle: Handle) {
     let _call = enter(g, "WdfWorkItemEnqueue", DISPATCH);
-    enqueue(object::expect(handle, &WORKITEM), "EvtWorkItem", |f| worker::run(f));
+    enqueue(object::expect(handle, &WORKITEM), "EvtWorkItem", worker::run);
 }
 
 unsafe extern "win64" fn work_parent(g: G, handle: Handle) -> Handle {
@@ -129,7 +130,7 @@ unsafe extern "win64" fn dpc_create(g: G, c: *const Config, a: *const RawAttribu
 
 unsafe extern "win64" fn dpc_enqueue(g: G, handle: Handle) -> u8 {
     let _call = enter(g, "WdfDpcEnqueue", 31);
-    u8::from(enqueue(object::expect(handle, &DPC), "EvtDpcFunc", |f| worker::run_at_dispatch(f)))
+    u8::from(enqueue(object::expect(handle, &DPC), "EvtDpcFunc", worker::run_at_dispatch))
 }
 
 unsafe extern "win64" fn dpc_cancel(g: G, handle: Handle, wait: u8) -> u8 {

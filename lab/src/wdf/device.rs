@@ -184,7 +184,8 @@ unsafe extern "win64" fn create(g: G, place: *mut *mut DeviceInit, a: *const Raw
         record(SECURE, "a named control device without SDDL");
     }
     let Some(parent) = driver::current() else { return DEVICE_DOES_NOT_EXIST };
-    let made = irp::create_device(driver::wdm_object(), i.name.as_deref(), i.device_type, i.characteristics, i.exclusive);
+    // SAFETY: the driver object that WdfDriverCreate was given.
+    let made = unsafe { irp::create_device(driver::wdm_object(), i.name.as_deref(), i.device_type, i.characteristics, i.exclusive) };
     let wdm = match made {
         Ok(d) => d,
         Err(s) => return s,

@@ -111,10 +111,10 @@ unsafe extern "win64" fn create(
             for f in &mut (*driver).MajorFunction {
                 *f = Some(dispatch::entry);
             }
-            if config.flags & NON_PNP == 0 {
-                if let Some(e) = (*driver).DriverExtension.as_mut() {
-                    e.AddDevice = Some(add_device);
-                }
+            if config.flags & NON_PNP == 0
+                && let Some(e) = (*driver).DriverExtension.as_mut()
+            {
+                e.AddDevice = Some(add_device);
             }
             if config.flags & NON_PNP == 0 || config.unload != 0 {
                 (*driver).DriverUnload = Some(unload);

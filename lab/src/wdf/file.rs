@@ -62,19 +62,20 @@ pub(super) fn create(o: Ref, irp: Irp) -> NtStatus {
     let wdm = irp.file();
     irp.set_information(0);
     let mut made = None;
-    if let Some((config, a)) = &d.file {
-        if config.class & 0x7FFF_FFFF != NOT_REQUIRED && !wdm.is_null() {
-            let f = match object::create(&FILE, a, Some(o), Box::new(File { device: o, wdm: wdm.addr() })) {
-                Ok(f) => f,
-                Err(s) => {
-                    irp.complete(s, 0);
-                    return s;
-                }
-            };
-            lock(&d.files).insert(wdm.addr(), f);
-            place(wdm, config.class, f.handle());
-            made = Some(f);
-        }
+    if let Some((config, a)) = &d.file
+        && config.class & 0x7FFF_FFFF != NOT_REQUIRED
+        && !wdm.is_null()
+    {
+        let f = match object::create(&FILE, a, Some(o), Box::new(File { device: o, wdm: wdm.addr() })) {
+            Ok(f) => f,
+            Err(s) => {
+                irp.complete(s, 0);
+                return s;
+            }
+        };
+        lock(&d.files).insert(wdm.addr(), f);
+        place(wdm, config.class, f.handle());
+        made = Some(f);
     }
     let callback = d.file.map_or(0, |(c, _)| c.create);
     let queue = lock(&d.queues).by_type.get(&0).copied();

@@ -153,7 +153,8 @@ pub fn is_live(init: *mut DeviceInit) -> bool {
     lock(&LIVE).as_ref().is_some_and(|l| l.contains(&init.addr()))
 }
 
-/// Takes an init out of circulation.
+/// Takes an init out of circulation; any other pointer gives `None`.
+#[expect(clippy::not_unsafe_ptr_arg_deref, reason = "the pointer is looked up first")]
 pub fn consume(init: *mut DeviceInit) -> Option<Box<DeviceInit>> {
     let was = lock(&LIVE).as_mut().is_some_and(|l| l.remove(&init.addr()));
     // SAFETY: from `allocate`, and this call alone removed it.
@@ -177,6 +178,7 @@ pub fn report_leaks() {
     }
 }
 
+#[expect(clippy::mut_from_ref, reason = "the name is not what is borrowed; the init is the calling thread's alone")]
 fn at(g: G, name: &'static str, init: *mut DeviceInit) -> (crate::report::InCall, &'static mut DeviceInit) {
     let call = enter(g, name, PASSIVE);
     // SAFETY: the driver's pointer, used by this thread alone.
@@ -298,11 +300,9 @@ unsafe extern "win64" fn assign_sddl(g: G, init: *mut DeviceInit, sddl: *const U
     let (_call, i) = at(g, "WdfDeviceInitAssignSDDLString", init);
     // SAFETY: the driver's string.
     i.sddl = unsafe { text::string(sddl) };
-    if let Some(s) = &i.sddl {
-        if !sddl_is_plausible(s) {
-            record(BAD_SDDL, &format!("{s:?}"));
-            return INVALID_PARAMETER;
-        }
+    if let Some(s) = i.sddl.as_ref().filter(|s| !sddl_is_plausible(s)) {
+        record(BAD_SDDL, &format!("{s:?}"));
+        return INVALID_PARAMETER;
     }
     SUCCESS
 }
@@ -325,10 +325,8 @@ unsafe extern "win64" fn set_file_config(g: G, init: *mut DeviceInit, c: *const 
     if a.parent != 0 {
         stop(attributes::WRONG_PARENT, "the attributes of file objects may not name a ParentObject");
     }
-    if let Some(rules) = i.claimed.clone() {
-        if matches!(c.class & 0x7FFF_FFFF, 2) {
-            rules.init_call("WdfDeviceInitSetFileObjectConfig(WdfFileObjectWdfCanUseFsContext)");
-        }
+    if let Some(rules) = i.claimed.as_ref().filter(|_| c.class & 0x7FFF_FFFF == 2) {
+        rules.init_call("WdfDeviceInitSetFileObjectConfig(WdfFileObjectWdfCanUseFsContext)");
     }
     i.file = Some((c, a));
 }

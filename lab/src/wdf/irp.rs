@@ -175,14 +175,17 @@ const EXTENSION: usize = 16;
 ///
 /// # Errors
 /// As io's.
-pub fn create_device(
+///
+/// # Safety
+/// `driver` is the driver object of the loaded driver.
+pub unsafe fn create_device(
     driver: *mut DRIVER_OBJECT,
     name: Option<&str>,
     device_type: u32,
     characteristics: u32,
     exclusive: bool,
 ) -> Result<Dev, NtStatus> {
-    // SAFETY: the driver object of the loaded driver.
+    // SAFETY: by contract.
     unsafe { io::create_device(driver, EXTENSION, name, device_type, characteristics, exclusive) }.map(Dev)
 }
 

@@ -141,10 +141,10 @@ fn take_slot() -> Ref {
     let r = region();
     {
         let mut free = lock(&r.free);
-        if free.len() > QUARANTINE {
-            if let Some(o) = free.pop_front() {
-                return o;
-            }
+        if free.len() > QUARANTINE
+            && let Some(o) = free.pop_front()
+        {
+            return o;
         }
     }
     let at = r.used.fetch_add(SLOT, Ordering::AcqRel);

@@ -205,10 +205,10 @@ pub fn expect(handle: Handle) -> (Ref, &'static Request) {
 }
 
 fn expect_or(handle: Handle, completed: Rule) -> (Ref, &'static Request) {
-    if let Judged::Stale(slot) = object::judge(handle) {
-        if slot.is(&REQUEST) {
-            stop(completed, &format!("the request of handle {handle:#x} is completed and gone"));
-        }
+    if let Judged::Stale(slot) = object::judge(handle)
+        && slot.is(&REQUEST)
+    {
+        stop(completed, &format!("the request of handle {handle:#x} is completed and gone"));
     }
     let o = object::expect_kept(handle, &REQUEST);
     let r: &Request = o.body();

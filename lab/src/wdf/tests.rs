@@ -390,13 +390,16 @@ fn parked_requests_are_either_retrieved_or_cancelled() {
         let t = std::thread::spawn(move || {
             let irp = irp;
             other.wait();
-            for _ in 0..(i % 7) * 20 {
-                std::hint::spin_loop();
-            }
             // SAFETY: the IRP is freed after this thread has been joined.
             unsafe { io::cancel_irp(irp.0) }
         });
         gate.wait();
+        if i % 2 == 1 {
+            std::thread::yield_now();
+        }
+        for _ in 0..(i % 50) * 40 {
+            std::hint::spin_loop();
+        }
         let mut r = 0;
         // SAFETY: live arguments.
         let s = unsafe { next(g as G, q, &raw mut r) };
@@ -448,9 +451,6 @@ fn unmarking_and_cancelling_have_one_winner() {
         let t = std::thread::spawn(move || {
             let irp = irp;
             other.wait();
-            for _ in 0..(i % 11) * 30 {
-                std::hint::spin_loop();
-            }
             // SAFETY: the IRP is freed after this thread has been joined.
             unsafe { io::cancel_irp(irp.0) }
         });
@@ -470,7 +470,10 @@ fn unmarking_and_cancelling_have_one_winner() {
             // SAFETY: not marked, so nobody else completes it.
             unsafe { complete(c.g, r, CANCELLED) };
         } else {
-            for _ in 0..(i % 5) * 30 {
+            if i % 2 == 1 {
+                std::thread::yield_now();
+            }
+            for _ in 0..(i % 50) * 40 {
                 std::hint::spin_loop();
             }
             let mut w = lock(&WAITING);

@@ -76,26 +76,26 @@ pub fn pair() -> (Key<Gcm>, Key<Gcm>) {
     let (up, down) = ([0x11; 32], [0x22; 32]);
     let (up_tail, down_tail) = ([0xaa; 8], [0xbb; 8]);
     let key = |seal, open, seal_tail, open_tail| {
-        Key::new(KeyConfig {
+        Key::try_new(KeyConfig {
             key_id: 2,
             peer_id: PeerId::from_low_bits(7),
             seal: Gcm::new(seal),
             open: Gcm::new(open),
             seal_tail: NonceTail::new(seal_tail),
             open_tail: NonceTail::new(open_tail),
-        })
+        }).expect("memory")
     };
     (key(&up, &down, up_tail, down_tail), key(&down, &up, down_tail, up_tail))
 }
 
 /// A key over [`Scripted`] ciphers.
 pub fn scripted(answer: Result<(), AeadError>, calls: &Mutex<Vec<Call>>) -> Key<Scripted<'_>> {
-    Key::new(KeyConfig {
+    Key::try_new(KeyConfig {
         key_id: 3,
         peer_id: PeerId::from_low_bits(0x76706e),
         seal: Scripted { answer, calls },
         open: Scripted { answer, calls },
         seal_tail: NonceTail::new([1, 2, 3, 4, 5, 6, 7, 8]),
         open_tail: NonceTail::new([11, 12, 13, 14, 15, 16, 17, 18]),
-    })
+    }).expect("memory")
 }

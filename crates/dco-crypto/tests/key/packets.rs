@@ -19,14 +19,14 @@ fn unhex(text: &str) -> Vec<u8> {
 fn known_key() -> Key<Gcm> {
     let key: [u8; 32] = core::array::from_fn(|i| 0x40 + i as u8);
     let tail: [u8; 8] = core::array::from_fn(|i| 0xf0 + i as u8);
-    Key::new(KeyConfig {
+    Key::try_new(KeyConfig {
         key_id: 3,
         peer_id: PeerId::from_low_bits(0x76706e),
         seal: Gcm::new(&key),
         open: Gcm::new(&key),
         seal_tail: NonceTail::new(tail),
         open_tail: NonceTail::new(tail),
-    })
+    }).expect("memory")
 }
 
 #[test]
@@ -71,14 +71,14 @@ proptest! {
     ) {
         let [_, p0, p1, p2] = peer_id.to_be_bytes();
         let wanted = by_openssl(&secret, [9 << 3 | key_id, p0, p1, p2], sealed + 1, tail, &plain);
-        let new = || Key::new(KeyConfig {
+        let new = || Key::try_new(KeyConfig {
             key_id,
             peer_id: PeerId::from_low_bits(peer_id),
             seal: Gcm::new(&secret),
             open: Gcm::new(&secret),
             seal_tail: NonceTail::new(tail),
             open_tail: NonceTail::new(tail),
-        }).having_sealed(u64::from(sealed));
+        }).expect("memory").having_sealed(u64::from(sealed));
 
         let mut out = vec![0; plain.len() + 24];
         prop_assert_eq!(new().seal(&plain, &mut out), Ok(wanted.len()));

@@ -8,14 +8,14 @@ use std::sync::Mutex;
 
 fn key(calls: &Mutex<Vec<Call>>, key_id: u8, peer_id: u32) -> Shared<Key<Scripted<'_>>> {
     let cipher = || Scripted { answer: Ok(()), calls };
-    Shared::try_new(Key::new(KeyConfig {
+    Shared::try_new(Key::try_new(KeyConfig {
         key_id,
         peer_id: PeerId::from_low_bits(peer_id),
         seal: cipher(),
         open: cipher(),
         seal_tail: NonceTail::new([0; 8]),
         open_tail: NonceTail::new([0; 8]),
-    }))
+    }).expect("memory"))
     .expect("memory")
 }
 

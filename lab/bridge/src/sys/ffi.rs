@@ -1,7 +1,7 @@
 //! Imports of Wine's ntoskrnl.exe, kernelbase.dll and ws2_32.dll. Names and types are theirs.
 //!
-//! kernelbase.dll and not kernel32.dll: a file that imports that one (or ntdll.dll) is no driver to Wine's loader, which
-//! then calls its entry as a DllMain.
+//! kernelbase.dll and not kernel32.dll: a file that imports that one (or ntdll.dll) is no driver to Wine's loader,
+//! which then calls its entry as a DllMain.
 #![allow(non_snake_case, clippy::upper_case_acronyms)]
 
 use core::ffi::c_void;

@@ -1,0 +1,232 @@
+//! Every allocation fails once, and so does the cipher: each is a value, nothing is half done, nothing leaks.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use dco_core::{Control, ControlError, Device, DropReason, KeepaliveUpdate, NewPeer, OutOfMemory, PeerSelector, Tick};
+use dco_crypto::{Aead, AeadError, Key, KeyConfig, KeySlot, Nonce, NonceTail, Tag};
+use dco_wire::PeerId;
+
+thread_local! {
+    /// How many allocations of this thread succeed before one fails; `usize::MAX` for never.
+    static UNTIL_FAILURE: Cell<usize> = const { Cell::new(usize::MAX) };
+    /// Allocations of this thread that live.
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+}
+
+struct Failing;
+
+#[expect(unsafe_code, reason = "a global allocator")]
+// SAFETY: forwards to the system's allocator, or returns null, which is how an allocator fails.
+unsafe impl GlobalAlloc for Failing {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        match UNTIL_FAILURE.get() {
+            0 => {
+                UNTIL_FAILURE.set(usize::MAX);
+                return std::ptr::null_mut();
+            }
+            usize::MAX => {}
+            n => UNTIL_FAILURE.set(n - 1),
+        }
+        LIVE.set(LIVE.get() + 1);
+        // SAFETY: the caller's promises are the system allocator's conditions.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        LIVE.set(LIVE.get() - 1);
+        // SAFETY: as above.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Failing = Failing;
+
+/// Exclusive-or with a constant; the tag is the length. Fails when told to.
+#[derive(Clone)]
+struct Toy(Arc<AtomicBool>);
+
+impl Toy {
+    fn pass(&self) -> Result<(), AeadError> {
+        if self.0.load(Ordering::Relaxed) { Err(AeadError::Backend(-7)) } else { Ok(()) }
+    }
+}
+
+impl Aead for Toy {
+    fn seal(&self, _: &Nonce, _: &[u8], plain: &[u8], out: &mut [u8], tag: &mut Tag) -> Result<(), AeadError> {
+        *tag = [plain.len() as u8; 16];
+        out.iter_mut().zip(plain).for_each(|(o, p)| *o = p ^ 0x5a);
+        self.pass()
+    }
+
+    fn seal_in_place(&self, _: &Nonce, _: &[u8], data: &mut [u8], tag: &mut Tag) -> Result<(), AeadError> {
+        *tag = [data.len() as u8; 16];
+        data.iter_mut().for_each(|byte| *byte ^= 0x5a);
+        self.pass()
+    }
+
+    fn open(&self, _: &Nonce, _: &[u8], cipher: &[u8], tag: &Tag, out: &mut [u8]) -> Result<(), AeadError> {
+        out.iter_mut().zip(cipher).for_each(|(o, c)| *o = c ^ 0x5a);
+        self.pass()?;
+        if *tag == [cipher.len() as u8; 16] { Ok(()) } else { Err(AeadError::AuthFailed) }
+    }
+}
+
+fn try_key(number: u8, broken: &Arc<AtomicBool>) -> Result<Key<Toy>, OutOfMemory> {
+    Key::try_new(KeyConfig {
+        key_id: number,
+        peer_id: PeerId::from_low_bits(1),
+        seal: Toy(broken.clone()),
+        open: Toy(broken.clone()),
+        seal_tail: NonceTail::new([0; 8]),
+        open_tail: NonceTail::new([0; 8]),
+    })
+}
+
+fn key(number: u8, broken: &Arc<AtomicBool>) -> Key<Toy> {
+    try_key(number, broken).expect("memory")
+}
+
+fn peer(handle: &Arc<()>) -> NewPeer<Arc<()>> {
+    let address = ([192, 0, 2, 1], 1194).into();
+    NewPeer { id: PeerId::from_low_bits(1), local: address, remote: address, transport: handle.clone() }
+}
+
+/// An IPv4 packet that is nothing else.
+fn packet() -> [u8; 40] {
+    let mut packet = [0; 40];
+    packet[..4].copy_from_slice(&[0x45, 0, 0, 40]);
+    packet
+}
+
+type Toys = Device<Toy, Arc<()>>;
+
+fn device() -> Result<(Toys, Control), OutOfMemory> {
+    let device = Device::try_new(2)?;
+    let control = device.take_control().expect("the first to ask");
+    Ok((device, control))
+}
+
+/// Calls `operation` with the first, second... allocation failing, until it succeeds. Returns its result and how often it failed.
+fn with_each_allocation_failing<T, E>(mut operation: impl FnMut() -> Result<T, E>) -> (T, usize) {
+    for failures in 0..100 {
+        UNTIL_FAILURE.set(failures);
+        let result = operation();
+        UNTIL_FAILURE.set(usize::MAX);
+        if let Ok(value) = result {
+            return (value, failures);
+        }
+    }
+    panic!("never succeeds");
+}
+
+fn seals_with(device: &Toys) -> Result<u8, DropReason> {
+    let mut out = [0; 64];
+    let section = device.enter(0);
+    let mut batch = section.batch(Tick(0));
+    batch.seal(&packet(), &mut out)?;
+    Ok(out[0] & 7)
+}
+
+#[test]
+fn memory_that_is_short_changes_nothing_and_leaks_nothing() {
+    let before = LIVE.get();
+    {
+        let ((device, mut control), failures) = with_each_allocation_failing(device);
+        assert!(failures >= 2);
+
+        let handle = Arc::new(());
+        let broken = Arc::new(AtomicBool::new(false));
+        let (_, failures) = with_each_allocation_failing(|| {
+            assert!(!device.has_peer(0));
+            device.new_peer(&mut control, peer(&handle), Tick(0), || ())
+        });
+        assert_eq!(failures, 2);
+        // Only the peer's handle is left of all attempts.
+        assert_eq!(Arc::strong_count(&handle), 2);
+
+        for (number, slot) in [(1, KeySlot::Primary), (2, KeySlot::Secondary), (3, KeySlot::Primary)] {
+            let (_, failures) = with_each_allocation_failing(|| {
+                let key = try_key(number, &broken)?;
+                device.new_key(&mut control, PeerSelector::Only, slot, key, || ())
+            });
+            assert_eq!(failures, 3);
+        }
+        assert_eq!(seals_with(&device), Ok(3));
+        let (_, failures) = with_each_allocation_failing(|| {
+            assert_eq!(seals_with(&device), Ok(3));
+            device.swap_keys(&mut control, PeerSelector::Only, || ())
+        });
+        assert_eq!(failures, 1);
+        assert_eq!(seals_with(&device), Ok(2));
+
+        // A peer that cannot be made leaves the present one alone, with its keys and counters.
+        UNTIL_FAILURE.set(1);
+        let refused = device.new_peer(&mut control, peer(&handle), Tick(0), || ());
+        assert_eq!(refused, Err(ControlError::OutOfMemory));
+        assert_eq!(seals_with(&device), Ok(2));
+        assert!(device.stats().sent_data > 0);
+
+        // Nothing else needs memory: each of these would fail.
+        UNTIL_FAILURE.set(0);
+        let update = KeepaliveUpdate { interval: Some(1), ..KeepaliveUpdate::default() };
+        device.set_peer(&mut control, PeerSelector::Only, update, Tick(0)).expect("a peer");
+        assert_eq!(seals_with(&device), Ok(2));
+        {
+            let section = device.enter(1);
+            let mut batch = section.batch(Tick(10_000));
+            assert!(batch.keepalive().ping);
+            batch.seal_ping(PeerSelector::Only, &mut [0; 40]).expect("a key");
+            assert!(batch.open(&[0x4a; 64], &mut [0; 64]).is_err());
+        }
+        assert!(device.peer_stats(0, PeerSelector::Only).is_ok());
+        assert!(device.del_peer(&mut control, || ()));
+        assert_eq!(UNTIL_FAILURE.replace(usize::MAX), 0, "something allocated");
+        assert_eq!(Arc::strong_count(&handle), 1);
+        assert_eq!(Arc::strong_count(&broken), 1);
+
+        device.new_peer(&mut control, peer(&handle), Tick(0), || ()).expect("memory");
+        device.new_key(&mut control, PeerSelector::Only, KeySlot::Primary, key(1, &broken), || ()).expect("a peer");
+        device.new_peer(&mut control, peer(&handle), Tick(0), || ()).expect("memory");
+        assert_eq!(Arc::strong_count(&broken), 1, "a replaced peer's keys are gone");
+    }
+    assert_eq!(LIVE.get(), before, "leaked");
+}
+
+#[test]
+fn a_cipher_that_fails_is_a_reason_and_leaves_nothing() {
+    let (device, mut control) = device().expect("memory");
+    let broken = Arc::new(AtomicBool::new(false));
+    device.new_peer(&mut control, peer(&Arc::new(())), Tick(0), || ()).expect("memory");
+    device.new_key(&mut control, PeerSelector::Only, KeySlot::Primary, key(1, &broken), || ()).expect("a peer");
+    let section = device.enter(0);
+    let mut batch = section.batch(Tick(0));
+    let mut good = [0; 64];
+    batch.seal(&packet(), &mut good).expect("sealed");
+
+    broken.store(true, Ordering::Relaxed);
+    let mut out = [0xee; 64];
+    assert_eq!(batch.seal(&packet(), &mut out).err(), Some(DropReason::TxCipherError));
+    assert!(out[24..].iter().all(|byte| *byte == 0));
+    out[24..].copy_from_slice(&packet());
+    assert_eq!(batch.seal_gathered(&mut out, 40).err(), Some(DropReason::TxCipherError));
+    assert!(out[24..].iter().all(|byte| *byte == 0));
+    assert_eq!(batch.seal_ping(PeerSelector::Only, &mut out).err(), Some(DropReason::TxCipherError));
+    let mut plain = [0xee; 40];
+    assert_eq!(batch.open(&good, &mut plain).err(), Some(DropReason::RxCipherError));
+    assert_eq!(plain, [0; 40]);
+
+    broken.store(false, Ordering::Relaxed);
+    assert!(batch.open(&good, &mut plain).is_ok(), "a failure does not use up the packet id");
+    assert_eq!(plain, packet());
+    drop(batch);
+    let stats = device.stats();
+    assert_eq!((stats.lost_out_data, stats.lost_in_data, stats.sent_data, stats.tun_received), (3, 1, 1, 40));
+}

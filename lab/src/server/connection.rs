@@ -1,0 +1,253 @@
+//! One connection: its open files, its outstanding requests, its order of responses.
+
+use super::frame::{MAX_OUTPUT, Op, Request as Frame, response};
+use crate::io::file::{Completed, OpenFile, OpenOptions, open};
+use crate::io::request::{Control, Outcome, Request};
+use crate::nt::{NTSTATUS, status};
+use crate::{ke, pnp};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Numbers of files: never used twice, so that a stale one is an invalid handle.
+static NEXT_FILE: AtomicU64 = AtomicU64::new(1);
+
+enum Message {
+    Bytes(Vec<u8>),
+    /// Everything before this is written; then the process ends with this status.
+    Finish(i32, String),
+}
+
+#[derive(Default)]
+struct State {
+    files: HashMap<u64, Arc<OpenFile>>,
+    /// Requests by the caller's id; `None` until the request has been issued, and for what cannot be cancelled.
+    outstanding: HashMap<u64, Option<Arc<Request>>>,
+    /// Opens that the driver has not completed.
+    opening: usize,
+    closed: bool,
+}
+
+/// A connection.
+pub struct Connection {
+    state: Mutex<State>,
+    settled: Condvar,
+    out: Sender<Message>,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let s = self.lock();
+        write!(f, "Connection({} files, {} requests)", s.files.len(), s.outstanding.len())
+    }
+}
+
+impl Connection {
+    /// Makes a connection and the thread that writes its responses.
+    ///
+    /// # Errors
+    /// When the host cannot make the thread.
+    pub fn new(mut writer: Box<dyn Write + Send>) -> std::io::Result<Arc<Self>> {
+        let (out, messages) = channel();
+        ke::spawn("lab-write", move || {
+            for m in messages {
+                match m {
+                    // A peer that is gone is noticed by the reader.
+                    Message::Bytes(b) => {
+                        let _ = writer.write_all(&b);
+                    }
+                    Message::Finish(code, report) => super::finish(code, &report, None),
+                }
+            }
+        })?;
+        Ok(Arc::new(Self { state: Mutex::new(State::default()), settled: Condvar::new(), out }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a response.
+    fn answer(&self, id: u64, code: NTSTATUS, information: u64, output: &[u8]) {
+        // Without its writer the connection is at its end.
+        let _ = self.out.send(Message::Bytes(response(id, code, information, output)));
+    }
+
+    /// Serves requests until the stream ends or is malformed.
+    pub fn read_all(self: &Arc<Self>, reader: &mut dyn Read) {
+        loop {
+            match Frame::read(reader) {
+                Ok(Some(f)) => {
+                    let duplicate = match self.lock().outstanding.entry(f.id) {
+                        Entry::Occupied(_) => true,
+                        Entry::Vacant(v) => {
+                            v.insert(None);
+                            false
+                        }
+                    };
+                    if duplicate {
+                        eprintln!("dco-lab: a connection used id {} twice", f.id);
+                        return;
+                    }
+                    self.serve(f);
+                }
+                Ok(None) => return,
+                Err(e) => {
+                    if e.kind() != std::io::ErrorKind::ConnectionReset {
+                        eprintln!("dco-lab: a connection ended: {e}");
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Answers a request that is complete.
+    fn reply(&self, id: u64, code: NTSTATUS, information: u64, output: &[u8]) {
+        self.lock().outstanding.remove(&id);
+        self.answer(id, code, information, output);
+    }
+
+    fn file(&self, number: u64) -> Option<Arc<OpenFile>> {
+        self.lock().files.get(&number).cloned()
+    }
+
+    fn completed(self: &Arc<Self>, id: u64) -> Completed {
+        let c = Arc::clone(self);
+        Box::new(move |o: Outcome| c.reply(id, o.status, o.information, &o.output))
+    }
+
+    /// Notes what cancels a request, unless it is complete already.
+    fn issued(&self, id: u64, request: Option<Arc<Request>>) {
+        if let Some(slot) = self.lock().outstanding.get_mut(&id) {
+            *slot = request;
+        }
+    }
+
+    fn serve(self: &Arc<Self>, frame: Frame) {
+        let id = frame.id;
+        match frame.op {
+            Op::Open { access, share, path } => self.open(id, &path, OpenOptions { access, share }),
+            Op::Close(number) => {
+                let Some(file) = self.lock().files.remove(&number) else { return self.reply(id, status::INVALID_HANDLE, 0, &[]) };
+                let c = Arc::clone(self);
+                self.off_thread(id, "lab-close", move || {
+                    file.close();
+                    pnp::after_close();
+                    c.reply(id, status::SUCCESS, 0, &[]);
+                });
+            }
+            Op::Ioctl { file, code, out_len, flags, input } => {
+                let Some(f) = self.file(file) else { return self.reply(id, status::INVALID_HANDLE, 0, &[]) };
+                let out_len = usize::try_from(out_len).unwrap_or(usize::MAX);
+                if out_len > MAX_OUTPUT {
+                    return self.reply(id, status::INVALID_PARAMETER, 0, &[]);
+                }
+                let control =
+                    Control { code, input: (flags & 1 == 0).then_some(input.as_slice()), output: (flags & 2 == 0).then_some(out_len) };
+                let r = f.control(&control, self.completed(id));
+                self.issued(id, r);
+            }
+            Op::Read { file, len } => {
+                let Some(f) = self.file(file) else { return self.reply(id, status::INVALID_HANDLE, 0, &[]) };
+                let len = usize::try_from(len).unwrap_or(usize::MAX);
+                if len > MAX_OUTPUT {
+                    return self.reply(id, status::INVALID_PARAMETER, 0, &[]);
+                }
+                let r = f.read(len, self.completed(id));
+                self.issued(id, r);
+            }
+            Op::Write { file, bytes } => {
+                let Some(f) = self.file(file) else { return self.reply(id, status::INVALID_HANDLE, 0, &[]) };
+                let r = f.write(&bytes, self.completed(id));
+                self.issued(id, r);
+            }
+            Op::Cancel(other) => {
+                let target = self.lock().outstanding.get(&other).cloned().flatten();
+                let found = target.is_some_and(|r| r.cancel());
+                self.reply(id, if found { status::SUCCESS } else { status::NOT_FOUND }, 0, &[]);
+            }
+            Op::Query(name) => match super::query(name.trim()) {
+                Some(text) => self.reply(id, status::SUCCESS, text.len() as u64, text.as_bytes()),
+                None => self.reply(id, status::INVALID_PARAMETER, 0, &[]),
+            },
+            Op::Stop => {
+                let c = Arc::clone(self);
+                self.off_thread(id, "lab-stop", move || {
+                    let (code, report) = super::stop();
+                    c.reply(id, if code == 0 { status::SUCCESS } else { status::UNSUCCESSFUL }, report.len() as u64, report.as_bytes());
+                    // The writer ends the process when the answer is out.
+                    if c.out.send(Message::Finish(code, report.clone())).is_err() {
+                        super::finish(code, &report, None);
+                    }
+                });
+            }
+            Op::Pnp(what) => {
+                let f: fn() -> Result<(), NTSTATUS> = match what.trim() {
+                    "disable" => pnp::disable,
+                    "enable" => pnp::enable,
+                    "sleep" => || pnp::power(true),
+                    "wake" => || pnp::power(false),
+                    "surprise" => pnp::surprise,
+                    _ => return self.reply(id, status::INVALID_PARAMETER, 0, &[]),
+                };
+                let c = Arc::clone(self);
+                self.off_thread(id, "lab-pnp", move || c.reply(id, f().err().unwrap_or(status::SUCCESS), 0, &[]));
+            }
+            Op::Unknown(_) => self.reply(id, status::INVALID_PARAMETER, 0, &[]),
+        }
+    }
+
+    /// Runs what may block on a thread of its own, so that the connection goes on reading.
+    fn off_thread(self: &Arc<Self>, id: u64, name: &str, f: impl FnOnce() + Send + 'static) {
+        if ke::spawn(name, f).is_err() {
+            self.reply(id, status::INSUFFICIENT_RESOURCES, 0, &[]);
+        }
+    }
+
+    fn open(self: &Arc<Self>, id: u64, path: &str, options: OpenOptions) {
+        {
+            let mut s = self.lock();
+            if s.closed || super::stopping() {
+                drop(s);
+                return self.reply(id, status::NO_SUCH_DEVICE, 0, &[]);
+            }
+            s.opening += 1;
+        }
+        let c = Arc::clone(self);
+        open(
+            path,
+            options,
+            Box::new(move |code, file| {
+                let number = NEXT_FILE.fetch_add(1, Ordering::Relaxed);
+                let opened = file.is_some();
+                let mut s = c.lock();
+                s.opening -= 1;
+                if let Some(f) = file {
+                    s.files.insert(number, f);
+                }
+                drop(s);
+                c.settled.notify_all();
+                c.reply(id, code, if opened { number } else { 0 }, &[]);
+            }),
+        );
+    }
+
+    /// The process that held this connection is gone: its files are closed as NT closes them.
+    pub fn close_all(self: &Arc<Self>) {
+        let mut s = self.lock();
+        s.closed = true;
+        while s.opening != 0 {
+            s = self.settled.wait(s).unwrap_or_else(PoisonError::into_inner);
+        }
+        let files: Vec<Arc<OpenFile>> = s.files.drain().map(|(_, f)| f).collect();
+        drop(s);
+        for f in files {
+            f.close();
+            pnp::after_close();
+        }
+    }
+}
