@@ -268,13 +268,14 @@ start_iperf_server() {
 
 # throughput NAMESPACE ADDRESS SECONDS [IPERF3-OPTION]...: TCP from $ns_client, or to it with -R. Mbit/s in $mbits.
 # The window is small enough that no socket's buffer runs over: what is lost in between could not be compared.
+window=(--window 64K)
 throughput() {
     local ns=$1 address=$2 seconds=$3 output server
     shift 3
     start_iperf_server "$address" || return 1
     server=$pid
-    if ! output=$(in_ns "$ns" timeout $((seconds + 20)) iperf3 --client "$address" --time "$seconds" --window 64K \
-        --format m "$@" 2>&1); then
+    if ! output=$(in_ns "$ns" timeout $((seconds + 20)) iperf3 --client "$address" --time "$seconds" --format m \
+        "${window[@]}" "$@" 2>&1); then
         say "iperf3 $*: $(tail -n 3 <<<"$output")"
         return 1
     fi
