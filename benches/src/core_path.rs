@@ -28,7 +28,7 @@ const PACKETS: usize = 8 * BATCH;
 pub fn method(rounds: usize) -> String {
     format!(
         "AES-256-GCM by {}, one thread; batches of {BATCH}, {rounds} interleaved rounds of {PACKETS} packets per side, \
-         same key object and buffers; ns per packet and ratio are medians over rounds",
+         same key object and buffers; ns per packet, their difference and ratio are medians over rounds",
         dco_testkit::aead::library_version()
     )
 }
@@ -217,6 +217,7 @@ fn row(name: &'static str, bytes: usize, limit: f64, times: &[(f64, f64)]) -> Ro
         bytes,
         core_ns: at(&sorted(|(core, _)| *core), 2),
         bare_ns: at(&sorted(|(_, bare)| *bare), 2),
+        added_ns: at(&sorted(|(core, bare)| core - bare), 2),
         ratio: at(&ratios, 2),
         quartiles: (at(&ratios, 1), at(&ratios, 3)),
         limit,

@@ -51,10 +51,9 @@ begin() {
     trap 'exit 129' HUP
 }
 
-# Keeps the run's logs, for a look at what went wrong: keep_logs [NAME].
+# keep_logs NAME: keeps the run's logs, for a look at what went wrong.
 keep_logs() {
-    local name=${1:-$run_name}
-    kept_logs=$target/logs/$name
+    kept_logs=$target/logs/$1
     rm -rf "$kept_logs"
     mkdir -p "$target/logs"
     cp -r "$run/logs" "$kept_logs"
@@ -66,7 +65,7 @@ finish() {
     trap - EXIT
     trap '' INT TERM HUP
     if [ "$exit_status" != 0 ] && [ "$exit_status" -lt 128 ] && [ -z "$kept_logs" ] && [ -n "$(ls -A "$run/logs")" ]; then
-        keep_logs
+        keep_logs "$run_name"
     fi
     set +e
     local i

@@ -32,10 +32,7 @@ pub fn version(options: Options) -> Result<ExitCode> {
 fn expect_words(command: &str, words: &[String], count: usize) -> Result<()> {
     match words.len() == count {
         true => Ok(()),
-        false => Err(Usage::new(format!(
-            "{command}: expected {count} words, got {words:?}; see --help"
-        ))
-        .into()),
+        false => Err(Usage::new(format!("{command}: expected {count} words, got {words:?}; see --help")).into()),
     }
 }
 
@@ -53,8 +50,7 @@ pub fn stats(mut options: Options) -> Result<ExitCode> {
          \x20 --peek              asks through the lab, on the handle of whoever holds the device\n\
          {TARGET_HELP}\n\nexamples:\n  dco-cli stats --target 127.0.0.1:7600\n  dco-cli stats --peek --watch --target 127.0.0.1:7600"
     );
-    let (mut target, mut watch, mut peek, mut every) =
-        (TargetOption::default(), false, false, 1u32);
+    let (mut target, mut watch, mut peek, mut every) = (TargetOption::default(), false, false, 1u32);
     while let Some(item) = options.next()? {
         match &item {
             Item::Option(name) if name == "help" => {
@@ -71,9 +67,7 @@ pub fn stats(mut options: Options) -> Result<ExitCode> {
     let lab = target.connect()?;
     let device = match peek {
         true => None,
-        false => {
-            Some(Device::open(&lab, ADAPTER).context("with --peek the holder need not let go")?)
-        }
+        false => Some(Device::open(&lab, ADAPTER).context("with --peek the holder need not let go")?),
     };
     loop {
         let stats = match &device {
@@ -91,19 +85,11 @@ pub fn stats(mut options: Options) -> Result<ExitCode> {
 
 /// The counters through the lab, which sends GET_STATS on the file that is open.
 pub fn peek_stats(lab: &Lab) -> Result<Stats> {
-    let command = format!(
-        "peek {:x} {}",
-        Ioctl::GetStats.code(),
-        size_of::<dco_uapi::raw::Stats>()
-    );
+    let command = format!("peek {:x} {}", Ioctl::GetStats.code(), size_of::<dco_uapi::raw::Stats>());
     let text = query_lab(lab, &command)?;
     let digits = text.trim();
     let bytes: Option<Vec<u8>> = (0..digits.len() / 2)
-        .map(|index| {
-            digits
-                .get(index * 2..index * 2 + 2)
-                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
-        })
+        .map(|index| digits.get(index * 2..index * 2 + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
         .collect();
     match bytes {
         Some(bytes) => Stats::from_bytes(&bytes),
@@ -132,10 +118,7 @@ pub fn query(options: Options) -> Result<ExitCode> {
     if words.is_empty() {
         return Err(Usage::new("query: expected what to ask, got nothing; see --help").into());
     }
-    println!(
-        "{}",
-        query_lab(&target.connect()?, &words.join(" "))?.trim_end()
-    );
+    println!("{}", query_lab(&target.connect()?, &words.join(" "))?.trim_end());
     Ok(ExitCode::SUCCESS)
 }
 

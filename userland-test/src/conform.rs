@@ -30,13 +30,7 @@ pub enum Step {
     /// Opens a device by its NT path.
     Open(&'static str, NtStatus),
     /// An ioctl on the file that was opened last.
-    Ioctl {
-        name: String,
-        code: u32,
-        input: Option<Vec<u8>>,
-        output: usize,
-        expected: Expected,
-    },
+    Ioctl { name: String, code: u32, input: Option<Vec<u8>>, output: usize, expected: Expected },
     /// Sends a control packet.
     Write(Vec<u8>, Expected),
     /// Starts a read, which may pend.
@@ -75,9 +69,7 @@ impl Expected {
         let fits = match self {
             Self::Length(status, length) => came.status == *status && came.information == *length,
             Self::Bytes(status, bytes) => {
-                came.status == *status
-                    && came.information == bytes.len() as u64
-                    && came.output == *bytes
+                came.status == *status && came.information == bytes.len() as u64 && came.output == *bytes
             }
             Self::Failure => !came.status.is_success() && came.information == 0,
         };
@@ -116,16 +108,12 @@ impl Session<'_> {
         let mut pending = file.start(request).map_err(|error| error.to_string())?;
         match pending.wait(PROMPT).map_err(|error| error.to_string())? {
             Some(came) => expected.compare(&came),
-            None => Err(format!(
-                "expected {expected}, it still pends after {PROMPT:?}"
-            )),
+            None => Err(format!("expected {expected}, it still pends after {PROMPT:?}")),
         }
     }
 
     fn oldest_read(&mut self) -> Result<&mut Box<dyn Pending>, String> {
-        self.reads
-            .front_mut()
-            .ok_or_else(|| "the case has no read".to_owned())
+        self.reads.front_mut().ok_or_else(|| "the case has no read".to_owned())
     }
 
     fn step(&mut self, step: &Step) -> Result<(), String> {
@@ -141,42 +129,25 @@ impl Session<'_> {
                 };
                 same(*expected, came)
             }
-            Step::Ioctl {
-                code,
-                input,
-                output,
-                expected,
-                ..
-            } => self.call(
-                Request::Ioctl {
-                    code: *code,
-                    input: input.as_deref(),
-                    output: *output,
-                },
-                expected,
-            ),
+            Step::Ioctl { code, input, output, expected, .. } => {
+                self.call(Request::Ioctl { code: *code, input: input.as_deref(), output: *output }, expected)
+            }
             Step::Write(bytes, expected) => self.call(Request::Write { bytes }, expected),
             Step::Read(length) => {
                 let file = self.files.last().ok_or("the case has no file open")?;
-                self.reads
-                    .push_back(file.start(Request::Read { length: *length }).map_err(io)?);
+                self.reads.push_back(file.start(Request::Read { length: *length }).map_err(io)?);
                 Ok(())
             }
             Step::Pends => match self.oldest_read()?.wait(A_WHILE).map_err(io)? {
                 None => Ok(()),
-                Some(came) => Err(format!(
-                    "expected the read to pend, it ended with {}",
-                    came.status
-                )),
+                Some(came) => Err(format!("expected the read to pend, it ended with {}", came.status)),
             },
             Step::Cancel(expected) => same(*expected, self.oldest_read()?.cancel().map_err(io)?),
             Step::Ends(expected) => {
                 let mut read = self.reads.pop_front().ok_or("the case has no read")?;
                 match read.wait(PROMPT).map_err(io)? {
                     Some(came) => expected.compare(&came),
-                    None => Err(format!(
-                        "expected the read to end with {expected}, it still pends after {PROMPT:?}"
-                    )),
+                    None => Err(format!("expected the read to end with {expected}, it still pends after {PROMPT:?}")),
                 }
             }
             Step::Close => {
@@ -198,12 +169,7 @@ impl Step {
     fn describe(&self) -> String {
         match self {
             Self::Open(path, _) => format!("open {path}"),
-            Self::Ioctl {
-                name,
-                input,
-                output,
-                ..
-            } => match input {
+            Self::Ioctl { name, input, output, .. } => match input {
                 Some(input) => format!("{name} with {} bytes in, {output} out", input.len()),
                 None => format!("{name} with no input, {output} bytes out"),
             },
@@ -219,25 +185,12 @@ impl Step {
 
 /// Runs one case; the error names the step.
 fn run_case(target: &dyn Target, case: &Case) -> Result<(), String> {
-    let mut session = Session {
-        target,
-        files: Vec::new(),
-        reads: Default::default(),
-    };
-    let outcome = case
-        .steps
-        .iter()
-        .enumerate()
-        .try_for_each(|(number, step)| {
-            session.step(step).map_err(|problem| {
-                format!(
-                    "step {} of {}, {}: {problem}",
-                    number + 1,
-                    case.steps.len(),
-                    step.describe()
-                )
-            })
-        });
+    let mut session = Session { target, files: Vec::new(), reads: Default::default() };
+    let outcome = case.steps.iter().enumerate().try_for_each(|(number, step)| {
+        session
+            .step(step)
+            .map_err(|problem| format!("step {} of {}, {}: {problem}", number + 1, case.steps.len(), step.describe()))
+    });
     // A case that failed may have left files open; the next one needs them closed.
     for file in session.files.into_iter().rev() {
         file.close().map_err(|error| format!("close: {error}"))?;
@@ -270,10 +223,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
             item => return Err(Options::unexpected(item)),
         }
     }
-    let cases: Vec<Case> = cases::all(own)
-        .into_iter()
-        .filter(|case| case.name.contains(&only))
-        .collect();
+    let cases: Vec<Case> = cases::all(own).into_iter().filter(|case| case.name.contains(&only)).collect();
     if list {
         cases.iter().for_each(|case| println!("{}", case.name));
         return Ok(ExitCode::SUCCESS);
@@ -293,11 +243,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
         }
     }
     println!("{passed} passed, {failed} failed");
-    Ok(if failed == 0 && passed > 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[cfg(test)]

@@ -48,10 +48,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
         }
     }
     rig.expect_no_tun()?;
-    println!(
-        "{rounds} rounds in {:.0?}: nothing left behind",
-        began.elapsed()
-    );
+    println!("{rounds} rounds in {:.0?}: nothing left behind", began.elapsed());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -67,11 +64,7 @@ enum Ending {
 }
 
 fn round(rig: &Rig, number: u32) -> Result<()> {
-    let transport = if number.is_multiple_of(2) {
-        Transport::V4
-    } else {
-        Transport::V6
-    };
+    let transport = if number.is_multiple_of(2) { Transport::V4 } else { Transport::V6 };
     let cipher = Cipher::ALL[number as usize % Cipher::ALL.len()];
     let ending = [Ending::Orderly, Ending::Close, Ending::Unload][number as usize / 2 % 3];
 
@@ -122,18 +115,8 @@ fn tunnels(
         let device = Device::open(&machine.lab, ADAPTER)?;
         let key = StaticKey::of_test(number.into(), cipher, direction);
         let (local, remote) = (rig.wire(side, transport), rig.wire(side.other(), transport));
-        Tunnel {
-            local,
-            remote,
-            peer_id: number % (1 << 24),
-            key: &key,
-            settings: None,
-        }
-        .up(&device)?;
+        Tunnel { local, remote, peer_id: number % (1 << 24), key: &key, settings: None }.up(&device)?;
         Ok(device)
     };
-    Ok([
-        up(a, Side::A, Direction::Normal)?,
-        up(b, Side::B, Direction::Inverse)?,
-    ])
+    Ok([up(a, Side::A, Direction::Normal)?, up(b, Side::B, Direction::Inverse)?])
 }

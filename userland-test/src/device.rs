@@ -64,16 +64,10 @@ impl Device {
 
     /// One ioctl, whatever it ends with.
     pub fn ioctl(&self, code: u32, input: Option<&[u8]>, output: usize) -> Result<Completion> {
-        let mut pending = self.file.start(Request::Ioctl {
-            code,
-            input,
-            output,
-        })?;
+        let mut pending = self.file.start(Request::Ioctl { code, input, output })?;
         match pending.wait(PROMPT)? {
             Some(completion) => Ok(completion),
-            None => bail!(
-                "ioctl 0x{code:06X}: expected it to end at once, it still pends after {PROMPT:?}"
-            ),
+            None => bail!("ioctl 0x{code:06X}: expected it to end at once, it still pends after {PROMPT:?}"),
         }
     }
 
@@ -81,9 +75,7 @@ impl Device {
     fn call(&self, ioctl: Ioctl, input: &[u8], output: usize) -> Result<Vec<u8>> {
         let name = ioctl.name();
         let input = (!input.is_empty()).then_some(input);
-        let completion = self
-            .ioctl(ioctl.code(), input, output)
-            .with_context(|| name)?;
+        let completion = self.ioctl(ioctl.code(), input, output).with_context(|| name)?;
         match completion.status {
             NtStatus::SUCCESS => Ok(completion.output),
             status => bail!("{name}: expected SUCCESS, got {status}"),
@@ -95,18 +87,13 @@ impl Device {
         let output = self.call(ioctl, input, size)?;
         let came = output.len();
         let name = ioctl.name();
-        T::read_from_bytes(&output)
-            .map_err(|_| anyhow::anyhow!("{name}: expected {size} bytes, got {came}"))
+        T::read_from_bytes(&output).map_err(|_| anyhow::anyhow!("{name}: expected {size} bytes, got {came}"))
     }
 
     /// The driver's version: major, minor, patch.
     pub fn version(&self) -> Result<(i32, i32, i32)> {
         let version: raw::Version = self.get(Ioctl::GetVersion, &[])?;
-        Ok((
-            version.major.get(),
-            version.minor.get(),
-            version.patch.get(),
-        ))
+        Ok((version.major.get(), version.minor.get(), version.patch.get()))
     }
 
     /// The device's counters.
@@ -116,19 +103,12 @@ impl Device {
 
     /// The only peer's counters.
     pub fn peer_stats(&self) -> Result<raw::PeerStats> {
-        self.get(
-            Ioctl::GetPeerStats,
-            raw::PeerRef { peer_id: 0.into() }.as_bytes(),
-        )
+        self.get(Ioctl::GetPeerStats, raw::PeerRef { peer_id: 0.into() }.as_bytes())
     }
 
     /// Makes the peer and its UDP socket.
     pub fn new_peer(&self, local: SocketAddr, remote: SocketAddr) -> Result<()> {
-        let request = raw::NewPeer {
-            local: local.into(),
-            remote: remote.into(),
-            proto: 0.into(),
-        };
+        let request = raw::NewPeer { local: local.into(), remote: remote.into(), proto: 0.into() };
         self.call(Ioctl::NewPeer, request.as_bytes(), 0)?;
         Ok(())
     }
@@ -201,11 +181,7 @@ impl Stats {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         match raw::Stats::read_from_bytes(bytes) {
             Ok(stats) => Ok(Self(stats)),
-            Err(_) => bail!(
-                "GET_STATS: expected {} bytes, got {}",
-                size_of::<raw::Stats>(),
-                bytes.len()
-            ),
+            Err(_) => bail!("GET_STATS: expected {} bytes, got {}", size_of::<raw::Stats>(), bytes.len()),
         }
     }
 
@@ -213,37 +189,16 @@ impl Stats {
     pub fn named(&self) -> [(&'static str, i64); 12] {
         let Self(stats) = self;
         [
-            (
-                "LostInControlPackets",
-                stats.lost_in_control_packets.get().into(),
-            ),
-            (
-                "LostOutControlPackets",
-                stats.lost_out_control_packets.get().into(),
-            ),
+            ("LostInControlPackets", stats.lost_in_control_packets.get().into()),
+            ("LostOutControlPackets", stats.lost_out_control_packets.get().into()),
             ("LostInDataPackets", stats.lost_in_data_packets.get().into()),
-            (
-                "LostOutDataPackets",
-                stats.lost_out_data_packets.get().into(),
-            ),
-            (
-                "ReceivedDataPackets",
-                stats.received_data_packets.get().into(),
-            ),
-            (
-                "ReceivedControlPackets",
-                stats.received_control_packets.get().into(),
-            ),
-            (
-                "SentControlPackets",
-                stats.sent_control_packets.get().into(),
-            ),
+            ("LostOutDataPackets", stats.lost_out_data_packets.get().into()),
+            ("ReceivedDataPackets", stats.received_data_packets.get().into()),
+            ("ReceivedControlPackets", stats.received_control_packets.get().into()),
+            ("SentControlPackets", stats.sent_control_packets.get().into()),
             ("SentDataPackets", stats.sent_data_packets.get().into()),
             ("TransportBytesSent", stats.transport_bytes_sent.get()),
-            (
-                "TransportBytesReceived",
-                stats.transport_bytes_received.get(),
-            ),
+            ("TransportBytesReceived", stats.transport_bytes_received.get()),
             ("TunBytesSent", stats.tun_bytes_sent.get()),
             ("TunBytesReceived", stats.tun_bytes_received.get()),
         ]

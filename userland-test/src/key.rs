@@ -48,12 +48,8 @@ impl FromStr for Cipher {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL
-            .into_iter()
-            .find(|cipher| cipher.name().eq_ignore_ascii_case(text));
-        found.ok_or_else(|| {
-            format!("expected aes-128-gcm, aes-192-gcm or aes-256-gcm, got {text:?}")
-        })
+        let found = Self::ALL.into_iter().find(|cipher| cipher.name().eq_ignore_ascii_case(text));
+        found.ok_or_else(|| format!("expected aes-128-gcm, aes-192-gcm or aes-256-gcm, got {text:?}"))
     }
 }
 
@@ -88,26 +84,16 @@ pub struct StaticKey {
 impl StaticKey {
     /// From its 256 bytes.
     pub fn new(bytes: [u8; LENGTH], cipher: Cipher, direction: Direction) -> Self {
-        Self {
-            bytes,
-            cipher,
-            direction,
-        }
+        Self { bytes, cipher, direction }
     }
 
     /// From 512 hexadecimal digits, or else from the file of that name.
     pub fn load(argument: &str, cipher: Cipher, direction: Direction) -> Result<Self> {
-        let bytes = if argument.len() == 2 * LENGTH
-            && argument.bytes().all(|digit| digit.is_ascii_hexdigit())
-        {
+        let bytes = if argument.len() == 2 * LENGTH && argument.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             from_hex(argument)?
         } else {
-            let text = std::fs::read_to_string(Path::new(argument)).with_context(|| {
-                format!(
-                    "--key: expected {} hexadecimal digits or a file",
-                    2 * LENGTH
-                )
-            })?;
+            let text = std::fs::read_to_string(Path::new(argument))
+                .with_context(|| format!("--key: expected {} hexadecimal digits or a file", 2 * LENGTH))?;
             from_file(&text).with_context(|| argument.to_owned())?
         };
         Ok(Self::new(bytes, cipher, direction))
@@ -149,15 +135,9 @@ impl StaticKey {
 
     fn half(&self, offset: usize) -> raw::KeyDirection {
         let length = usize::from(self.cipher.key_length());
-        let mut direction = raw::KeyDirection {
-            key: [0; 32],
-            key_len: self.cipher.key_length(),
-            nonce_tail: [0; 8],
-        };
+        let mut direction = raw::KeyDirection { key: [0; 32], key_len: self.cipher.key_length(), nonce_tail: [0; 8] };
         direction.key[..length].copy_from_slice(&self.bytes[offset..offset + length]);
-        direction
-            .nonce_tail
-            .copy_from_slice(&self.bytes[offset + 64..offset + 72]);
+        direction.nonce_tail.copy_from_slice(&self.bytes[offset + 64..offset + 72]);
         direction
     }
 }
@@ -165,10 +145,7 @@ impl StaticKey {
 fn from_file(text: &str) -> Result<[u8; LENGTH]> {
     const BEGIN: &str = "-----BEGIN OpenVPN Static key V1-----";
     const END: &str = "-----END OpenVPN Static key V1-----";
-    let Some((body, _)) = text
-        .split_once(BEGIN)
-        .and_then(|(_, rest)| rest.split_once(END))
-    else {
+    let Some((body, _)) = text.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END)) else {
         bail!("expected an OpenVPN static key between {BEGIN:?} and {END:?}, found none");
     };
     from_hex(&body.split_whitespace().collect::<String>())
@@ -176,11 +153,7 @@ fn from_file(text: &str) -> Result<[u8; LENGTH]> {
 
 fn from_hex(text: &str) -> Result<[u8; LENGTH]> {
     if text.len() != 2 * LENGTH {
-        bail!(
-            "expected {} hexadecimal digits, got {} characters",
-            2 * LENGTH,
-            text.len()
-        );
+        bail!("expected {} hexadecimal digits, got {} characters", 2 * LENGTH, text.len());
     }
     let mut bytes = [0; LENGTH];
     for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
@@ -215,27 +188,18 @@ mod tests {
         let bytes = request.as_bytes();
         assert_eq!(bytes.len(), 100);
         assert_eq!(bytes[..24], counting()[128..152]);
-        assert_eq!(
-            bytes[24..32],
-            [0; 8],
-            "no more of the key than the cipher takes"
-        );
+        assert_eq!(bytes[24..32], [0; 8], "no more of the key than the cipher takes");
         assert_eq!(bytes[32], 24);
         assert_eq!(bytes[33..41], counting()[192..200]);
         assert_eq!(bytes[41..65], counting()[..24]);
         assert_eq!(bytes[74..82], counting()[64..72]);
-        assert_eq!(
-            bytes[84..],
-            [1, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0, 0xEF, 0xCD, 0xAB, 0]
-        );
+        assert_eq!(bytes[84..], [1, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0, 0xEF, 0xCD, 0xAB, 0]);
     }
 
     #[test]
     fn the_two_directions_meet() {
-        let one =
-            StaticKey::of_test(7, Cipher::Aes256, Direction::Normal).request(Slot::Primary, 0, 1);
-        let other =
-            StaticKey::of_test(7, Cipher::Aes256, Direction::Inverse).request(Slot::Primary, 0, 1);
+        let one = StaticKey::of_test(7, Cipher::Aes256, Direction::Normal).request(Slot::Primary, 0, 1);
+        let other = StaticKey::of_test(7, Cipher::Aes256, Direction::Inverse).request(Slot::Primary, 0, 1);
         assert_eq!(one.encrypt.as_bytes(), other.decrypt.as_bytes());
         assert_eq!(one.decrypt.as_bytes(), other.encrypt.as_bytes());
         assert_ne!(one.encrypt.as_bytes(), one.decrypt.as_bytes());
@@ -258,17 +222,12 @@ mod tests {
     fn what_is_no_key_is_refused_with_what_was_expected() {
         for (text, complaint) in [
             ("", "found none"),
-            (
-                "-----BEGIN OpenVPN Static key V1-----\n00\n-----END OpenVPN Static key V1-----",
-                "got 2 characters",
-            ),
+            ("-----BEGIN OpenVPN Static key V1-----\n00\n-----END OpenVPN Static key V1-----", "got 2 characters"),
         ] {
             let error = from_file(text).expect_err("no key").to_string();
             assert!(error.contains(complaint), "{error}");
         }
-        let error = from_hex(&"0g".repeat(LENGTH))
-            .expect_err("no digit")
-            .to_string();
+        let error = from_hex(&"0g".repeat(LENGTH)).expect_err("no digit").to_string();
         assert!(error.contains("'g'"), "{error}");
         assert!(StaticKey::load("/nonexistent", Cipher::Aes128, Direction::Normal).is_err());
     }

@@ -79,9 +79,6 @@ fn run() -> anyhow::Result<ExitCode> {
         "pair" => pair::run(options),
         #[cfg(target_os = "linux")]
         "cycle" => cycle::run(options),
-        other => Err(Usage::new(format!(
-            "expected a command, got {other:?}; see dco-cli --help"
-        ))
-        .into()),
+        other => Err(Usage::new(format!("expected a command, got {other:?}; see dco-cli --help")).into()),
     }
 }

@@ -12,8 +12,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 pub fn within<T: Send>(name: &str, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let entered = || {
         let path = Path::new("/run/netns").join(name);
-        let file = File::open(&path)
-            .with_context(|| format!("expected the network namespace {}", path.display()))?;
+        let file = File::open(&path).with_context(|| format!("expected the network namespace {}", path.display()))?;
         move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
             .with_context(|| format!("entering the network namespace {name}"))?;
         work()

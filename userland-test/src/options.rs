@@ -34,19 +34,13 @@ pub struct Options {
 impl Options {
     /// This process's.
     pub fn from_env() -> Self {
-        Self {
-            parser: lexopt::Parser::from_env(),
-        }
+        Self { parser: lexopt::Parser::from_env() }
     }
 
     /// For tests.
     #[cfg(test)]
     pub fn from_words(words: &[&str]) -> Self {
-        Self {
-            parser: lexopt::Parser::from_iter(
-                std::iter::once("dco-cli").chain(words.iter().copied()),
-            ),
-        }
+        Self { parser: lexopt::Parser::from_iter(std::iter::once("dco-cli").chain(words.iter().copied())) }
     }
 
     /// The first word; `None` if help is asked for.
@@ -54,9 +48,7 @@ impl Options {
         match self.next()? {
             Some(Item::Word(word)) => Ok(Some(word)),
             Some(Item::Option(name)) if name == "help" => Ok(None),
-            Some(Item::Option(name)) => {
-                Err(Usage::new(format!("expected a command, got --{name}; see --help")).into())
-            }
+            Some(Item::Option(name)) => Err(Usage::new(format!("expected a command, got --{name}; see --help")).into()),
             None => Err(Usage::new("expected a command, got nothing; see --help").into()),
         }
     }
@@ -80,8 +72,7 @@ impl Options {
     {
         let word = self.parser.value().map_err(usage).and_then(text);
         let word = word.map_err(|error| Usage::new(format!("--{name}: {error}")))?;
-        word.parse()
-            .map_err(|error| Usage::new(format!("--{name} {word}: {error}")).into())
+        word.parse().map_err(|error| Usage::new(format!("--{name} {word}: {error}")).into())
     }
 
     /// What to do with an option that the command does not know.
@@ -112,8 +103,7 @@ fn usage(error: lexopt::Error) -> Usage {
 }
 
 fn text(word: std::ffi::OsString) -> Result<String, Usage> {
-    word.into_string()
-        .map_err(|word| Usage::new(format!("expected text, got {word:?}")))
+    word.into_string().map_err(|word| Usage::new(format!("expected text, got {word:?}")))
 }
 
 /// One piece of the command line.
@@ -141,7 +131,8 @@ pub struct TargetOption {
 }
 
 /// The line of a help text that explains `--target`.
-pub const TARGET_HELP: &str = "  --target ADDRESS    the lab: 127.0.0.1:PORT or unix:/path (default: the environment's DCO_TARGET)";
+pub const TARGET_HELP: &str =
+    "  --target ADDRESS    the lab: 127.0.0.1:PORT or unix:/path (default: the environment's DCO_TARGET)";
 
 impl TargetOption {
     /// Takes the option if it is this one.
@@ -157,13 +148,9 @@ impl TargetOption {
     pub fn connect(&self) -> Result<Lab> {
         let address = match (&self.address, std::env::var("DCO_TARGET")) {
             (Some(address), _) => address.clone(),
-            (None, Ok(text)) => text
-                .parse()
-                .map_err(|error| Usage::new(format!("DCO_TARGET: {error}")))?,
+            (None, Ok(text)) => text.parse().map_err(|error| Usage::new(format!("DCO_TARGET: {error}")))?,
             (None, Err(_)) => {
-                return Err(
-                    Usage::new("expected --target ADDRESS or DCO_TARGET, got neither").into(),
-                );
+                return Err(Usage::new("expected --target ADDRESS or DCO_TARGET, got neither").into());
             }
         };
         Lab::connect(&address).with_context(|| format!("expected a lab at {address}"))
@@ -177,17 +164,11 @@ mod tests {
     #[test]
     fn words_options_and_values_are_told_apart() {
         let mut options = Options::from_words(&["query", "--target", "127.0.0.1:1", "netcx"]);
-        assert_eq!(
-            options.command().expect("a command").as_deref(),
-            Some("query")
-        );
+        assert_eq!(options.command().expect("a command").as_deref(), Some("query"));
         let mut target = TargetOption::default();
         let item = options.next().expect("parses").expect("an option");
         assert!(target.take(&item, &mut options).expect("an address"));
-        assert_eq!(
-            options.next().expect("parses"),
-            Some(Item::Word("netcx".into()))
-        );
+        assert_eq!(options.next().expect("parses"), Some(Item::Word("netcx".into())));
         assert_eq!(options.next().expect("parses"), None);
     }
 
@@ -195,29 +176,14 @@ mod tests {
     fn a_wrong_value_names_the_option_and_what_was_expected() {
         let mut options = Options::from_words(&["--target", "192.0.2.1:5"]);
         options.next().expect("parses");
-        let error = options
-            .value::<Address>("target")
-            .expect_err("not loopback");
+        let error = options.value::<Address>("target").expect_err("not loopback");
         assert!(error.is::<Usage>());
-        assert!(
-            error
-                .to_string()
-                .starts_with("--target 192.0.2.1:5: expected a loopback address"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("--target 192.0.2.1:5: expected a loopback address"), "{error}");
     }
 
     #[test]
     fn a_missing_command_is_a_usage_error() {
-        assert!(
-            Options::from_words(&[])
-                .command()
-                .expect_err("nothing")
-                .is::<Usage>()
-        );
-        assert_eq!(
-            Options::from_words(&["--help"]).command().expect("help"),
-            None
-        );
+        assert!(Options::from_words(&[]).command().expect_err("nothing").is::<Usage>());
+        assert_eq!(Options::from_words(&["--help"]).command().expect("help"), None);
     }
 }

@@ -73,35 +73,18 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
     });
     checked?;
     println!("{} passed, {} failed", checks.passed, checks.failed);
-    Ok(if checks.failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if checks.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn check_all(rig: &Rig, machines: &[Machine; 2], checks: &mut Checks) -> Result<()> {
     let [a, b] = machines;
     checks.check("version", || {
         let (major, minor, patch) = Device::open(&a.lab, VERSION)?.version()?;
-        ensure!(
-            major < 2,
-            "expected a version below 2.0 until multi-peer works, got {major}.{minor}.{patch}"
-        );
-        ensure!(
-            a.sha256 == b.sha256,
-            "expected one driver, got {} and {}",
-            a.sha256,
-            b.sha256
-        );
+        ensure!(major < 2, "expected a version below 2.0 until multi-peer works, got {major}.{minor}.{patch}");
+        ensure!(a.sha256 == b.sha256, "expected one driver, got {} and {}", a.sha256, b.sha256);
         Ok(format!("{major}.{minor}.{patch}, SHA-256 {}", a.sha256))
     });
-    let pair = Pair {
-        rig,
-        machines,
-        a: Device::open(&a.lab, ADAPTER)?,
-        b: Device::open(&b.lab, ADAPTER)?,
-    };
+    let pair = Pair { rig, machines, a: Device::open(&a.lab, ADAPTER)?, b: Device::open(&b.lab, ADAPTER)? };
     checks.check("link before the first tunnel", || pair.expect_link(false));
     // All of these on the same two handles: each tunnel but the first is a restart under persist-tun.
     for transport in [Transport::V4, Transport::V6] {
@@ -110,9 +93,7 @@ fn check_all(rig: &Rig, machines: &[Machine; 2], checks: &mut Checks) -> Result<
                 Transport::V4 => "IPv4",
                 Transport::V6 => "IPv6",
             };
-            checks.check(&format!("{} over {over}", cipher.name()), || {
-                pair.tunnel(transport, cipher)
-            });
+            checks.check(&format!("{} over {over}", cipher.name()), || pair.tunnel(transport, cipher));
         }
     }
     checks.check("control packets", || pair.control());
@@ -123,10 +104,7 @@ fn check_all(rig: &Rig, machines: &[Machine; 2], checks: &mut Checks) -> Result<
         a.close()?;
         b.close()?;
         for machine in machines {
-            ensure!(
-                !machine.link_is_up()?,
-                "expected the link down after close, it is up"
-            );
+            ensure!(!machine.link_is_up()?, "expected the link down after close, it is up");
         }
         Ok("link down".into())
     });
@@ -143,39 +121,17 @@ struct Pair<'a> {
 impl Pair<'_> {
     fn expect_link(&self, up: bool) -> Result<String> {
         for machine in self.machines {
-            ensure!(
-                machine.link_is_up()? == up,
-                "expected link up: {up}, got {}",
-                !up
-            );
+            ensure!(machine.link_is_up()? == up, "expected link up: {up}, got {}", !up);
         }
         Ok(if up { "up" } else { "down" }.into())
     }
 
-    fn up(
-        &self,
-        transport: Transport,
-        cipher: Cipher,
-        settings: Option<PeerSettings>,
-    ) -> Result<()> {
-        let ends = [
-            (&self.a, Side::A, Direction::Normal),
-            (&self.b, Side::B, Direction::Inverse),
-        ];
+    fn up(&self, transport: Transport, cipher: Cipher, settings: Option<PeerSettings>) -> Result<()> {
+        let ends = [(&self.a, Side::A, Direction::Normal), (&self.b, Side::B, Direction::Inverse)];
         for (device, side, direction) in ends {
             let key = StaticKey::of_test(1, cipher, direction);
-            let (local, remote) = (
-                self.rig.wire(side, transport),
-                self.rig.wire(side.other(), transport),
-            );
-            Tunnel {
-                local,
-                remote,
-                peer_id: 7,
-                key: &key,
-                settings,
-            }
-            .up(device)?;
+            let (local, remote) = (self.rig.wire(side, transport), self.rig.wire(side.other(), transport));
+            Tunnel { local, remote, peer_id: 7, key: &key, settings }.up(device)?;
         }
         self.expect_link(true)?;
         self.rig.configure()
@@ -184,8 +140,7 @@ impl Pair<'_> {
     fn down(&self) -> Result<()> {
         self.a.del_peer()?;
         self.b.del_peer()?;
-        self.expect_link(true)
-            .context("after DEL_PEER, for persist-tun")?;
+        self.expect_link(true).context("after DEL_PEER, for persist-tun")?;
         Ok(())
     }
 
@@ -193,11 +148,7 @@ impl Pair<'_> {
     fn tunnel(&self, transport: Transport, cipher: Cipher) -> Result<String> {
         self.up(transport, cipher, None)?;
         let mut sum = Traffic::default();
-        for (slot_of_next, key_id) in [
-            (None, 0u8),
-            (Some(Slot::Secondary), 1),
-            (Some(Slot::Secondary), 2),
-        ] {
+        for (slot_of_next, key_id) in [(None, 0u8), (Some(Slot::Secondary), 1), (Some(Slot::Secondary), 2)] {
             if let Some(slot) = slot_of_next {
                 self.rekey(cipher, slot, key_id, &mut sum)?;
             }
@@ -205,44 +156,26 @@ impl Pair<'_> {
                 let probe = self.rig.probe(inner)?;
                 for size in [0, 1, 15, 16, 17, 512, probe.largest()] {
                     for number in 0..PACKETS {
-                        sum += probe
-                            .exchange(size, number)
-                            .with_context(|| format!("key {key_id}, packet {number}"))?;
+                        sum +=
+                            probe.exchange(size, number).with_context(|| format!("key {key_id}, packet {number}"))?;
                     }
                 }
             }
         }
         self.expect_counters(sum)?;
         self.down()?;
-        Ok(format!(
-            "{} packets each way, 2 rekeys, counters exact",
-            sum.packets
-        ))
+        Ok(format!("{} packets each way, 2 rekeys, counters exact", sum.packets))
     }
 
     /// The next key on both ends, traffic, and the swap on one end first: both keys open while only one seals.
     fn rekey(&self, cipher: Cipher, slot: Slot, key_id: u8, sum: &mut Traffic) -> Result<()> {
         let probe = self.rig.probe(Transport::V4)?;
         let number = u64::from(key_id) + 1;
-        self.a.new_key(
-            &StaticKey::of_test(number, cipher, Direction::Normal),
-            slot,
-            key_id,
-            7,
-        )?;
-        self.b.new_key(
-            &StaticKey::of_test(number, cipher, Direction::Inverse),
-            slot,
-            key_id,
-            7,
-        )?;
-        *sum += probe
-            .exchange(100, 1)
-            .context("with the next key in place")?;
+        self.a.new_key(&StaticKey::of_test(number, cipher, Direction::Normal), slot, key_id, 7)?;
+        self.b.new_key(&StaticKey::of_test(number, cipher, Direction::Inverse), slot, key_id, 7)?;
+        *sum += probe.exchange(100, 1).context("with the next key in place")?;
         self.a.swap_keys()?;
-        *sum += probe
-            .exchange(100, 2)
-            .context("with keys swapped at one end")?;
+        *sum += probe.exchange(100, 2).context("with keys swapped at one end")?;
         self.b.swap_keys()?;
         Ok(())
     }
@@ -259,24 +192,13 @@ impl Pair<'_> {
                     "ReceivedDataPackets" | "SentDataPackets" => traffic.packets.cast_signed(),
                     _ => 0,
                 };
-                ensure!(
-                    value == expected,
-                    "lab {end}: {name}: expected {expected}, got {value}\n{stats}"
-                );
+                ensure!(value == expected, "lab {end}: {name}: expected {expected}, got {value}\n{stats}");
             }
             let peer = device.peer_stats()?;
-            let counted = [
-                &peer.link_rx_bytes,
-                &peer.link_tx_bytes,
-                &peer.vpn_rx_bytes,
-                &peer.vpn_tx_bytes,
-            ];
+            let counted = [&peer.link_rx_bytes, &peer.link_tx_bytes, &peer.vpn_rx_bytes, &peer.vpn_tx_bytes];
             let counted = counted.map(|counter| counter.get());
             let expected = [transport, transport, traffic.bytes, traffic.bytes];
-            ensure!(
-                counted == expected,
-                "lab {end}: peer counters: expected {expected:?}, got {counted:?}"
-            );
+            ensure!(counted == expected, "lab {end}: peer counters: expected {expected:?}, got {counted:?}");
         }
         Ok(())
     }
@@ -286,24 +208,15 @@ impl Pair<'_> {
         self.up(Transport::V4, Cipher::Aes256, None)?;
         let packets: Vec<Vec<u8>> = [1usize, 2, 13, 14, 100, 1400, 1500]
             .into_iter()
-            .map(|length| {
-                std::iter::once(0x38)
-                    .chain((1..length).map(|at| at as u8))
-                    .collect()
-            })
+            .map(|length| std::iter::once(0x38).chain((1..length).map(|at| at as u8)).collect())
             .collect();
         for (from, to) in [(&self.a, &self.b), (&self.b, &self.a)] {
             for parked in [true, false] {
                 for packet in &packets {
-                    let early = if parked {
-                        Some(to.read(READ_LENGTH)?)
-                    } else {
-                        None
-                    };
+                    let early = if parked { Some(to.read(READ_LENGTH)?) } else { None };
                     let written = from.write(packet)?;
                     ensure!(
-                        written.status == NtStatus::SUCCESS
-                            && written.information == packet.len() as u64,
+                        written.status == NtStatus::SUCCESS && written.information == packet.len() as u64,
                         "write of {} bytes: expected SUCCESS and all of them, got {} and {}",
                         packet.len(),
                         written.status,
@@ -328,42 +241,26 @@ impl Pair<'_> {
         }
         let mut parked = self.a.read(READ_LENGTH)?;
         self.down()?;
-        let ended = parked
-            .wait(Duration::from_secs(2))?
-            .map(|completion| completion.status);
-        ensure!(
-            ended == Some(NtStatus::CANCELLED),
-            "a read parked at DEL_PEER: expected CANCELLED, got {ended:?}"
-        );
+        let ended = parked.wait(Duration::from_secs(2))?.map(|completion| completion.status);
+        ensure!(ended == Some(NtStatus::CANCELLED), "a read parked at DEL_PEER: expected CANCELLED, got {ended:?}");
         Ok(format!("{} each way, unchanged", packets.len() * 2))
     }
 
     /// TCP connections through the tunnel see the lowered MSS at both ends.
     fn mss(&self) -> Result<String> {
         const MSS: u16 = 1000;
-        let settings = PeerSettings {
-            mss: Some(MSS),
-            ..PeerSettings::default()
-        };
+        let settings = PeerSettings { mss: Some(MSS), ..PeerSettings::default() };
         self.up(Transport::V4, Cipher::Aes128, Some(settings))?;
         // With timestamps, which Linux uses, 12 bytes of each segment are options.
-        let limits = [
-            (Transport::V4, u32::from(MSS) - 12),
-            (Transport::V6, u32::from(MSS) - 20 - 12),
-        ];
+        let limits = [(Transport::V4, u32::from(MSS) - 12), (Transport::V6, u32::from(MSS) - 20 - 12)];
         for (inner, expected) in limits {
             let address = (self.rig.tunnel(Side::B, inner), 9);
-            let listener = self
-                .rig
-                .within(Side::B, || Ok(TcpListener::bind(address)?))?;
+            let listener = self.rig.within(Side::B, || Ok(TcpListener::bind(address)?))?;
             let (near, far) = thread::scope(|scope| -> Result<(TcpStream, TcpStream)> {
                 let far = scope.spawn(|| listener.accept());
-                let near = self.rig.within(Side::A, || {
-                    Ok(TcpStream::connect_timeout(
-                        &address.into(),
-                        Duration::from_secs(3),
-                    )?)
-                })?;
+                let near = self
+                    .rig
+                    .within(Side::A, || Ok(TcpStream::connect_timeout(&address.into(), Duration::from_secs(3))?))?;
                 match far.join() {
                     Ok(far) => Ok((near, far?.0)),
                     Err(panic) => std::panic::resume_unwind(panic),
@@ -372,10 +269,7 @@ impl Pair<'_> {
             .context("connecting through the tunnel")?;
             for (stream, end) in [(&near, "connecting"), (&far, "accepting")] {
                 let mss = SockRef::from(stream).tcp_mss()?;
-                ensure!(
-                    mss == expected,
-                    "the {end} end of {inner:?}: expected MSS {expected}, got {mss}"
-                );
+                ensure!(mss == expected, "the {end} end of {inner:?}: expected MSS {expected}, got {mss}");
             }
         }
         self.down()?;
@@ -384,27 +278,17 @@ impl Pair<'_> {
 
     /// Pings keep an idle tunnel; without them the waiting end is told.
     fn keepalive(&self) -> Result<String> {
-        let settings = PeerSettings {
-            keepalive_interval: Some(1),
-            keepalive_timeout: Some(3),
-            ..PeerSettings::default()
-        };
+        let settings =
+            PeerSettings { keepalive_interval: Some(1), keepalive_timeout: Some(3), ..PeerSettings::default() };
         self.up(Transport::V4, Cipher::Aes256, Some(settings))?;
         let (mut at_a, mut at_b) = (self.a.read(READ_LENGTH)?, self.b.read(READ_LENGTH)?);
         for (read, end) in [(&mut at_a, "a"), (&mut at_b, "b")] {
-            let ended = read
-                .wait(Duration::from_millis(2750))?
-                .map(|completion| completion.status);
-            ensure!(
-                ended.is_none(),
-                "lab {end}: expected pings to keep the peer, the read ended with {ended:?}"
-            );
+            let ended = read.wait(Duration::from_millis(2750))?.map(|completion| completion.status);
+            ensure!(ended.is_none(), "lab {end}: expected pings to keep the peer, the read ended with {ended:?}");
         }
         self.a.del_peer()?;
         let began = Instant::now();
-        let ended = at_b
-            .wait(Duration::from_secs(8))?
-            .map(|completion| completion.status);
+        let ended = at_b.wait(Duration::from_secs(8))?.map(|completion| completion.status);
         ensure!(
             ended == Some(NtStatus::CONNECTION_DISCONNECTED),
             "lab b: expected CONNECTION_DISCONNECTED after 3 s of silence, got {ended:?} after {:.1?}",
@@ -419,12 +303,7 @@ impl Pair<'_> {
         );
         self.b.del_peer()?;
         let stats = self.b.stats()?.0;
-        ensure!(
-            stats.tun_bytes_received.get() == 0,
-            "pings are not to be given to the adapter"
-        );
-        Ok(format!(
-            "kept for 5.5 s, expired {silence:.1?} after the last end left"
-        ))
+        ensure!(stats.tun_bytes_received.get() == 0, "pings are not to be given to the adapter");
+        Ok(format!("kept for 5.5 s, expired {silence:.1?} after the last end left"))
     }
 }

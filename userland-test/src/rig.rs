@@ -37,8 +37,7 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("expected NETNS,IPV4,IPV6, got {text:?}");
         let mut parts = text.split(',');
-        let (Some(netns), Some(wire4), Some(wire6), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(netns), Some(wire4), Some(wire6), None) = (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(wrong());
         };
@@ -136,30 +135,15 @@ impl RigOptions {
 
     /// All of them are needed.
     pub fn rig(self) -> Result<Rig> {
-        let Self {
-            lab: Some(lab),
-            sys: Some(sys),
-            a: Some(a),
-            b: Some(b),
-        } = self
-        else {
+        let Self { lab: Some(lab), sys: Some(sys), a: Some(a), b: Some(b) } = self else {
             return Err(Usage::new("expected --lab, --sys, --a and --b; see --help").into());
         };
         for file in [&lab, &sys] {
-            ensure!(
-                file.is_file(),
-                "expected a file, found none: {}",
-                file.display()
-            );
+            ensure!(file.is_file(), "expected a file, found none: {}", file.display());
         }
         let folder = std::env::temp_dir().join(format!("dco-cli-{}", std::process::id()));
         fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
-        Ok(Rig {
-            lab,
-            sys,
-            places: [a, b],
-            folder,
-        })
+        Ok(Rig { lab, sys, places: [a, b], folder })
     }
 }
 
@@ -213,26 +197,12 @@ impl Rig {
         let errors = File::create(&log).with_context(|| log.display().to_string())?;
         let child = within(&self.place(side).netns, || {
             let mut command = Command::new(&self.lab);
-            command
-                .arg("run")
-                .arg("--sys")
-                .arg(&self.sys)
-                .args(["--tun", TUN]);
+            command.arg("run").arg("--sys").arg(&self.sys).args(["--tun", TUN]);
             command.args(["--listen", &listen.to_string()]);
-            command
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(errors);
-            command
-                .spawn()
-                .with_context(|| format!("starting {}", self.lab.display()))
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+            command.spawn().with_context(|| format!("starting {}", self.lab.display()))
         })?;
-        Ok(Launched {
-            process: Process { child, log },
-            side,
-            listen,
-            netns: self.place(side).netns.clone(),
-        })
+        Ok(Launched { process: Process { child, log }, side, listen, netns: self.place(side).netns.clone() })
     }
 
     /// Gives both TUNs their addresses and raises them. To be called when the link is up.
@@ -247,22 +217,14 @@ impl Rig {
         });
         for (side, batch) in batches {
             let status = batch?.wait()?;
-            ensure!(
-                status.success(),
-                "configuring {TUN} in {}: ip ended with {status}",
-                self.place(side).netns
-            );
+            ensure!(status.success(), "configuring {TUN} in {}: ip ended with {status}", self.place(side).netns);
         }
         Ok(())
     }
 
     fn ip_batch(&self, side: Side, lines: &str) -> Result<Child> {
         within(&self.place(side).netns, || {
-            let mut child = Command::new("ip")
-                .args(["-batch", "-"])
-                .stdin(Stdio::piped())
-                .spawn()
-                .context("ip")?;
+            let mut child = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().context("ip")?;
             if let Some(mut input) = child.stdin.take() {
                 input.write_all(lines.as_bytes())?;
             }
@@ -273,10 +235,7 @@ impl Rig {
     /// That no TUN is left in either namespace.
     pub fn expect_no_tun(&self) -> Result<()> {
         for place in &self.places {
-            let output = Command::new("ip")
-                .args(["-n", &place.netns, "-o", "link", "show"])
-                .output()
-                .context("ip")?;
+            let output = Command::new("ip").args(["-n", &place.netns, "-o", "link", "show"]).output().context("ip")?;
             let links = String::from_utf8_lossy(&output.stdout).into_owned();
             ensure!(
                 !links.contains(TUN),
@@ -290,19 +249,14 @@ impl Rig {
     /// A UDP socket inside the tunnel.
     pub fn socket(&self, side: Side, inner: Transport) -> Result<UdpSocket> {
         within(&self.place(side).netns, || {
-            let socket =
-                UdpSocket::bind((side.tunnel(inner), 7)).context("binding inside the tunnel")?;
+            let socket = UdpSocket::bind((side.tunnel(inner), 7)).context("binding inside the tunnel")?;
             socket.set_read_timeout(Some(Duration::from_secs(2)))?;
             Ok(socket)
         })
     }
 
     /// Runs `work` inside the namespace of this side.
-    pub fn within<T: Send>(
-        &self,
-        side: Side,
-        work: impl FnOnce() -> Result<T> + Send,
-    ) -> Result<T> {
+    pub fn within<T: Send>(&self, side: Side, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         within(&self.place(side).netns, work)
     }
 
@@ -310,10 +264,7 @@ impl Rig {
     pub fn probe(&self, inner: Transport) -> Result<Probe> {
         Ok(Probe {
             ends: [self.socket(Side::A, inner)?, self.socket(Side::B, inner)?],
-            addresses: [
-                (Side::A.tunnel(inner), 7).into(),
-                (Side::B.tunnel(inner), 7).into(),
-            ],
+            addresses: [(Side::A.tunnel(inner), 7).into(), (Side::B.tunnel(inner), 7).into()],
             headers: match inner {
                 Transport::V4 => 28,
                 Transport::V6 => 48,
@@ -341,10 +292,7 @@ impl Process {
             if let Some(status) = self.child.try_wait()? {
                 break status;
             }
-            ensure!(
-                Instant::now() < deadline,
-                "expected the lab to end, it still runs after {PATIENCE:?}"
-            );
+            ensure!(Instant::now() < deadline, "expected the lab to end, it still runs after {PATIENCE:?}");
             thread::sleep(Duration::from_millis(1));
         };
         Ok((status, self.log_text()))
@@ -372,9 +320,7 @@ struct Launched {
 
 impl Launched {
     fn ready(mut self) -> Result<Machine> {
-        let Some(stdout) = self.process.child.stdout.take() else {
-            bail!("the lab has no stdout")
-        };
+        let Some(stdout) = self.process.child.stdout.take() else { bail!("the lab has no stdout") };
         let (sender, receiver) = channel();
         thread::spawn(move || {
             // Reading on keeps the lab from blocking on a full pipe.
@@ -396,20 +342,9 @@ impl Launched {
                 }
             }
         };
-        let sha256 = ready
-            .split_whitespace()
-            .find_map(|word| word.strip_prefix("sha256="))
-            .unwrap_or("")
-            .to_owned();
-        let lab =
-            Lab::connect(&self.listen).with_context(|| format!("lab {side} at {}", self.listen))?;
-        Ok(Machine {
-            process: self.process,
-            lab,
-            side: self.side,
-            sha256,
-            netns: self.netns,
-        })
+        let sha256 = ready.split_whitespace().find_map(|word| word.strip_prefix("sha256=")).unwrap_or("").to_owned();
+        let lab = Lab::connect(&self.listen).with_context(|| format!("lab {side} at {}", self.listen))?;
+        Ok(Machine { process: self.process, lab, side: self.side, sha256, netns: self.netns })
     }
 }
 
@@ -442,10 +377,7 @@ impl Machine {
         let (status, log) = self.process.end()?;
         let (answer, report) = match stopped {
             Ok(answer) => answer,
-            Err(error) => bail!(
-                "lab {side} in {}: STOP: {error}; it ended with {status}:\n{log}",
-                self.netns
-            ),
+            Err(error) => bail!("lab {side} in {}: STOP: {error}; it ended with {status}:\n{log}", self.netns),
         };
         ensure!(
             answer.is_success() && status.success(),
@@ -501,37 +433,17 @@ impl Probe {
     pub fn exchange(&self, size: usize, tag: u64) -> Result<Traffic> {
         let [a, b] = &self.ends;
         let [a_address, b_address] = self.addresses;
-        self.one_way(a, b, b_address, size, tag)
-            .context("from a to b")?;
-        self.one_way(b, a, a_address, size, !tag)
-            .context("from b to a")?;
-        Ok(Traffic {
-            packets: 1,
-            bytes: size as i64 + self.headers,
-        })
+        self.one_way(a, b, b_address, size, tag).context("from a to b")?;
+        self.one_way(b, a, a_address, size, !tag).context("from b to a")?;
+        Ok(Traffic { packets: 1, bytes: size as i64 + self.headers })
     }
 
-    fn one_way(
-        &self,
-        from: &UdpSocket,
-        to: &UdpSocket,
-        address: SocketAddr,
-        size: usize,
-        tag: u64,
-    ) -> Result<()> {
-        let sent: Vec<u8> = (0..size)
-            .map(|at| (tag >> (at % 8 * 8)) as u8 ^ (at / 8) as u8)
-            .collect();
-        from.send_to(&sent, address)
-            .with_context(|| format!("sending {size} bytes"))?;
+    fn one_way(&self, from: &UdpSocket, to: &UdpSocket, address: SocketAddr, size: usize, tag: u64) -> Result<()> {
+        let sent: Vec<u8> = (0..size).map(|at| (tag >> (at % 8 * 8)) as u8 ^ (at / 8) as u8).collect();
+        from.send_to(&sent, address).with_context(|| format!("sending {size} bytes"))?;
         let mut came = [0; 2048];
-        let (length, _) = to
-            .recv_from(&mut came)
-            .with_context(|| format!("expected {size} bytes, waited 2 s"))?;
-        ensure!(
-            came.get(..length) == Some(&sent[..]),
-            "expected the {size} bytes that were sent, got {length} others"
-        );
+        let (length, _) = to.recv_from(&mut came).with_context(|| format!("expected {size} bytes, waited 2 s"))?;
+        ensure!(came.get(..length) == Some(&sent[..]), "expected the {size} bytes that were sent, got {length} others");
         Ok(())
     }
 }
@@ -544,19 +456,10 @@ mod tests {
     fn a_place_has_a_name_and_two_addresses() {
         let place: Place = "dco-a,10.87.0.1,fd87::1".parse().expect("a place");
         assert_eq!(place.netns, "dco-a");
-        assert_eq!(
-            place.wire6,
-            "fd87::1".parse::<Ipv6Addr>().expect("an address")
-        );
-        for wrong in [
-            "",
-            "a",
-            "a,10.0.0.1",
-            "a,10.0.0.1,fd00::1,x",
-            ",10.0.0.1,fd00::1",
-            "../a,10.0.0.1,fd00::1",
-            "a,b,c",
-        ] {
+        assert_eq!(place.wire6, "fd87::1".parse::<Ipv6Addr>().expect("an address"));
+        for wrong in
+            ["", "a", "a,10.0.0.1", "a,10.0.0.1,fd00::1,x", ",10.0.0.1,fd00::1", "../a,10.0.0.1,fd00::1", "a,b,c"]
+        {
             assert!(wrong.parse::<Place>().is_err(), "{wrong:?}");
         }
     }

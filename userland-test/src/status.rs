@@ -60,11 +60,7 @@ impl NtStatus {
 
 impl fmt::Display for NtStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match NAMED
-            .iter()
-            .chain(OTHERS)
-            .find(|(status, _)| status == self)
-        {
+        match NAMED.iter().chain(OTHERS).find(|(status, _)| status == self) {
             Some((_, name)) => f.write_str(name),
             None => write!(f, "0x{:08X}", self.0),
         }

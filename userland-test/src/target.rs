@@ -15,11 +15,7 @@ pub mod lab;
 #[derive(Debug, Clone, Copy)]
 pub enum Request<'a> {
     /// `DeviceIoControl`. `None` stands for a null pointer.
-    Ioctl {
-        code: u32,
-        input: Option<&'a [u8]>,
-        output: usize,
-    },
+    Ioctl { code: u32, input: Option<&'a [u8]>, output: usize },
     /// `ReadFile`.
     Read { length: usize },
     /// `WriteFile`.

@@ -52,10 +52,7 @@ impl FromStr for Keepalive {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("expected INTERVAL,TIMEOUT in seconds, got {text:?}");
         let (interval, timeout) = text.split_once(',').ok_or_else(wrong)?;
-        Ok(Self {
-            interval: interval.parse().map_err(|_| wrong())?,
-            timeout: timeout.parse().map_err(|_| wrong())?,
-        })
+        Ok(Self { interval: interval.parse().map_err(|_| wrong())?, timeout: timeout.parse().map_err(|_| wrong())? })
     }
 }
 
@@ -105,36 +102,21 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
             _ => return Err(Options::unexpected(&item)),
         }
     }
-    let (Some(local), Some(remote), Some(key), Some(direction)) = (local, remote, key, direction)
-    else {
-        return Err(Usage::new(
-            "tunnel: expected --local, --remote, --key and --direction; see --help",
-        )
-        .into());
+    let (Some(local), Some(remote), Some(key), Some(direction)) = (local, remote, key, direction) else {
+        return Err(Usage::new("tunnel: expected --local, --remote, --key and --direction; see --help").into());
     };
     if peer_id >= 1 << 24 {
-        return Err(Usage::new(format!(
-            "--peer-id: expected at most 24 bits, got {peer_id}"
-        ))
-        .into());
+        return Err(Usage::new(format!("--peer-id: expected at most 24 bits, got {peer_id}")).into());
     }
     let key = StaticKey::load(&key, cipher, direction)?;
 
     let stop = Arc::new(AtomicBool::new(false));
     let on_signal = Arc::clone(&stop);
-    ctrlc::set_handler(move || on_signal.store(true, Ordering::Relaxed))
-        .context("catching Ctrl-C")?;
+    ctrlc::set_handler(move || on_signal.store(true, Ordering::Relaxed)).context("catching Ctrl-C")?;
 
     let lab = target.connect()?;
     let device = Device::open(&lab, ADAPTER)?;
-    Tunnel {
-        local,
-        remote,
-        peer_id,
-        key: &key,
-        settings,
-    }
-    .up(&device)?;
+    Tunnel { local, remote, peer_id, key: &key, settings }.up(&device)?;
     println!("up: {local} to {remote}, {}; Ctrl-C ends it", cipher.name());
     let held = hold(&device, &stop);
     print!("{}", device.stats()?);
@@ -156,10 +138,7 @@ fn hold(device: &Device, stop: &AtomicBool) -> Result<()> {
             }
         };
         match completion.status {
-            NtStatus::SUCCESS => println!(
-                "a control packet of {} bytes, ignored",
-                completion.output.len()
-            ),
+            NtStatus::SUCCESS => println!("a control packet of {} bytes, ignored", completion.output.len()),
             NtStatus::CONNECTION_DISCONNECTED => {
                 bail!("the other end has been silent for too long")
             }

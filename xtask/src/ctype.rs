@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 pub struct Translator {
     /// Names of types that the Rust text refers to.
     pub used: BTreeSet<String>,
+    /// Names used as enumerations.
+    pub enums: BTreeSet<String>,
     /// `WDFDEVICE` of `struct WDFDEVICE__ *`.
     pub handles: BTreeSet<String>,
 }
@@ -65,7 +67,7 @@ impl Translator {
             ["long", "long"] => "LONGLONG",
             ["unsigned", "long", "long"] => wide,
             ["enum", name] => {
-                self.used.insert((*name).to_owned());
+                self.enums.insert((*name).to_owned());
                 return format!("{name}::Type");
             }
             ["struct" | "union", name] | [name] => name,

@@ -1,4 +1,9 @@
-//! The replay window under every interleaving: `RUSTFLAGS="--cfg loom" cargo test -p dco-crypto --release --test loom`.
+//! The replay window under every interleaving of two threads and, with the preemption bounds below, of more; and every value that the
+//! memory order allows a load to see.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg loom" cargo test -p dco-crypto --release --test loom
+//! ```
 #![expect(unexpected_cfgs, reason = "cfg(loom) is set by hand to build the models")]
 #![cfg(loom)]
 
@@ -8,6 +13,13 @@ use loom::thread;
 
 /// The smallest window: 16 ids in two words of 16.
 type Small = Window<2>;
+
+/// Checks `body` with at most `preemptions` involuntary switches, or with any number.
+fn model(preemptions: Option<usize>, body: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = preemptions;
+    builder.check(body);
+}
 
 /// Runs threads that offer ids at times, in order; returns how often each thread's offers were accepted.
 fn offers(window: &Arc<Small>, threads: &'static [&'static [(u64, u64)]]) -> Vec<Vec<bool>> {
@@ -29,8 +41,8 @@ fn times(threads: &[&[(u64, u64)]], accepted: &[Vec<bool>], id: u64) -> usize {
 #[test]
 fn one_id_offered_twice_is_accepted_once() {
     const THREADS: &[&[(u64, u64)]] = &[&[(5, 0)], &[(5, 0)], &[(5, 0)]];
-    loom::model(|| {
-        let window = Arc::new(Small::new());
+    model(Some(4), || {
+        let window = Arc::new(Small::try_new().expect("memory"));
         let accepted = offers(&window, THREADS);
         assert_eq!(times(THREADS, &accepted, 5), 1);
     });
@@ -39,8 +51,8 @@ fn one_id_offered_twice_is_accepted_once() {
 #[test]
 fn neighbours_in_a_word_do_not_lose_each_other() {
     const THREADS: &[&[(u64, u64)]] = &[&[(3, 0), (4, 0)], &[(4, 0), (3, 0)]];
-    loom::model(|| {
-        let window = Arc::new(Small::new());
+    model(None, || {
+        let window = Arc::new(Small::try_new().expect("memory"));
         let accepted = offers(&window, THREADS);
         assert_eq!((times(THREADS, &accepted, 3), times(THREADS, &accepted, 4)), (1, 1));
         assert!(window.accept(3, 0).is_err() && window.accept(4, 0).is_err());
@@ -51,8 +63,8 @@ fn neighbours_in_a_word_do_not_lose_each_other() {
 fn a_word_taken_over_never_accepts_the_old_id_again() {
     // 1 and 33 share a word; 33 puts 1 outside the window.
     const THREADS: &[&[(u64, u64)]] = &[&[(1, 0)], &[(33, 0), (1, 0)], &[(1, 0)]];
-    loom::model(|| {
-        let window = Arc::new(Small::new());
+    model(Some(4), || {
+        let window = Arc::new(Small::try_new().expect("memory"));
         let accepted = offers(&window, THREADS);
         assert!(times(THREADS, &accepted, 1) <= 1);
         assert_eq!(times(THREADS, &accepted, 33), 1);
@@ -66,8 +78,8 @@ fn a_word_taken_over_never_accepts_the_old_id_again() {
 #[test]
 fn the_highest_id_is_never_lost() {
     const THREADS: &[&[(u64, u64)]] = &[&[(20, 0)], &[(30, 0)]];
-    loom::model(|| {
-        let window = Arc::new(Small::new());
+    model(None, || {
+        let window = Arc::new(Small::try_new().expect("memory"));
         let accepted = offers(&window, THREADS);
         assert!(accepted[1][0], "the highest is always new");
         assert!(accepted[0][0], "10 behind is within the window");
@@ -80,8 +92,8 @@ fn the_highest_id_is_never_lost() {
 fn nobody_takes_the_end_of_a_silence_for_the_past() {
     // 5 was accepted long ago. 8 and 7 arrive now, at once, and both are new; 4 is of the past.
     const THREADS: &[&[(u64, u64)]] = &[&[(8, EXPIRY_MS)], &[(7, EXPIRY_MS), (4, EXPIRY_MS)]];
-    loom::model(|| {
-        let window = Arc::new(Small::new());
+    model(None, || {
+        let window = Arc::new(Small::try_new().expect("memory"));
         assert!(window.accept(5, 0).is_ok());
         let accepted = offers(&window, THREADS);
         assert_eq!(accepted[0], [true]);
@@ -94,8 +106,8 @@ fn nobody_takes_the_end_of_a_silence_for_the_past() {
 #[test]
 fn the_past_stays_closed_whoever_ends_the_silence() {
     const THREADS: &[&[(u64, u64)]] = &[&[(6, EXPIRY_MS)], &[(4, EXPIRY_MS)], &[(3, EXPIRY_MS)]];
-    loom::model(|| {
-        let window = Arc::new(Small::new());
+    model(Some(4), || {
+        let window = Arc::new(Small::try_new().expect("memory"));
         assert!(window.accept(5, 0).is_ok());
         let accepted = offers(&window, THREADS);
         assert_eq!(accepted, [[true], [false], [false]]);

@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn every_value_comes_out_once_and_in_its_producers_order() {
-        const EACH: usize = if cfg!(miri) { 40 } else { 20_000 };
+        const EACH: usize = if cfg!(miri) { 40 } else { 5_000 };
         let queue = Queue::try_new(8).expect("memory");
         let mut seen: Vec<usize> = thread::scope(|scope| {
             for producer in 0..2 {

@@ -133,7 +133,7 @@ fn nested_sections() {
             let (domain, value) = (domain.clone(), value.clone());
             thread::spawn(move || {
                 let outer = domain.enter(0);
-                let seen = value.load(&outer).expect("memory");
+                let seen = value.load(&outer).expect("published");
                 let inner = domain.enter(0);
                 value.load(&inner).expect("published").sings();
                 drop(inner);
@@ -226,8 +226,8 @@ fn queue_with_two_producers() {
 fn queue_with_two_consumers() {
     model(2, || {
         let queue = Arc::new(Queue::try_new(2).expect("memory"));
-        queue.push(try_box(1usize).expect("memory")).ok().expect("room");
-        queue.push(try_box(2usize).expect("memory")).ok().expect("room");
+        queue.push(try_box(1usize).expect("memory")).expect("room");
+        queue.push(try_box(2usize).expect("memory")).expect("room");
         let consumer = {
             let queue = queue.clone();
             thread::spawn(move || {

@@ -144,41 +144,12 @@ const _: () = {
     assert!(offset_of!(T, Tail.CompletionKey) == 120);
     #[cfg(not(feature = "wdk"))]
     {
-        assert!(
-            offset_of!(
-                T,
-                Overlay
-                    .AsynchronousParameters
-                    .__bindgen_anon_1
-                    .UserApcRoutine
-            ) == 88
-        );
-        assert!(
-            offset_of!(
-                T,
-                Overlay
-                    .AsynchronousParameters
-                    .__bindgen_anon_1
-                    .IssuingProcess
-            ) == 88
-        );
+        assert!(offset_of!(T, Overlay.AsynchronousParameters.__bindgen_anon_1.UserApcRoutine) == 88);
+        assert!(offset_of!(T, Overlay.AsynchronousParameters.__bindgen_anon_1.IssuingProcess) == 88);
         assert!(offset_of!(T, Tail.Overlay.__bindgen_anon_1.DeviceQueueEntry) == 120);
-        assert!(
-            offset_of!(
-                T,
-                Tail.Overlay.__bindgen_anon_1.__bindgen_anon_1.DriverContext
-            ) == 120
-        );
+        assert!(offset_of!(T, Tail.Overlay.__bindgen_anon_1.__bindgen_anon_1.DriverContext) == 120);
         assert!(offset_of!(T, Tail.Overlay.__bindgen_anon_2.ListEntry) == 168);
-        assert!(
-            offset_of!(
-                T,
-                Tail.Overlay
-                    .__bindgen_anon_2
-                    .__bindgen_anon_1
-                    .CurrentStackLocation
-            ) == 184
-        );
+        assert!(offset_of!(T, Tail.Overlay.__bindgen_anon_2.__bindgen_anon_1.CurrentStackLocation) == 184);
         assert!(offset_of!(T, Tail.Overlay.__bindgen_anon_2.__bindgen_anon_1.PacketType) == 184);
     }
 };
@@ -971,27 +942,9 @@ const _: () = {
     use crate::net::NET_PACKET_LAYOUT as T;
     assert!(size_of::<T>() == 5);
     assert!(align_of::<T>() == 1);
-    bits!(
-        NET_PACKET_LAYOUT,
-        5,
-        set_Layer2HeaderLength((1 << 7) - 1),
-        0,
-        7
-    );
-    bits!(
-        NET_PACKET_LAYOUT,
-        5,
-        set_Layer3HeaderLength((1 << 9) - 1),
-        7,
-        9
-    );
-    bits!(
-        NET_PACKET_LAYOUT,
-        5,
-        set_Layer4HeaderLength((1 << 8) - 1),
-        16,
-        8
-    );
+    bits!(NET_PACKET_LAYOUT, 5, set_Layer2HeaderLength((1 << 7) - 1), 0, 7);
+    bits!(NET_PACKET_LAYOUT, 5, set_Layer3HeaderLength((1 << 9) - 1), 7, 9);
+    bits!(NET_PACKET_LAYOUT, 5, set_Layer4HeaderLength((1 << 8) - 1), 16, 8);
     bits!(NET_PACKET_LAYOUT, 5, set_Layer2Type((1 << 4) - 1), 24, 4);
     bits!(NET_PACKET_LAYOUT, 5, set_Layer3Type((1 << 4) - 1), 28, 4);
     bits!(NET_PACKET_LAYOUT, 5, set_Layer4Type((1 << 4) - 1), 32, 4);
@@ -1778,9 +1731,7 @@ const _: () = {
     assert!(crate::_WDF_EXECUTION_LEVEL::WdfExecutionLevelPassive as i64 == 2);
     assert!(crate::_WDF_EXECUTION_LEVEL::WdfExecutionLevelDispatch as i64 == 3);
     assert!(crate::_WDF_SYNCHRONIZATION_SCOPE::WdfSynchronizationScopeInvalid as i64 == 0);
-    assert!(
-        crate::_WDF_SYNCHRONIZATION_SCOPE::WdfSynchronizationScopeInheritFromParent as i64 == 1
-    );
+    assert!(crate::_WDF_SYNCHRONIZATION_SCOPE::WdfSynchronizationScopeInheritFromParent as i64 == 1);
     assert!(crate::_WDF_SYNCHRONIZATION_SCOPE::WdfSynchronizationScopeDevice as i64 == 2);
     assert!(crate::_WDF_SYNCHRONIZATION_SCOPE::WdfSynchronizationScopeQueue as i64 == 3);
     assert!(crate::_WDF_SYNCHRONIZATION_SCOPE::WdfSynchronizationScopeNone as i64 == 4);
@@ -1801,9 +1752,7 @@ const _: () = {
     assert!(crate::_WDF_POWER_POLICY_S0_IDLE_USER_CONTROL::IdleUserControlInvalid as i64 == 0);
     assert!(crate::_WDF_POWER_POLICY_S0_IDLE_USER_CONTROL::IdleDoNotAllowUserControl as i64 == 1);
     assert!(crate::_WDF_POWER_POLICY_S0_IDLE_USER_CONTROL::IdleAllowUserControl as i64 == 2);
-    assert!(
-        crate::_WDF_POWER_POLICY_IDLE_TIMEOUT_CONSTANTS::IdleTimeoutDefaultConstant as i64 == 0
-    );
+    assert!(crate::_WDF_POWER_POLICY_IDLE_TIMEOUT_CONSTANTS::IdleTimeoutDefaultConstant as i64 == 0);
     assert!(crate::_WDF_POWER_POLICY_SX_WAKE_USER_CONTROL::WakeUserControlInvalid as i64 == 0);
     assert!(crate::_WDF_POWER_POLICY_SX_WAKE_USER_CONTROL::WakeDoNotAllowUserControl as i64 == 1);
     assert!(crate::_WDF_POWER_POLICY_SX_WAKE_USER_CONTROL::WakeAllowUserControl as i64 == 2);
@@ -1815,16 +1764,12 @@ const _: () = {
     assert!(crate::_WDF_POWER_DEVICE_STATE::WdfPowerDeviceD3Final as i64 == 5);
     assert!(crate::_WDF_POWER_DEVICE_STATE::WdfPowerDevicePrepareForHibernation as i64 == 6);
     assert!(crate::_WDF_POWER_DEVICE_STATE::WdfPowerDeviceMaximum as i64 == 7);
+    assert!(crate::_WDF_DISPATCH_IRP_TO_IO_QUEUE_FLAGS::WDF_DISPATCH_IRP_TO_IO_QUEUE_NO_FLAGS as i64 == 0);
     assert!(
-        crate::_WDF_DISPATCH_IRP_TO_IO_QUEUE_FLAGS::WDF_DISPATCH_IRP_TO_IO_QUEUE_NO_FLAGS as i64
-            == 0
+        crate::_WDF_DISPATCH_IRP_TO_IO_QUEUE_FLAGS::WDF_DISPATCH_IRP_TO_IO_QUEUE_INVOKE_INCALLERCTX_CALLBACK as i64
+            == 1
     );
-    assert!(crate::_WDF_DISPATCH_IRP_TO_IO_QUEUE_FLAGS::WDF_DISPATCH_IRP_TO_IO_QUEUE_INVOKE_INCALLERCTX_CALLBACK as i64 == 1);
-    assert!(
-        crate::_WDF_DISPATCH_IRP_TO_IO_QUEUE_FLAGS::WDF_DISPATCH_IRP_TO_IO_QUEUE_PREPROCESSED_IRP
-            as i64
-            == 2
-    );
+    assert!(crate::_WDF_DISPATCH_IRP_TO_IO_QUEUE_FLAGS::WDF_DISPATCH_IRP_TO_IO_QUEUE_PREPROCESSED_IRP as i64 == 2);
     assert!(crate::_WDF_SPECIAL_FILE_TYPE::WdfSpecialFileUndefined as i64 == 0);
     assert!(crate::_WDF_SPECIAL_FILE_TYPE::WdfSpecialFilePaging as i64 == 1);
     assert!(crate::_WDF_SPECIAL_FILE_TYPE::WdfSpecialFileHibernation as i64 == 2);
@@ -1848,24 +1793,15 @@ const _: () = {
     assert!(crate::_WDF_DEVICE_FAILED_ACTION::WdfDeviceFailedUndefined as i64 == 0);
     assert!(crate::_WDF_DEVICE_FAILED_ACTION::WdfDeviceFailedAttemptRestart as i64 == 1);
     assert!(crate::_WDF_DEVICE_FAILED_ACTION::WdfDeviceFailedNoRestart as i64 == 2);
+    assert!(crate::_WDF_RELEASE_HARDWARE_ORDER_ON_FAILURE::WdfReleaseHardwareOrderOnFailureInvalid as i64 == 0);
+    assert!(crate::_WDF_RELEASE_HARDWARE_ORDER_ON_FAILURE::WdfReleaseHardwareOrderOnFailureEarly as i64 == 1);
     assert!(
-        crate::_WDF_RELEASE_HARDWARE_ORDER_ON_FAILURE::WdfReleaseHardwareOrderOnFailureInvalid
-            as i64
-            == 0
+        crate::_WDF_RELEASE_HARDWARE_ORDER_ON_FAILURE::WdfReleaseHardwareOrderOnFailureAfterDescendants as i64 == 2
     );
-    assert!(
-        crate::_WDF_RELEASE_HARDWARE_ORDER_ON_FAILURE::WdfReleaseHardwareOrderOnFailureEarly as i64
-            == 1
-    );
-    assert!(crate::_WDF_RELEASE_HARDWARE_ORDER_ON_FAILURE::WdfReleaseHardwareOrderOnFailureAfterDescendants as i64 == 2);
     assert!(crate::_WDF_POWER_POLICY_IDLE_TIMEOUT_TYPE::DriverManagedIdleTimeout as i64 == 0);
     assert!(crate::_WDF_POWER_POLICY_IDLE_TIMEOUT_TYPE::SystemManagedIdleTimeout as i64 == 1);
-    assert!(
-        crate::_WDF_POWER_POLICY_IDLE_TIMEOUT_TYPE::SystemManagedIdleTimeoutWithHint as i64 == 2
-    );
-    assert!(
-        crate::_WDF_REMOVE_LOCK_OPTIONS_FLAGS::WDF_REMOVE_LOCK_OPTION_ACQUIRE_FOR_IO as i64 == 1
-    );
+    assert!(crate::_WDF_POWER_POLICY_IDLE_TIMEOUT_TYPE::SystemManagedIdleTimeoutWithHint as i64 == 2);
+    assert!(crate::_WDF_REMOVE_LOCK_OPTIONS_FLAGS::WDF_REMOVE_LOCK_OPTION_ACQUIRE_FOR_IO as i64 == 1);
     assert!(crate::_WDF_REQUEST_TYPE::WdfRequestTypeCreate as i64 == 0);
     assert!(crate::_WDF_REQUEST_TYPE::WdfRequestTypeCreateNamedPipe as i64 == 1);
     assert!(crate::_WDF_REQUEST_TYPE::WdfRequestTypeClose as i64 == 2);
@@ -1903,34 +1839,16 @@ const _: () = {
     assert!(crate::_WDF_REQUEST_STOP_ACTION_FLAGS::WdfRequestStopActionInvalid as i64 == 0);
     assert!(crate::_WDF_REQUEST_STOP_ACTION_FLAGS::WdfRequestStopActionSuspend as i64 == 1);
     assert!(crate::_WDF_REQUEST_STOP_ACTION_FLAGS::WdfRequestStopActionPurge as i64 == 2);
-    assert!(
-        crate::_WDF_REQUEST_STOP_ACTION_FLAGS::WdfRequestStopRequestCancelable as i64 == 268435456
-    );
+    assert!(crate::_WDF_REQUEST_STOP_ACTION_FLAGS::WdfRequestStopRequestCancelable as i64 == 268435456);
     assert!(crate::_WDF_REQUEST_SEND_OPTIONS_FLAGS::WDF_REQUEST_SEND_OPTION_TIMEOUT as i64 == 1);
+    assert!(crate::_WDF_REQUEST_SEND_OPTIONS_FLAGS::WDF_REQUEST_SEND_OPTION_SYNCHRONOUS as i64 == 2);
+    assert!(crate::_WDF_REQUEST_SEND_OPTIONS_FLAGS::WDF_REQUEST_SEND_OPTION_IGNORE_TARGET_STATE as i64 == 4);
+    assert!(crate::_WDF_REQUEST_SEND_OPTIONS_FLAGS::WDF_REQUEST_SEND_OPTION_SEND_AND_FORGET as i64 == 8);
+    assert!(crate::_WDF_REQUEST_SEND_OPTIONS_FLAGS::WDF_REQUEST_SEND_OPTION_IMPERSONATE_CLIENT as i64 == 65536);
     assert!(
-        crate::_WDF_REQUEST_SEND_OPTIONS_FLAGS::WDF_REQUEST_SEND_OPTION_SYNCHRONOUS as i64 == 2
+        crate::_WDF_REQUEST_SEND_OPTIONS_FLAGS::WDF_REQUEST_SEND_OPTION_IMPERSONATION_IGNORE_FAILURE as i64 == 131072
     );
-    assert!(
-        crate::_WDF_REQUEST_SEND_OPTIONS_FLAGS::WDF_REQUEST_SEND_OPTION_IGNORE_TARGET_STATE as i64
-            == 4
-    );
-    assert!(
-        crate::_WDF_REQUEST_SEND_OPTIONS_FLAGS::WDF_REQUEST_SEND_OPTION_SEND_AND_FORGET as i64 == 8
-    );
-    assert!(
-        crate::_WDF_REQUEST_SEND_OPTIONS_FLAGS::WDF_REQUEST_SEND_OPTION_IMPERSONATE_CLIENT as i64
-            == 65536
-    );
-    assert!(
-        crate::_WDF_REQUEST_SEND_OPTIONS_FLAGS::WDF_REQUEST_SEND_OPTION_IMPERSONATION_IGNORE_FAILURE
-            as i64
-            == 131072
-    );
-    assert!(
-        crate::_WDF_REQUEST_FORWARD_OPTIONS_FLAGS::WDF_REQUEST_FORWARD_OPTION_SEND_AND_FORGET
-            as i64
-            == 1
-    );
+    assert!(crate::_WDF_REQUEST_FORWARD_OPTIONS_FLAGS::WDF_REQUEST_FORWARD_OPTION_SEND_AND_FORGET as i64 == 1);
     assert!(crate::_WDF_IO_QUEUE_DISPATCH_TYPE::WdfIoQueueDispatchInvalid as i64 == 0);
     assert!(crate::_WDF_IO_QUEUE_DISPATCH_TYPE::WdfIoQueueDispatchSequential as i64 == 1);
     assert!(crate::_WDF_IO_QUEUE_DISPATCH_TYPE::WdfIoQueueDispatchParallel as i64 == 2);
@@ -1942,45 +1860,23 @@ const _: () = {
     assert!(crate::_WDF_IO_QUEUE_STATE::WdfIoQueueDriverNoRequests as i64 == 8);
     assert!(crate::_WDF_IO_QUEUE_STATE::WdfIoQueuePnpHeld as i64 == 16);
     assert!(crate::_WDF_IO_FORWARD_PROGRESS_ACTION::WdfIoForwardProgressActionInvalid as i64 == 0);
+    assert!(crate::_WDF_IO_FORWARD_PROGRESS_ACTION::WdfIoForwardProgressActionFailRequest as i64 == 1);
+    assert!(crate::_WDF_IO_FORWARD_PROGRESS_ACTION::WdfIoForwardProgressActionUseReservedRequest as i64 == 2);
+    assert!(crate::_WDF_IO_FORWARD_PROGRESS_RESERVED_POLICY::WdfIoForwardProgressInvalidPolicy as i64 == 0);
     assert!(
-        crate::_WDF_IO_FORWARD_PROGRESS_ACTION::WdfIoForwardProgressActionFailRequest as i64 == 1
-    );
-    assert!(
-        crate::_WDF_IO_FORWARD_PROGRESS_ACTION::WdfIoForwardProgressActionUseReservedRequest as i64
-            == 2
-    );
-    assert!(
-        crate::_WDF_IO_FORWARD_PROGRESS_RESERVED_POLICY::WdfIoForwardProgressInvalidPolicy as i64
-            == 0
-    );
-    assert!(crate::_WDF_IO_FORWARD_PROGRESS_RESERVED_POLICY::WdfIoForwardProgressReservedPolicyAlwaysUseReservedRequest as i64 == 1);
-    assert!(crate::_WDF_IO_FORWARD_PROGRESS_RESERVED_POLICY::WdfIoForwardProgressReservedPolicyUseExamine as i64 == 2);
-    assert!(
-        crate::_WDF_IO_FORWARD_PROGRESS_RESERVED_POLICY::WdfIoForwardProgressReservedPolicyPagingIO
-            as i64
-            == 3
-    );
-    assert!(crate::_WDF_DEVICE_SHUTDOWN_FLAGS::WdfDeviceShutdown as i64 == 1);
-    assert!(crate::_WDF_DEVICE_SHUTDOWN_FLAGS::WdfDeviceLastChanceShutdown as i64 == 2);
-    assert!(
-        crate::_WDF_REQUEST_FATAL_ERROR_CODES::WDF_REQUEST_FATAL_ERROR_NO_MORE_STACK_LOCATIONS
+        crate::_WDF_IO_FORWARD_PROGRESS_RESERVED_POLICY::WdfIoForwardProgressReservedPolicyAlwaysUseReservedRequest
             as i64
             == 1
     );
+    assert!(crate::_WDF_IO_FORWARD_PROGRESS_RESERVED_POLICY::WdfIoForwardProgressReservedPolicyUseExamine as i64 == 2);
+    assert!(crate::_WDF_IO_FORWARD_PROGRESS_RESERVED_POLICY::WdfIoForwardProgressReservedPolicyPagingIO as i64 == 3);
+    assert!(crate::_WDF_DEVICE_SHUTDOWN_FLAGS::WdfDeviceShutdown as i64 == 1);
+    assert!(crate::_WDF_DEVICE_SHUTDOWN_FLAGS::WdfDeviceLastChanceShutdown as i64 == 2);
+    assert!(crate::_WDF_REQUEST_FATAL_ERROR_CODES::WDF_REQUEST_FATAL_ERROR_NO_MORE_STACK_LOCATIONS as i64 == 1);
     assert!(crate::_WDF_REQUEST_FATAL_ERROR_CODES::WDF_REQUEST_FATAL_ERROR_NULL_IRP as i64 == 2);
-    assert!(
-        crate::_WDF_REQUEST_FATAL_ERROR_CODES::WDF_REQUEST_FATAL_ERROR_REQUEST_ALREADY_SENT as i64
-            == 3
-    );
-    assert!(
-        crate::_WDF_REQUEST_FATAL_ERROR_CODES::WDF_REQUEST_FATAL_ERROR_INFORMATION_LENGTH_MISMATCH
-            as i64
-            == 4
-    );
-    assert!(
-        crate::_WDF_REQUEST_FATAL_ERROR_CODES::WDF_REQUEST_FATAL_ERROR_REQUEST_NOT_IN_QUEUE as i64
-            == 5
-    );
+    assert!(crate::_WDF_REQUEST_FATAL_ERROR_CODES::WDF_REQUEST_FATAL_ERROR_REQUEST_ALREADY_SENT as i64 == 3);
+    assert!(crate::_WDF_REQUEST_FATAL_ERROR_CODES::WDF_REQUEST_FATAL_ERROR_INFORMATION_LENGTH_MISMATCH as i64 == 4);
+    assert!(crate::_WDF_REQUEST_FATAL_ERROR_CODES::WDF_REQUEST_FATAL_ERROR_REQUEST_NOT_IN_QUEUE as i64 == 5);
     assert!(crate::net::_NET_IF_CONNECTION_TYPE::NET_IF_CONNECTION_DEDICATED as i64 == 1);
     assert!(crate::net::_NET_IF_CONNECTION_TYPE::NET_IF_CONNECTION_PASSIVE as i64 == 2);
     assert!(crate::net::_NET_IF_CONNECTION_TYPE::NET_IF_CONNECTION_DEMAND as i64 == 3);
@@ -2008,15 +1904,10 @@ const _: () = {
     assert!(crate::net::_NET_PACKET_LAYER2_TYPE::NetPacketLayer2TypeEthernet as i64 == 2);
     assert!(crate::net::_NET_PACKET_LAYER2_TYPE::NetPacketLayer2TypeIeee80211 as i64 == 3);
     assert!(crate::net::_NET_PACKET_LAYER3_TYPE::NetPacketLayer3TypeUnspecified as i64 == 0);
-    assert!(
-        crate::net::_NET_PACKET_LAYER3_TYPE::NetPacketLayer3TypeIPv4UnspecifiedOptions as i64 == 1
-    );
+    assert!(crate::net::_NET_PACKET_LAYER3_TYPE::NetPacketLayer3TypeIPv4UnspecifiedOptions as i64 == 1);
     assert!(crate::net::_NET_PACKET_LAYER3_TYPE::NetPacketLayer3TypeIPv4WithOptions as i64 == 2);
     assert!(crate::net::_NET_PACKET_LAYER3_TYPE::NetPacketLayer3TypeIPv4NoOptions as i64 == 3);
-    assert!(
-        crate::net::_NET_PACKET_LAYER3_TYPE::NetPacketLayer3TypeIPv6UnspecifiedExtensions as i64
-            == 4
-    );
+    assert!(crate::net::_NET_PACKET_LAYER3_TYPE::NetPacketLayer3TypeIPv6UnspecifiedExtensions as i64 == 4);
     assert!(crate::net::_NET_PACKET_LAYER3_TYPE::NetPacketLayer3TypeIPv6WithExtensions as i64 == 5);
     assert!(crate::net::_NET_PACKET_LAYER3_TYPE::NetPacketLayer3TypeIPv6NoExtensions as i64 == 6);
     assert!(crate::net::_NET_PACKET_LAYER4_TYPE::NetPacketLayer4TypeUnspecified as i64 == 0);
@@ -2027,121 +1918,53 @@ const _: () = {
     assert!(crate::net::_NET_EXTENSION_TYPE::NetExtensionTypePacket as i64 == 1);
     assert!(crate::net::_NET_EXTENSION_TYPE::NetExtensionTypeFragment as i64 == 2);
     assert!(crate::net::_NET_EXTENSION_TYPE::NetExtensionTypeBuffer as i64 == 3);
+    assert!(crate::net::_NET_PACKET_TX_CHECKSUM_ACTION::NetPacketTxChecksumActionPassthrough as i64 == 0);
+    assert!(crate::net::_NET_PACKET_TX_CHECKSUM_ACTION::NetPacketTxChecksumActionRequired as i64 == 2);
+    assert!(crate::net::_NET_PACKET_RX_CHECKSUM_EVALUATION::NetPacketRxChecksumEvaluationNotChecked as i64 == 0);
+    assert!(crate::net::_NET_PACKET_RX_CHECKSUM_EVALUATION::NetPacketRxChecksumEvaluationValid as i64 == 1);
+    assert!(crate::net::_NET_PACKET_RX_CHECKSUM_EVALUATION::NetPacketRxChecksumEvaluationInvalid as i64 == 2);
+    assert!(crate::net::_NET_ADAPTER_PAUSE_FUNCTION_TYPE::NetAdapterPauseFunctionTypeUnsupported as i64 == 0);
+    assert!(crate::net::_NET_ADAPTER_PAUSE_FUNCTION_TYPE::NetAdapterPauseFunctionTypeSendOnly as i64 == 1);
+    assert!(crate::net::_NET_ADAPTER_PAUSE_FUNCTION_TYPE::NetAdapterPauseFunctionTypeReceiveOnly as i64 == 2);
+    assert!(crate::net::_NET_ADAPTER_PAUSE_FUNCTION_TYPE::NetAdapterPauseFunctionTypeSendAndReceive as i64 == 3);
+    assert!(crate::net::_NET_ADAPTER_PAUSE_FUNCTION_TYPE::NetAdapterPauseFunctionTypeUnknown as i64 == 4);
+    assert!(crate::net::_NET_ADAPTER_AUTO_NEGOTIATION_FLAGS::NetAdapterAutoNegotiationFlagNone as i64 == 0);
     assert!(
-        crate::net::_NET_PACKET_TX_CHECKSUM_ACTION::NetPacketTxChecksumActionPassthrough as i64
-            == 0
-    );
-    assert!(
-        crate::net::_NET_PACKET_TX_CHECKSUM_ACTION::NetPacketTxChecksumActionRequired as i64 == 2
-    );
-    assert!(
-        crate::net::_NET_PACKET_RX_CHECKSUM_EVALUATION::NetPacketRxChecksumEvaluationNotChecked
+        crate::net::_NET_ADAPTER_AUTO_NEGOTIATION_FLAGS::NetAdapterAutoNegotiationFlagXmitLinkSpeedAutoNegotiated
             as i64
-            == 0
-    );
-    assert!(
-        crate::net::_NET_PACKET_RX_CHECKSUM_EVALUATION::NetPacketRxChecksumEvaluationValid as i64
             == 1
     );
     assert!(
-        crate::net::_NET_PACKET_RX_CHECKSUM_EVALUATION::NetPacketRxChecksumEvaluationInvalid as i64
+        crate::net::_NET_ADAPTER_AUTO_NEGOTIATION_FLAGS::NetAdapterAutoNegotiationFlagRcvLinkSpeedautoNegotiated as i64
             == 2
     );
     assert!(
-        crate::net::_NET_ADAPTER_PAUSE_FUNCTION_TYPE::NetAdapterPauseFunctionTypeUnsupported as i64
-            == 0
+        crate::net::_NET_ADAPTER_AUTO_NEGOTIATION_FLAGS::NetAdapterAutoNegotiationFlagDuplexAutoNegotiated as i64 == 4
     );
     assert!(
-        crate::net::_NET_ADAPTER_PAUSE_FUNCTION_TYPE::NetAdapterPauseFunctionTypeSendOnly as i64
-            == 1
-    );
-    assert!(
-        crate::net::_NET_ADAPTER_PAUSE_FUNCTION_TYPE::NetAdapterPauseFunctionTypeReceiveOnly as i64
-            == 2
-    );
-    assert!(
-        crate::net::_NET_ADAPTER_PAUSE_FUNCTION_TYPE::NetAdapterPauseFunctionTypeSendAndReceive
-            as i64
-            == 3
-    );
-    assert!(
-        crate::net::_NET_ADAPTER_PAUSE_FUNCTION_TYPE::NetAdapterPauseFunctionTypeUnknown as i64
-            == 4
-    );
-    assert!(
-        crate::net::_NET_ADAPTER_AUTO_NEGOTIATION_FLAGS::NetAdapterAutoNegotiationFlagNone as i64
-            == 0
-    );
-    assert!(crate::net::_NET_ADAPTER_AUTO_NEGOTIATION_FLAGS::NetAdapterAutoNegotiationFlagXmitLinkSpeedAutoNegotiated as i64 == 1);
-    assert!(crate::net::_NET_ADAPTER_AUTO_NEGOTIATION_FLAGS::NetAdapterAutoNegotiationFlagRcvLinkSpeedautoNegotiated as i64 == 2);
-    assert!(crate::net::_NET_ADAPTER_AUTO_NEGOTIATION_FLAGS::NetAdapterAutoNegotiationFlagDuplexAutoNegotiated as i64 == 4);
-    assert!(crate::net::_NET_ADAPTER_AUTO_NEGOTIATION_FLAGS::NetAdapterAutoNegotiationFlagPauseFunctionsAutoNegotiated as i64 == 8);
-    assert!(
-        crate::net::_NET_MEMORY_MAPPING_REQUIREMENT::NetMemoryMappingRequirementNone as i64 == 0
-    );
-    assert!(
-        crate::net::_NET_MEMORY_MAPPING_REQUIREMENT::NetMemoryMappingRequirementDmaMapped as i64
-            == 1
-    );
-    assert!(
-        crate::net::_NET_RX_FRAGMENT_BUFFER_ALLOCATION_MODE::NetRxFragmentBufferAllocationModeSystem
-            as i64
-            == 0
-    );
-    assert!(
-        crate::net::_NET_RX_FRAGMENT_BUFFER_ALLOCATION_MODE::NetRxFragmentBufferAllocationModeDriver
-            as i64
-            == 1
-    );
-    assert!(
-        crate::net::_NET_RX_FRAGMENT_BUFFER_ATTACHMENT_MODE::NetRxFragmentBufferAttachmentModeSystem
-            as i64
-            == 0
-    );
-    assert!(
-        crate::net::_NET_RX_FRAGMENT_BUFFER_ATTACHMENT_MODE::NetRxFragmentBufferAttachmentModeDriver
-            as i64
-            == 1
-    );
-    assert!(
-        crate::net::_NET_ADAPTER_OFFLOAD_LAYER3_FLAGS::NetAdapterOffloadLayer3FlagIPv4NoOptions
-            as i64
-            == 1
-    );
-    assert!(
-        crate::net::_NET_ADAPTER_OFFLOAD_LAYER3_FLAGS::NetAdapterOffloadLayer3FlagIPv4WithOptions
-            as i64
-            == 2
-    );
-    assert!(
-        crate::net::_NET_ADAPTER_OFFLOAD_LAYER3_FLAGS::NetAdapterOffloadLayer3FlagIPv6NoExtensions
-            as i64
-            == 4
-    );
-    assert!(
-        crate::net::_NET_ADAPTER_OFFLOAD_LAYER3_FLAGS::NetAdapterOffloadLayer3FlagIPv6WithExtensions
+        crate::net::_NET_ADAPTER_AUTO_NEGOTIATION_FLAGS::NetAdapterAutoNegotiationFlagPauseFunctionsAutoNegotiated
             as i64
             == 8
     );
+    assert!(crate::net::_NET_MEMORY_MAPPING_REQUIREMENT::NetMemoryMappingRequirementNone as i64 == 0);
+    assert!(crate::net::_NET_MEMORY_MAPPING_REQUIREMENT::NetMemoryMappingRequirementDmaMapped as i64 == 1);
+    assert!(crate::net::_NET_RX_FRAGMENT_BUFFER_ALLOCATION_MODE::NetRxFragmentBufferAllocationModeSystem as i64 == 0);
+    assert!(crate::net::_NET_RX_FRAGMENT_BUFFER_ALLOCATION_MODE::NetRxFragmentBufferAllocationModeDriver as i64 == 1);
+    assert!(crate::net::_NET_RX_FRAGMENT_BUFFER_ATTACHMENT_MODE::NetRxFragmentBufferAttachmentModeSystem as i64 == 0);
+    assert!(crate::net::_NET_RX_FRAGMENT_BUFFER_ATTACHMENT_MODE::NetRxFragmentBufferAttachmentModeDriver as i64 == 1);
+    assert!(crate::net::_NET_ADAPTER_OFFLOAD_LAYER3_FLAGS::NetAdapterOffloadLayer3FlagIPv4NoOptions as i64 == 1);
+    assert!(crate::net::_NET_ADAPTER_OFFLOAD_LAYER3_FLAGS::NetAdapterOffloadLayer3FlagIPv4WithOptions as i64 == 2);
+    assert!(crate::net::_NET_ADAPTER_OFFLOAD_LAYER3_FLAGS::NetAdapterOffloadLayer3FlagIPv6NoExtensions as i64 == 4);
+    assert!(crate::net::_NET_ADAPTER_OFFLOAD_LAYER3_FLAGS::NetAdapterOffloadLayer3FlagIPv6WithExtensions as i64 == 8);
+    assert!(crate::net::_NET_ADAPTER_OFFLOAD_LAYER4_FLAGS::NetAdapterOffloadLayer4FlagTcpNoOptions as i64 == 1);
+    assert!(crate::net::_NET_ADAPTER_OFFLOAD_LAYER4_FLAGS::NetAdapterOffloadLayer4FlagTcpWithOptions as i64 == 2);
+    assert!(crate::net::_NET_ADAPTER_OFFLOAD_LAYER4_FLAGS::NetAdapterOffloadLayer4FlagUdp as i64 == 4);
+    assert!(crate::net::_NET_CONFIGURATION_QUERY_ULONG_FLAGS::NET_CONFIGURATION_QUERY_ULONG_NO_FLAGS as i64 == 0);
     assert!(
-        crate::net::_NET_ADAPTER_OFFLOAD_LAYER4_FLAGS::NetAdapterOffloadLayer4FlagTcpNoOptions
+        crate::net::_NET_CONFIGURATION_QUERY_ULONG_FLAGS::NET_CONFIGURATION_QUERY_ULONG_MAY_BE_STORED_AS_HEX_STRING
             as i64
             == 1
     );
-    assert!(
-        crate::net::_NET_ADAPTER_OFFLOAD_LAYER4_FLAGS::NetAdapterOffloadLayer4FlagTcpWithOptions
-            as i64
-            == 2
-    );
-    assert!(
-        crate::net::_NET_ADAPTER_OFFLOAD_LAYER4_FLAGS::NetAdapterOffloadLayer4FlagUdp as i64 == 4
-    );
-    assert!(
-        crate::net::_NET_CONFIGURATION_QUERY_ULONG_FLAGS::NET_CONFIGURATION_QUERY_ULONG_NO_FLAGS
-            as i64
-            == 0
-    );
-    assert!(crate::net::_NET_CONFIGURATION_QUERY_ULONG_FLAGS::NET_CONFIGURATION_QUERY_ULONG_MAY_BE_STORED_AS_HEX_STRING as i64 == 1);
     assert!(crate::wsk::WSK_CONTROL_SOCKET_TYPE::WskSetOption as i64 == 0);
     assert!(crate::wsk::WSK_CONTROL_SOCKET_TYPE::WskGetOption as i64 == 1);
     assert!(crate::wsk::WSK_CONTROL_SOCKET_TYPE::WskIoctl as i64 == 2);
@@ -2157,22 +1980,10 @@ const _: () = {
     assert!(same(crate::cng::BCRYPT_CHAIN_MODE_NA, "ChainingModeN/A"));
     assert!(same(crate::cng::BCRYPT_KEY_LENGTHS, "KeyLengths"));
     assert!(same(crate::cng::BCRYPT_OBJECT_LENGTH, "ObjectLength"));
-    assert!(same(
-        crate::cng::MS_PRIMITIVE_PROVIDER,
-        "Microsoft Primitive Provider"
-    ));
-    assert!(same(
-        crate::net::NET_FRAGMENT_EXTENSION_VIRTUAL_ADDRESS_NAME,
-        "ms_fragment_virtualaddress"
-    ));
-    assert!(same(
-        crate::net::NET_PACKET_EXTENSION_CHECKSUM_NAME,
-        "ms_packet_checksum"
-    ));
-    assert!(same(
-        crate::cng::BCRYPT_CHACHA20_POLY1305_ALGORITHM,
-        "CHACHA20_POLY1305"
-    ));
+    assert!(same(crate::cng::MS_PRIMITIVE_PROVIDER, "Microsoft Primitive Provider"));
+    assert!(same(crate::net::NET_FRAGMENT_EXTENSION_VIRTUAL_ADDRESS_NAME, "ms_fragment_virtualaddress"));
+    assert!(same(crate::net::NET_PACKET_EXTENSION_CHECKSUM_NAME, "ms_packet_checksum"));
+    assert!(same(crate::cng::BCRYPT_CHACHA20_POLY1305_ALGORITHM, "CHACHA20_POLY1305"));
 };
 
 // Function tables.
@@ -2186,9 +1997,7 @@ const _: () = {
     assert!(crate::_WDFFUNCENUM::WdfDeviceOpenRegistryKeyTableIndex as usize == 48);
     assert!(crate::_WDFFUNCENUM::WdfDeviceInitFreeTableIndex as usize == 54);
     assert!(crate::_WDFFUNCENUM::WdfDeviceInitSetPnpPowerEventCallbacksTableIndex as usize == 55);
-    assert!(
-        crate::_WDFFUNCENUM::WdfDeviceInitSetPowerPolicyEventCallbacksTableIndex as usize == 56
-    );
+    assert!(crate::_WDFFUNCENUM::WdfDeviceInitSetPowerPolicyEventCallbacksTableIndex as usize == 56);
     assert!(crate::_WDFFUNCENUM::WdfDeviceInitSetPowerPolicyOwnershipTableIndex as usize == 57);
     assert!(crate::_WDFFUNCENUM::WdfDeviceInitSetIoTypeTableIndex as usize == 61);
     assert!(crate::_WDFFUNCENUM::WdfDeviceInitSetExclusiveTableIndex as usize == 62);
@@ -2199,9 +2008,7 @@ const _: () = {
     assert!(crate::_WDFFUNCENUM::WdfDeviceInitSetCharacteristicsTableIndex as usize == 70);
     assert!(crate::_WDFFUNCENUM::WdfDeviceInitSetFileObjectConfigTableIndex as usize == 71);
     assert!(crate::_WDFFUNCENUM::WdfDeviceInitSetRequestAttributesTableIndex as usize == 72);
-    assert!(
-        crate::_WDFFUNCENUM::WdfDeviceInitSetIoInCallerContextCallbackTableIndex as usize == 74
-    );
+    assert!(crate::_WDFFUNCENUM::WdfDeviceInitSetIoInCallerContextCallbackTableIndex as usize == 74);
     assert!(crate::_WDFFUNCENUM::WdfDeviceCreateTableIndex as usize == 75);
     assert!(crate::_WDFFUNCENUM::WdfDeviceCreateDeviceInterfaceTableIndex as usize == 77);
     assert!(crate::_WDFFUNCENUM::WdfDeviceSetDeviceInterfaceStateTableIndex as usize == 78);
@@ -2267,9 +2074,7 @@ const _: () = {
     assert!(crate::_WDFFUNCENUM::WdfRequestRetrieveInputWdmMdlTableIndex as usize == 271);
     assert!(crate::_WDFFUNCENUM::WdfRequestRetrieveOutputWdmMdlTableIndex as usize == 272);
     assert!(crate::_WDFFUNCENUM::WdfRequestRetrieveUnsafeUserInputBufferTableIndex as usize == 273);
-    assert!(
-        crate::_WDFFUNCENUM::WdfRequestRetrieveUnsafeUserOutputBufferTableIndex as usize == 274
-    );
+    assert!(crate::_WDFFUNCENUM::WdfRequestRetrieveUnsafeUserOutputBufferTableIndex as usize == 274);
     assert!(crate::_WDFFUNCENUM::WdfRequestSetInformationTableIndex as usize == 275);
     assert!(crate::_WDFFUNCENUM::WdfRequestGetInformationTableIndex as usize == 276);
     assert!(crate::_WDFFUNCENUM::WdfRequestGetFileObjectTableIndex as usize == 277);
@@ -2361,18 +2166,12 @@ const _: () = {
         crate::__wdf::WdfDeviceWdmGetPhysicalDevice.index()
             == crate::_WDFFUNCENUM::WdfDeviceWdmGetPhysicalDeviceTableIndex as usize
     );
-    assert!(
-        crate::__wdf::WdfDeviceGetDriver.index()
-            == crate::_WDFFUNCENUM::WdfDeviceGetDriverTableIndex as usize
-    );
+    assert!(crate::__wdf::WdfDeviceGetDriver.index() == crate::_WDFFUNCENUM::WdfDeviceGetDriverTableIndex as usize);
     assert!(
         crate::__wdf::WdfDeviceOpenRegistryKey.index()
             == crate::_WDFFUNCENUM::WdfDeviceOpenRegistryKeyTableIndex as usize
     );
-    assert!(
-        crate::__wdf::WdfDeviceInitFree.index()
-            == crate::_WDFFUNCENUM::WdfDeviceInitFreeTableIndex as usize
-    );
+    assert!(crate::__wdf::WdfDeviceInitFree.index() == crate::_WDFFUNCENUM::WdfDeviceInitFreeTableIndex as usize);
     assert!(
         crate::__wdf::WdfDeviceInitSetPnpPowerEventCallbacks.index()
             == crate::_WDFFUNCENUM::WdfDeviceInitSetPnpPowerEventCallbacksTableIndex as usize
@@ -2386,8 +2185,7 @@ const _: () = {
             == crate::_WDFFUNCENUM::WdfDeviceInitSetPowerPolicyOwnershipTableIndex as usize
     );
     assert!(
-        crate::__wdf::WdfDeviceInitSetIoType.index()
-            == crate::_WDFFUNCENUM::WdfDeviceInitSetIoTypeTableIndex as usize
+        crate::__wdf::WdfDeviceInitSetIoType.index() == crate::_WDFFUNCENUM::WdfDeviceInitSetIoTypeTableIndex as usize
     );
     assert!(
         crate::__wdf::WdfDeviceInitSetExclusive.index()
@@ -2425,10 +2223,7 @@ const _: () = {
         crate::__wdf::WdfDeviceInitSetIoInCallerContextCallback.index()
             == crate::_WDFFUNCENUM::WdfDeviceInitSetIoInCallerContextCallbackTableIndex as usize
     );
-    assert!(
-        crate::__wdf::WdfDeviceCreate.index()
-            == crate::_WDFFUNCENUM::WdfDeviceCreateTableIndex as usize
-    );
+    assert!(crate::__wdf::WdfDeviceCreate.index() == crate::_WDFFUNCENUM::WdfDeviceCreateTableIndex as usize);
     assert!(
         crate::__wdf::WdfDeviceCreateDeviceInterface.index()
             == crate::_WDFFUNCENUM::WdfDeviceCreateDeviceInterfaceTableIndex as usize
@@ -2449,10 +2244,7 @@ const _: () = {
         crate::__wdf::WdfDeviceSetPowerCapabilities.index()
             == crate::_WDFFUNCENUM::WdfDeviceSetPowerCapabilitiesTableIndex as usize
     );
-    assert!(
-        crate::__wdf::WdfDeviceSetFailed.index()
-            == crate::_WDFFUNCENUM::WdfDeviceSetFailedTableIndex as usize
-    );
+    assert!(crate::__wdf::WdfDeviceSetFailed.index() == crate::_WDFFUNCENUM::WdfDeviceSetFailedTableIndex as usize);
     assert!(
         crate::__wdf::WdfDeviceEnqueueRequest.index()
             == crate::_WDFFUNCENUM::WdfDeviceEnqueueRequestTableIndex as usize
@@ -2465,24 +2257,13 @@ const _: () = {
         crate::__wdf::WdfDeviceConfigureRequestDispatching.index()
             == crate::_WDFFUNCENUM::WdfDeviceConfigureRequestDispatchingTableIndex as usize
     );
+    assert!(crate::__wdf::WdfDpcCreate.index() == crate::_WDFFUNCENUM::WdfDpcCreateTableIndex as usize);
+    assert!(crate::__wdf::WdfDpcEnqueue.index() == crate::_WDFFUNCENUM::WdfDpcEnqueueTableIndex as usize);
+    assert!(crate::__wdf::WdfDpcCancel.index() == crate::_WDFFUNCENUM::WdfDpcCancelTableIndex as usize);
     assert!(
-        crate::__wdf::WdfDpcCreate.index() == crate::_WDFFUNCENUM::WdfDpcCreateTableIndex as usize
+        crate::__wdf::WdfDpcGetParentObject.index() == crate::_WDFFUNCENUM::WdfDpcGetParentObjectTableIndex as usize
     );
-    assert!(
-        crate::__wdf::WdfDpcEnqueue.index()
-            == crate::_WDFFUNCENUM::WdfDpcEnqueueTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfDpcCancel.index() == crate::_WDFFUNCENUM::WdfDpcCancelTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfDpcGetParentObject.index()
-            == crate::_WDFFUNCENUM::WdfDpcGetParentObjectTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfDriverCreate.index()
-            == crate::_WDFFUNCENUM::WdfDriverCreateTableIndex as usize
-    );
+    assert!(crate::__wdf::WdfDriverCreate.index() == crate::_WDFFUNCENUM::WdfDriverCreateTableIndex as usize);
     assert!(
         crate::__wdf::WdfDriverGetRegistryPath.index()
             == crate::_WDFFUNCENUM::WdfDriverGetRegistryPathTableIndex as usize
@@ -2500,37 +2281,21 @@ const _: () = {
             == crate::_WDFFUNCENUM::WdfFileObjectGetFileNameTableIndex as usize
     );
     assert!(
-        crate::__wdf::WdfFileObjectGetDevice.index()
-            == crate::_WDFFUNCENUM::WdfFileObjectGetDeviceTableIndex as usize
+        crate::__wdf::WdfFileObjectGetDevice.index() == crate::_WDFFUNCENUM::WdfFileObjectGetDeviceTableIndex as usize
     );
     assert!(
         crate::__wdf::WdfFileObjectWdmGetFileObject.index()
             == crate::_WDFFUNCENUM::WdfFileObjectWdmGetFileObjectTableIndex as usize
     );
-    assert!(
-        crate::__wdf::WdfIoQueueCreate.index()
-            == crate::_WDFFUNCENUM::WdfIoQueueCreateTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfIoQueueGetState.index()
-            == crate::_WDFFUNCENUM::WdfIoQueueGetStateTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfIoQueueStart.index()
-            == crate::_WDFFUNCENUM::WdfIoQueueStartTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfIoQueueStop.index()
-            == crate::_WDFFUNCENUM::WdfIoQueueStopTableIndex as usize
-    );
+    assert!(crate::__wdf::WdfIoQueueCreate.index() == crate::_WDFFUNCENUM::WdfIoQueueCreateTableIndex as usize);
+    assert!(crate::__wdf::WdfIoQueueGetState.index() == crate::_WDFFUNCENUM::WdfIoQueueGetStateTableIndex as usize);
+    assert!(crate::__wdf::WdfIoQueueStart.index() == crate::_WDFFUNCENUM::WdfIoQueueStartTableIndex as usize);
+    assert!(crate::__wdf::WdfIoQueueStop.index() == crate::_WDFFUNCENUM::WdfIoQueueStopTableIndex as usize);
     assert!(
         crate::__wdf::WdfIoQueueStopSynchronously.index()
             == crate::_WDFFUNCENUM::WdfIoQueueStopSynchronouslyTableIndex as usize
     );
-    assert!(
-        crate::__wdf::WdfIoQueueGetDevice.index()
-            == crate::_WDFFUNCENUM::WdfIoQueueGetDeviceTableIndex as usize
-    );
+    assert!(crate::__wdf::WdfIoQueueGetDevice.index() == crate::_WDFFUNCENUM::WdfIoQueueGetDeviceTableIndex as usize);
     assert!(
         crate::__wdf::WdfIoQueueRetrieveNextRequest.index()
             == crate::_WDFFUNCENUM::WdfIoQueueRetrieveNextRequestTableIndex as usize
@@ -2540,8 +2305,7 @@ const _: () = {
             == crate::_WDFFUNCENUM::WdfIoQueueRetrieveRequestByFileObjectTableIndex as usize
     );
     assert!(
-        crate::__wdf::WdfIoQueueFindRequest.index()
-            == crate::_WDFFUNCENUM::WdfIoQueueFindRequestTableIndex as usize
+        crate::__wdf::WdfIoQueueFindRequest.index() == crate::_WDFFUNCENUM::WdfIoQueueFindRequestTableIndex as usize
     );
     assert!(
         crate::__wdf::WdfIoQueueRetrieveFoundRequest.index()
@@ -2551,37 +2315,23 @@ const _: () = {
         crate::__wdf::WdfIoQueueDrainSynchronously.index()
             == crate::_WDFFUNCENUM::WdfIoQueueDrainSynchronouslyTableIndex as usize
     );
-    assert!(
-        crate::__wdf::WdfIoQueueDrain.index()
-            == crate::_WDFFUNCENUM::WdfIoQueueDrainTableIndex as usize
-    );
+    assert!(crate::__wdf::WdfIoQueueDrain.index() == crate::_WDFFUNCENUM::WdfIoQueueDrainTableIndex as usize);
     assert!(
         crate::__wdf::WdfIoQueuePurgeSynchronously.index()
             == crate::_WDFFUNCENUM::WdfIoQueuePurgeSynchronouslyTableIndex as usize
     );
+    assert!(crate::__wdf::WdfIoQueuePurge.index() == crate::_WDFFUNCENUM::WdfIoQueuePurgeTableIndex as usize);
     assert!(
-        crate::__wdf::WdfIoQueuePurge.index()
-            == crate::_WDFFUNCENUM::WdfIoQueuePurgeTableIndex as usize
+        crate::__wdf::WdfIoQueueReadyNotify.index() == crate::_WDFFUNCENUM::WdfIoQueueReadyNotifyTableIndex as usize
     );
-    assert!(
-        crate::__wdf::WdfIoQueueReadyNotify.index()
-            == crate::_WDFFUNCENUM::WdfIoQueueReadyNotifyTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfMemoryCreate.index()
-            == crate::_WDFFUNCENUM::WdfMemoryCreateTableIndex as usize
-    );
+    assert!(crate::__wdf::WdfMemoryCreate.index() == crate::_WDFFUNCENUM::WdfMemoryCreateTableIndex as usize);
     assert!(
         crate::__wdf::WdfMemoryCreatePreallocated.index()
             == crate::_WDFFUNCENUM::WdfMemoryCreatePreallocatedTableIndex as usize
     );
+    assert!(crate::__wdf::WdfMemoryGetBuffer.index() == crate::_WDFFUNCENUM::WdfMemoryGetBufferTableIndex as usize);
     assert!(
-        crate::__wdf::WdfMemoryGetBuffer.index()
-            == crate::_WDFFUNCENUM::WdfMemoryGetBufferTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfLookasideListCreate.index()
-            == crate::_WDFFUNCENUM::WdfLookasideListCreateTableIndex as usize
+        crate::__wdf::WdfLookasideListCreate.index() == crate::_WDFFUNCENUM::WdfLookasideListCreateTableIndex as usize
     );
     assert!(
         crate::__wdf::WdfMemoryCreateFromLookaside.index()
@@ -2607,26 +2357,13 @@ const _: () = {
         crate::__wdf::WdfObjectDereferenceActual.index()
             == crate::_WDFFUNCENUM::WdfObjectDereferenceActualTableIndex as usize
     );
+    assert!(crate::__wdf::WdfObjectCreate.index() == crate::_WDFFUNCENUM::WdfObjectCreateTableIndex as usize);
+    assert!(crate::__wdf::WdfObjectDelete.index() == crate::_WDFFUNCENUM::WdfObjectDeleteTableIndex as usize);
+    assert!(crate::__wdf::WdfRegistryClose.index() == crate::_WDFFUNCENUM::WdfRegistryCloseTableIndex as usize);
     assert!(
-        crate::__wdf::WdfObjectCreate.index()
-            == crate::_WDFFUNCENUM::WdfObjectCreateTableIndex as usize
+        crate::__wdf::WdfRegistryQueryULong.index() == crate::_WDFFUNCENUM::WdfRegistryQueryULongTableIndex as usize
     );
-    assert!(
-        crate::__wdf::WdfObjectDelete.index()
-            == crate::_WDFFUNCENUM::WdfObjectDeleteTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfRegistryClose.index()
-            == crate::_WDFFUNCENUM::WdfRegistryCloseTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfRegistryQueryULong.index()
-            == crate::_WDFFUNCENUM::WdfRegistryQueryULongTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfRequestGetStatus.index()
-            == crate::_WDFFUNCENUM::WdfRequestGetStatusTableIndex as usize
-    );
+    assert!(crate::__wdf::WdfRequestGetStatus.index() == crate::_WDFFUNCENUM::WdfRequestGetStatusTableIndex as usize);
     assert!(
         crate::__wdf::WdfRequestMarkCancelable.index()
             == crate::_WDFFUNCENUM::WdfRequestMarkCancelableTableIndex as usize
@@ -2635,14 +2372,8 @@ const _: () = {
         crate::__wdf::WdfRequestUnmarkCancelable.index()
             == crate::_WDFFUNCENUM::WdfRequestUnmarkCancelableTableIndex as usize
     );
-    assert!(
-        crate::__wdf::WdfRequestIsCanceled.index()
-            == crate::_WDFFUNCENUM::WdfRequestIsCanceledTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfRequestComplete.index()
-            == crate::_WDFFUNCENUM::WdfRequestCompleteTableIndex as usize
-    );
+    assert!(crate::__wdf::WdfRequestIsCanceled.index() == crate::_WDFFUNCENUM::WdfRequestIsCanceledTableIndex as usize);
+    assert!(crate::__wdf::WdfRequestComplete.index() == crate::_WDFFUNCENUM::WdfRequestCompleteTableIndex as usize);
     assert!(
         crate::__wdf::WdfRequestCompleteWithPriorityBoost.index()
             == crate::_WDFFUNCENUM::WdfRequestCompleteWithPriorityBoostTableIndex as usize
@@ -2707,73 +2438,29 @@ const _: () = {
         crate::__wdf::WdfRequestForwardToIoQueue.index()
             == crate::_WDFFUNCENUM::WdfRequestForwardToIoQueueTableIndex as usize
     );
-    assert!(
-        crate::__wdf::WdfRequestGetIoQueue.index()
-            == crate::_WDFFUNCENUM::WdfRequestGetIoQueueTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfRequestRequeue.index()
-            == crate::_WDFFUNCENUM::WdfRequestRequeueTableIndex as usize
-    );
+    assert!(crate::__wdf::WdfRequestGetIoQueue.index() == crate::_WDFFUNCENUM::WdfRequestGetIoQueueTableIndex as usize);
+    assert!(crate::__wdf::WdfRequestRequeue.index() == crate::_WDFFUNCENUM::WdfRequestRequeueTableIndex as usize);
     assert!(
         crate::__wdf::WdfRequestStopAcknowledge.index()
             == crate::_WDFFUNCENUM::WdfRequestStopAcknowledgeTableIndex as usize
     );
-    assert!(
-        crate::__wdf::WdfRequestWdmGetIrp.index()
-            == crate::_WDFFUNCENUM::WdfRequestWdmGetIrpTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfStringCreate.index()
-            == crate::_WDFFUNCENUM::WdfStringCreateTableIndex as usize
-    );
+    assert!(crate::__wdf::WdfRequestWdmGetIrp.index() == crate::_WDFFUNCENUM::WdfRequestWdmGetIrpTableIndex as usize);
+    assert!(crate::__wdf::WdfStringCreate.index() == crate::_WDFFUNCENUM::WdfStringCreateTableIndex as usize);
     assert!(
         crate::__wdf::WdfStringGetUnicodeString.index()
             == crate::_WDFFUNCENUM::WdfStringGetUnicodeStringTableIndex as usize
     );
-    assert!(
-        crate::__wdf::WdfObjectAcquireLock.index()
-            == crate::_WDFFUNCENUM::WdfObjectAcquireLockTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfObjectReleaseLock.index()
-            == crate::_WDFFUNCENUM::WdfObjectReleaseLockTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfWaitLockCreate.index()
-            == crate::_WDFFUNCENUM::WdfWaitLockCreateTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfWaitLockAcquire.index()
-            == crate::_WDFFUNCENUM::WdfWaitLockAcquireTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfWaitLockRelease.index()
-            == crate::_WDFFUNCENUM::WdfWaitLockReleaseTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfSpinLockCreate.index()
-            == crate::_WDFFUNCENUM::WdfSpinLockCreateTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfSpinLockAcquire.index()
-            == crate::_WDFFUNCENUM::WdfSpinLockAcquireTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfSpinLockRelease.index()
-            == crate::_WDFFUNCENUM::WdfSpinLockReleaseTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfTimerCreate.index()
-            == crate::_WDFFUNCENUM::WdfTimerCreateTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfTimerStart.index()
-            == crate::_WDFFUNCENUM::WdfTimerStartTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfTimerStop.index() == crate::_WDFFUNCENUM::WdfTimerStopTableIndex as usize
-    );
+    assert!(crate::__wdf::WdfObjectAcquireLock.index() == crate::_WDFFUNCENUM::WdfObjectAcquireLockTableIndex as usize);
+    assert!(crate::__wdf::WdfObjectReleaseLock.index() == crate::_WDFFUNCENUM::WdfObjectReleaseLockTableIndex as usize);
+    assert!(crate::__wdf::WdfWaitLockCreate.index() == crate::_WDFFUNCENUM::WdfWaitLockCreateTableIndex as usize);
+    assert!(crate::__wdf::WdfWaitLockAcquire.index() == crate::_WDFFUNCENUM::WdfWaitLockAcquireTableIndex as usize);
+    assert!(crate::__wdf::WdfWaitLockRelease.index() == crate::_WDFFUNCENUM::WdfWaitLockReleaseTableIndex as usize);
+    assert!(crate::__wdf::WdfSpinLockCreate.index() == crate::_WDFFUNCENUM::WdfSpinLockCreateTableIndex as usize);
+    assert!(crate::__wdf::WdfSpinLockAcquire.index() == crate::_WDFFUNCENUM::WdfSpinLockAcquireTableIndex as usize);
+    assert!(crate::__wdf::WdfSpinLockRelease.index() == crate::_WDFFUNCENUM::WdfSpinLockReleaseTableIndex as usize);
+    assert!(crate::__wdf::WdfTimerCreate.index() == crate::_WDFFUNCENUM::WdfTimerCreateTableIndex as usize);
+    assert!(crate::__wdf::WdfTimerStart.index() == crate::_WDFFUNCENUM::WdfTimerStartTableIndex as usize);
+    assert!(crate::__wdf::WdfTimerStop.index() == crate::_WDFFUNCENUM::WdfTimerStopTableIndex as usize);
     assert!(
         crate::__wdf::WdfTimerGetParentObject.index()
             == crate::_WDFFUNCENUM::WdfTimerGetParentObjectTableIndex as usize
@@ -2783,25 +2470,15 @@ const _: () = {
             == crate::_WDFFUNCENUM::WdfVerifierDbgBreakPointTableIndex as usize
     );
     assert!(
-        crate::__wdf::WdfVerifierKeBugCheck.index()
-            == crate::_WDFFUNCENUM::WdfVerifierKeBugCheckTableIndex as usize
+        crate::__wdf::WdfVerifierKeBugCheck.index() == crate::_WDFFUNCENUM::WdfVerifierKeBugCheckTableIndex as usize
     );
-    assert!(
-        crate::__wdf::WdfWorkItemCreate.index()
-            == crate::_WDFFUNCENUM::WdfWorkItemCreateTableIndex as usize
-    );
-    assert!(
-        crate::__wdf::WdfWorkItemEnqueue.index()
-            == crate::_WDFFUNCENUM::WdfWorkItemEnqueueTableIndex as usize
-    );
+    assert!(crate::__wdf::WdfWorkItemCreate.index() == crate::_WDFFUNCENUM::WdfWorkItemCreateTableIndex as usize);
+    assert!(crate::__wdf::WdfWorkItemEnqueue.index() == crate::_WDFFUNCENUM::WdfWorkItemEnqueueTableIndex as usize);
     assert!(
         crate::__wdf::WdfWorkItemGetParentObject.index()
             == crate::_WDFFUNCENUM::WdfWorkItemGetParentObjectTableIndex as usize
     );
-    assert!(
-        crate::__wdf::WdfWorkItemFlush.index()
-            == crate::_WDFFUNCENUM::WdfWorkItemFlushTableIndex as usize
-    );
+    assert!(crate::__wdf::WdfWorkItemFlush.index() == crate::_WDFFUNCENUM::WdfWorkItemFlushTableIndex as usize);
     assert!(
         crate::__wdf::WdfRequestMarkCancelableEx.index()
             == crate::_WDFFUNCENUM::WdfRequestMarkCancelableExTableIndex as usize

@@ -18,7 +18,7 @@
 
 use core::cell::UnsafeCell;
 
-use crate::{BOOLEAN, PVOID, ULONG, USHORT, WDFFUNC};
+use crate::{PVOID, ULONG, USHORT, WDFFUNC};
 
 /// A static that C code writes.
 ///
@@ -82,10 +82,10 @@ mod own {
         sync::atomic::{AtomicPtr, Ordering::Relaxed},
     };
 
-    use super::{BOOLEAN, PVOID, REGISTRY_PATH_BYTES, Static, ULONG, WDF_CLASS_BIND_INFO, WDFFUNC};
+    use super::{PVOID, REGISTRY_PATH_BYTES, Static, ULONG, WDF_CLASS_BIND_INFO, WDFFUNC};
     use crate::{
-        DRIVER_OBJECT, NT_SUCCESS, NTSTATUS, PCUNICODE_STRING, PDRIVER_OBJECT, PDRIVER_UNLOAD,
-        PUNICODE_STRING, PWDF_DRIVER_GLOBALS, UNICODE_STRING, WDF_DRIVER_GLOBALS, net, wide,
+        DRIVER_OBJECT, NT_SUCCESS, NTSTATUS, PCUNICODE_STRING, PDRIVER_OBJECT, PDRIVER_UNLOAD, PUNICODE_STRING,
+        PWDF_DRIVER_GLOBALS, UNICODE_STRING, WDF_DRIVER_GLOBALS, net, wide,
     };
 
     /// KMDF client version and the exact number of functions that version has.
@@ -116,10 +116,7 @@ mod own {
         pub Module: PVOID,
     }
 
-    #[cfg_attr(
-        windows,
-        link(name = "WDFLDR.SYS", kind = "raw-dylib", modifiers = "+verbatim")
-    )]
+    #[cfg_attr(windows, link(name = "WDFLDR.SYS", kind = "raw-dylib", modifiers = "+verbatim"))]
     unsafe extern "C" {
         fn WdfVersionBind(
             DriverObject: PDRIVER_OBJECT,
@@ -150,20 +147,13 @@ mod own {
 
     static PATH_BUFFER: Static<[u16; REGISTRY_PATH_BYTES as usize / 2]> =
         Static::new([0; REGISTRY_PATH_BYTES as usize / 2]);
-    static PATH: Static<UNICODE_STRING> = Static::new(UNICODE_STRING {
-        Length: 0,
-        MaximumLength: REGISTRY_PATH_BYTES,
-        Buffer: PATH_BUFFER.get().cast(),
-    });
+    static PATH: Static<UNICODE_STRING> =
+        Static::new(UNICODE_STRING { Length: 0, MaximumLength: REGISTRY_PATH_BYTES, Buffer: PATH_BUFFER.get().cast() });
 
     static BIND_INFO: Static<WDF_BIND_INFO> = Static::new(WDF_BIND_INFO {
         Size: size_of::<WDF_BIND_INFO>() as ULONG,
         Component: wide!("KmdfLibrary").as_ptr(),
-        Version: WDF_VERSION {
-            Major: KMDF_VERSION.0,
-            Minor: KMDF_VERSION.1,
-            Build: 0,
-        },
+        Version: WDF_VERSION { Major: KMDF_VERSION.0, Minor: KMDF_VERSION.1, Build: 0 },
         FuncCount: KMDF_FUNCTION_COUNT,
         FuncTable: WDF_FUNCTIONS.as_ptr(),
         Module: ptr::null_mut(),
@@ -209,25 +199,12 @@ mod own {
         unsafe { keep_registry_path(registry_path) };
 
         // SAFETY: all arguments are the loader's or live statics of the types the function takes.
-        let status = unsafe {
-            WdfVersionBind(
-                driver_object,
-                PATH.get(),
-                BIND_INFO.get(),
-                WDF_GLOBALS.as_ptr(),
-            )
-        };
+        let status = unsafe { WdfVersionBind(driver_object, PATH.get(), BIND_INFO.get(), WDF_GLOBALS.as_ptr()) };
         if !NT_SUCCESS(status) {
             return status;
         }
         // SAFETY: KMDF is bound and its globals were stored by the call above.
-        let status = unsafe {
-            WdfVersionBindClass(
-                BIND_INFO.get(),
-                wdf_driver_globals(),
-                net::CLASS_BIND_INFO.get(),
-            )
-        };
+        let status = unsafe { WdfVersionBindClass(BIND_INFO.get(), wdf_driver_globals(), net::CLASS_BIND_INFO.get()) };
         if !NT_SUCCESS(status) {
             // SAFETY: KMDF is bound, no class is.
             unsafe { unbind_framework() };
@@ -244,7 +221,7 @@ mod own {
         }
 
         // SAFETY: the globals were stored by WdfVersionBind and live until the unbinding.
-        let displace: BOOLEAN = unsafe { (*wdf_driver_globals()).DisplaceDriverUnload };
+        let displace = unsafe { (*wdf_driver_globals()).DisplaceDriverUnload };
         if displace != 0 {
             // SAFETY: the driver object is the loader's; nobody unloads the driver while its entry runs, so
             // nobody reads either place.
@@ -266,11 +243,7 @@ mod own {
         let length = length.min(REGISTRY_PATH_BYTES) & !1;
         // SAFETY: `source` has at least `length` bytes, our buffer REGISTRY_PATH_BYTES, and they are distinct.
         unsafe {
-            ptr::copy_nonoverlapping(
-                source,
-                PATH_BUFFER.get().cast::<u16>(),
-                usize::from(length / 2),
-            );
+            ptr::copy_nonoverlapping(source, PATH_BUFFER.get().cast::<u16>(), usize::from(length / 2));
             (*PATH.get()).Length = length;
         }
     }
@@ -289,11 +262,7 @@ mod own {
     unsafe fn unbind_all() {
         // SAFETY: bound by `enter`.
         unsafe {
-            WdfVersionUnbindClass(
-                BIND_INFO.get(),
-                wdf_driver_globals(),
-                net::CLASS_BIND_INFO.get(),
-            );
+            WdfVersionUnbindClass(BIND_INFO.get(), wdf_driver_globals(), net::CLASS_BIND_INFO.get());
             unbind_framework();
         }
     }
@@ -320,10 +289,7 @@ mod own {
         registry_path: PUNICODE_STRING,
     ) -> NTSTATUS {
         unsafe extern "system" {
-            fn DriverEntry(
-                driver_object: PDRIVER_OBJECT,
-                registry_path: PCUNICODE_STRING,
-            ) -> NTSTATUS;
+            fn DriverEntry(driver_object: PDRIVER_OBJECT, registry_path: PCUNICODE_STRING) -> NTSTATUS;
         }
         // SAFETY: the loader's call, passed on.
         unsafe { enter(driver_object, registry_path, DriverEntry) }

@@ -6,10 +6,7 @@ pub type BCRYPT_HANDLE = PVOID;
 pub type BCRYPT_ALG_HANDLE = PVOID;
 pub type BCRYPT_KEY_HANDLE = PVOID;
 
-#[cfg_attr(
-    windows,
-    link(name = "cng.sys", kind = "raw-dylib", modifiers = "+verbatim")
-)]
+#[cfg_attr(windows, link(name = "cng.sys", kind = "raw-dylib", modifiers = "+verbatim"))]
 unsafe extern "C" {
     #[must_use]
     pub fn BCryptOpenAlgorithmProvider(

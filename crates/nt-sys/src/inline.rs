@@ -3,27 +3,23 @@
 //! `*_INIT` functions return the structure instead of filling one.
 
 use crate::net::{
-    NET_ADAPTER_AUTO_NEGOTIATION_FLAGS, NET_ADAPTER_DATAPATH_CALLBACKS,
-    NET_ADAPTER_LINK_LAYER_CAPABILITIES, NET_ADAPTER_LINK_STATE,
-    NET_ADAPTER_OFFLOAD_CHECKSUM_CAPABILITIES, NET_ADAPTER_PAUSE_FUNCTION_TYPE,
-    NET_ADAPTER_RX_CAPABILITIES, NET_ADAPTER_TX_CAPABILITIES, NET_EXTENSION_QUERY,
-    NET_EXTENSION_TYPE, NET_IF_MEDIA_CONNECT_STATE, NET_IF_MEDIA_DUPLEX_STATE,
-    NET_PACKET_QUEUE_CONFIG, PFN_NET_ADAPTER_CREATE_RXQUEUE, PFN_NET_ADAPTER_CREATE_TXQUEUE,
-    PFN_NET_ADAPTER_OFFLOAD_SET_CHECKSUM, PFN_PACKET_QUEUE_ADVANCE, PFN_PACKET_QUEUE_CANCEL,
-    PFN_PACKET_QUEUE_SET_NOTIFICATION_ENABLED,
+    NET_ADAPTER_AUTO_NEGOTIATION_FLAGS, NET_ADAPTER_DATAPATH_CALLBACKS, NET_ADAPTER_LINK_LAYER_CAPABILITIES,
+    NET_ADAPTER_LINK_STATE, NET_ADAPTER_OFFLOAD_CHECKSUM_CAPABILITIES, NET_ADAPTER_PAUSE_FUNCTION_TYPE,
+    NET_ADAPTER_RX_CAPABILITIES, NET_ADAPTER_TX_CAPABILITIES, NET_EXTENSION_QUERY, NET_EXTENSION_TYPE,
+    NET_IF_MEDIA_CONNECT_STATE, NET_IF_MEDIA_DUPLEX_STATE, NET_PACKET_QUEUE_CONFIG, PFN_NET_ADAPTER_CREATE_RXQUEUE,
+    PFN_NET_ADAPTER_CREATE_TXQUEUE, PFN_NET_ADAPTER_OFFLOAD_SET_CHECKSUM, PFN_PACKET_QUEUE_ADVANCE,
+    PFN_PACKET_QUEUE_CANCEL, PFN_PACKET_QUEUE_SET_NOTIFICATION_ENABLED,
 };
 use crate::{
-    _EVENT_TYPE, _MEMORY_CACHING_TYPE, _WDF_EXECUTION_LEVEL, _WDF_FILEOBJECT_CLASS,
-    _WDF_IO_QUEUE_DISPATCH_TYPE, _WDF_SYNCHRONIZATION_SCOPE, _WDF_TRI_STATE,
-    PFN_WDF_DEVICE_FILE_CREATE, PFN_WDF_DPC, PFN_WDF_DRIVER_DEVICE_ADD, PFN_WDF_FILE_CLEANUP,
-    PFN_WDF_FILE_CLOSE, PFN_WDF_TIMER, PFN_WDF_WORKITEM, WDF_DEVICE_PNP_CAPABILITIES,
-    WDF_DPC_CONFIG, WDF_DRIVER_CONFIG, WDF_FILEOBJECT_CONFIG, WDF_IO_QUEUE_CONFIG,
-    WDF_IO_QUEUE_DISPATCH_TYPE, WDF_OBJECT_ATTRIBUTES, WDF_PNPPOWER_EVENT_CALLBACKS,
-    WDF_REQUEST_PARAMETERS, WDF_TIMER_CONFIG, WDF_WORKITEM_CONFIG,
+    _EVENT_TYPE, _MEMORY_CACHING_TYPE, _WDF_EXECUTION_LEVEL, _WDF_FILEOBJECT_CLASS, _WDF_IO_QUEUE_DISPATCH_TYPE,
+    _WDF_SYNCHRONIZATION_SCOPE, _WDF_TRI_STATE, PFN_WDF_DEVICE_FILE_CREATE, PFN_WDF_DPC, PFN_WDF_DRIVER_DEVICE_ADD,
+    PFN_WDF_FILE_CLEANUP, PFN_WDF_FILE_CLOSE, PFN_WDF_TIMER, PFN_WDF_WORKITEM, WDF_DEVICE_PNP_CAPABILITIES,
+    WDF_DPC_CONFIG, WDF_DRIVER_CONFIG, WDF_FILEOBJECT_CONFIG, WDF_IO_QUEUE_CONFIG, WDF_IO_QUEUE_DISPATCH_TYPE,
+    WDF_OBJECT_ATTRIBUTES, WDF_PNPPOWER_EVENT_CALLBACKS, WDF_REQUEST_PARAMETERS, WDF_TIMER_CONFIG, WDF_WORKITEM_CONFIG,
 };
 use crate::{
-    BOOLEAN, FAST_MUTEX, KIRQL, KSPIN_LOCK, LARGE_INTEGER, LONGLONG, NTSTATUS, PDRIVER_CANCEL,
-    PIO_COMPLETION_ROUTINE, PIO_STACK_LOCATION, PIRP, PMDL, PVOID, ULONG, ULONG_PTR, USHORT, ntddk,
+    BOOLEAN, FAST_MUTEX, KIRQL, KSPIN_LOCK, LARGE_INTEGER, LONGLONG, NTSTATUS, PDRIVER_CANCEL, PIO_COMPLETION_ROUTINE,
+    PIO_STACK_LOCATION, PIRP, PMDL, PVOID, ULONG, ULONG_PTR, USHORT, ntddk,
 };
 
 /// A NUL-terminated UTF-16 string of ASCII characters: `wide!("NetAdapterCx")` is a `&'static [u16; 13]`.
@@ -88,14 +84,7 @@ pub unsafe fn bug_check(code: ULONG, parameters: [ULONG_PTR; 4]) -> ! {
 #[inline]
 pub unsafe fn IoGetCurrentIrpStackLocation(irp: PIRP) -> PIO_STACK_LOCATION {
     // SAFETY: a valid IRP's tail is an overlay while it is not queued as an APC.
-    unsafe {
-        (*irp)
-            .Tail
-            .Overlay
-            .__bindgen_anon_2
-            .__bindgen_anon_1
-            .CurrentStackLocation
-    }
+    unsafe { (*irp).Tail.Overlay.__bindgen_anon_2.__bindgen_anon_1.CurrentStackLocation }
 }
 
 /// # Safety
@@ -125,19 +114,9 @@ pub unsafe fn IoSetCompletionRoutine(
         let next = IoGetNextIrpStackLocation(irp);
         (*next).CompletionRoutine = routine;
         (*next).Context = context;
-        (*next).Control = (if on_success {
-            crate::SL_INVOKE_ON_SUCCESS as u8
-        } else {
-            0
-        }) | (if on_error {
-            crate::SL_INVOKE_ON_ERROR as u8
-        } else {
-            0
-        }) | (if on_cancel {
-            crate::SL_INVOKE_ON_CANCEL as u8
-        } else {
-            0
-        });
+        (*next).Control = (if on_success { crate::SL_INVOKE_ON_SUCCESS as u8 } else { 0 })
+            | (if on_error { crate::SL_INVOKE_ON_ERROR as u8 } else { 0 })
+            | (if on_cancel { crate::SL_INVOKE_ON_CANCEL as u8 } else { 0 });
     }
 }
 
@@ -159,8 +138,7 @@ pub unsafe fn IoMarkIrpPending(irp: PIRP) {
 pub unsafe fn IoSetCancelRoutine(irp: PIRP, routine: PDRIVER_CANCEL) -> PDRIVER_CANCEL {
     use core::sync::atomic::{AtomicPtr, Ordering::AcqRel};
     // SAFETY: the field is a pointer that the I/O manager too exchanges atomically.
-    let place =
-        unsafe { AtomicPtr::<core::ffi::c_void>::from_ptr((&raw mut (*irp).CancelRoutine).cast()) };
+    let place = unsafe { AtomicPtr::<core::ffi::c_void>::from_ptr((&raw mut (*irp).CancelRoutine).cast()) };
     let new = routine.map_or(core::ptr::null_mut(), |f| f as *mut core::ffi::c_void);
     let old = place.swap(new, AcqRel);
     // SAFETY: the field holds null or a routine of this type, which `Option` spells the same way.
@@ -176,12 +154,7 @@ pub unsafe fn IoSetCancelRoutine(irp: PIRP, routine: PDRIVER_CANCEL) -> PDRIVER_
 #[inline]
 pub unsafe fn IrpStatus(irp: PIRP) -> (NTSTATUS, ULONG_PTR) {
     // SAFETY: valid by contract; the status is the view every completion writes.
-    unsafe {
-        (
-            (*irp).IoStatus.__bindgen_anon_1.Status,
-            (*irp).IoStatus.Information,
-        )
-    }
+    unsafe { ((*irp).IoStatus.__bindgen_anon_1.Status, (*irp).IoStatus.Information) }
 }
 
 // MDLs.
@@ -273,11 +246,7 @@ pub unsafe fn ExInitializeFastMutex(mutex: *mut FAST_MUTEX) {
         (*mutex).Count = 1;
         (*mutex).Owner = core::ptr::null_mut();
         (*mutex).Contention = 0;
-        ntddk::KeInitializeEvent(
-            &raw mut (*mutex).Event,
-            _EVENT_TYPE::SynchronizationEvent,
-            0,
-        );
+        ntddk::KeInitializeEvent(&raw mut (*mutex).Event, _EVENT_TYPE::SynchronizationEvent, 0);
     }
 }
 
@@ -344,9 +313,7 @@ pub const fn WDF_IO_QUEUE_CONFIG_INIT(dispatch: WDF_IO_QUEUE_DISPATCH_TYPE) -> W
 
 /// Configuration of a device's default queue.
 #[must_use]
-pub const fn WDF_IO_QUEUE_CONFIG_INIT_DEFAULT_QUEUE(
-    dispatch: WDF_IO_QUEUE_DISPATCH_TYPE,
-) -> WDF_IO_QUEUE_CONFIG {
+pub const fn WDF_IO_QUEUE_CONFIG_INIT_DEFAULT_QUEUE(dispatch: WDF_IO_QUEUE_DISPATCH_TYPE) -> WDF_IO_QUEUE_CONFIG {
     let mut config = WDF_IO_QUEUE_CONFIG_INIT(dispatch);
     config.DefaultQueue = 1;
     config
@@ -384,10 +351,7 @@ pub const fn WDF_TIMER_CONFIG_INIT(function: PFN_WDF_TIMER) -> WDF_TIMER_CONFIG 
 
 /// Timer configuration with a period in milliseconds.
 #[must_use]
-pub const fn WDF_TIMER_CONFIG_INIT_PERIODIC(
-    function: PFN_WDF_TIMER,
-    period: ULONG,
-) -> WDF_TIMER_CONFIG {
+pub const fn WDF_TIMER_CONFIG_INIT_PERIODIC(function: PFN_WDF_TIMER, period: ULONG) -> WDF_TIMER_CONFIG {
     let mut config = WDF_TIMER_CONFIG_INIT(function);
     config.Period = period;
     config
@@ -396,21 +360,13 @@ pub const fn WDF_TIMER_CONFIG_INIT_PERIODIC(
 /// Work item configuration, serialised with its parent's callbacks.
 #[must_use]
 pub const fn WDF_WORKITEM_CONFIG_INIT(function: PFN_WDF_WORKITEM) -> WDF_WORKITEM_CONFIG {
-    WDF_WORKITEM_CONFIG {
-        Size: size::<WDF_WORKITEM_CONFIG>(),
-        EvtWorkItemFunc: function,
-        AutomaticSerialization: 1,
-    }
+    WDF_WORKITEM_CONFIG { Size: size::<WDF_WORKITEM_CONFIG>(), EvtWorkItemFunc: function, AutomaticSerialization: 1 }
 }
 
 /// DPC configuration, serialised with its parent's callbacks.
 #[must_use]
 pub const fn WDF_DPC_CONFIG_INIT(function: PFN_WDF_DPC) -> WDF_DPC_CONFIG {
-    WDF_DPC_CONFIG {
-        Size: size::<WDF_DPC_CONFIG>(),
-        EvtDpcFunc: function,
-        AutomaticSerialization: 1,
-    }
+    WDF_DPC_CONFIG { Size: size::<WDF_DPC_CONFIG>(), EvtDpcFunc: function, AutomaticSerialization: 1 }
 }
 
 /// No plug-and-play or power callback.
@@ -470,10 +426,7 @@ pub const fn NET_ADAPTER_DATAPATH_CALLBACKS_INIT(
 
 /// Greatest link speeds, bits per second.
 #[must_use]
-pub const fn NET_ADAPTER_LINK_LAYER_CAPABILITIES_INIT(
-    tx: u64,
-    rx: u64,
-) -> NET_ADAPTER_LINK_LAYER_CAPABILITIES {
+pub const fn NET_ADAPTER_LINK_LAYER_CAPABILITIES_INIT(tx: u64, rx: u64) -> NET_ADAPTER_LINK_LAYER_CAPABILITIES {
     NET_ADAPTER_LINK_LAYER_CAPABILITIES {
         Size: size::<NET_ADAPTER_LINK_LAYER_CAPABILITIES>(),
         MaxTxLinkSpeed: tx,
@@ -496,10 +449,7 @@ pub const fn NET_ADAPTER_TX_CAPABILITIES_INIT(queues: u64) -> NET_ADAPTER_TX_CAP
 
 /// Rx side whose buffers NetAdapterCx allocates and attaches, without DMA.
 #[must_use]
-pub const fn NET_ADAPTER_RX_CAPABILITIES_INIT_SYSTEM_MANAGED(
-    frame: u64,
-    queues: u64,
-) -> NET_ADAPTER_RX_CAPABILITIES {
+pub const fn NET_ADAPTER_RX_CAPABILITIES_INIT_SYSTEM_MANAGED(frame: u64, queues: u64) -> NET_ADAPTER_RX_CAPABILITIES {
     let mut capabilities = NET_ADAPTER_RX_CAPABILITIES {
         Size: size::<NET_ADAPTER_RX_CAPABILITIES>(),
         MaximumFrameSize: frame,
@@ -555,12 +505,7 @@ pub const fn NET_EXTENSION_QUERY_INIT(
     version: ULONG,
     kind: NET_EXTENSION_TYPE,
 ) -> NET_EXTENSION_QUERY {
-    NET_EXTENSION_QUERY {
-        Size: size::<NET_EXTENSION_QUERY>(),
-        Name: name.as_ptr(),
-        Version: version,
-        Type: kind,
-    }
+    NET_EXTENSION_QUERY { Size: size::<NET_EXTENSION_QUERY>(), Name: name.as_ptr(), Version: version, Type: kind }
 }
 
 /// Checksum offloads of a 2.0 client.

@@ -14,10 +14,7 @@
 //!
 //! Layouts are held to docs/facts/nt-layout.json at compile time (`asserts.rs`, from `cargo xtask layout`).
 #![no_std]
-#![expect(
-    unsafe_code,
-    reason = "raw declarations: functions of other images, tables they fill"
-)]
+#![expect(unsafe_code, reason = "raw declarations: functions of other images, tables they fill")]
 
 #[cfg(not(feature = "wdk"))]
 #[expect(

@@ -31,19 +31,12 @@ static NET_GLOBALS: AtomicPtr<NET_DRIVER_GLOBALS> = AtomicPtr::new(ptr::null_mut
 /// The record by which NetAdapterCx is bound. The framework keeps its address and writes `ClassModule`.
 ///
 /// With the feature `wdk` the WDK's entry code finds it by its section; without, `bind` passes it on.
-#[cfg_attr(
-    all(windows, feature = "wdk"),
-    unsafe(link_section = ".kmdfclassbind$b")
-)]
+#[cfg_attr(all(windows, feature = "wdk"), unsafe(link_section = ".kmdfclassbind$b"))]
 #[used]
 pub static CLASS_BIND_INFO: Static<WDF_CLASS_BIND_INFO> = Static::new(WDF_CLASS_BIND_INFO {
     Size: size_of::<WDF_CLASS_BIND_INFO>() as ULONG,
     ClassName: wide!("NetAdapterCx").as_ptr(),
-    Version: WDF_CLASS_VERSION {
-        Major: NET_ADAPTER_VERSION.0,
-        Minor: NET_ADAPTER_VERSION.1,
-        Build: 0,
-    },
+    Version: WDF_CLASS_VERSION { Major: NET_ADAPTER_VERSION.0, Minor: NET_ADAPTER_VERSION.1, Build: 0 },
     FunctionTable: NET_FUNCTIONS[0].as_ptr().cast(),
     FunctionTableCount: NET_FUNCTION_COUNT as ULONG,
     ClassBindInfo: NET_GLOBALS.as_ptr().cast(),
@@ -408,8 +401,7 @@ pub struct NET_ADAPTER_OFFLOAD_CHECKSUM_CAPABILITIES {
     pub Udp: BOOLEAN,
     pub EvtAdapterOffloadSetChecksum: PFN_NET_ADAPTER_OFFLOAD_SET_CHECKSUM,
 }
-pub type PNET_ADAPTER_OFFLOAD_CHECKSUM_CAPABILITIES =
-    *mut NET_ADAPTER_OFFLOAD_CHECKSUM_CAPABILITIES;
+pub type PNET_ADAPTER_OFFLOAD_CHECKSUM_CAPABILITIES = *mut NET_ADAPTER_OFFLOAD_CHECKSUM_CAPABILITIES;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -421,8 +413,7 @@ pub struct NET_ADAPTER_OFFLOAD_TX_CHECKSUM_CAPABILITIES {
     pub Layer4HeaderOffsetLimit: USHORT,
     pub EvtAdapterOffloadSetTxChecksum: PFN_NET_ADAPTER_OFFLOAD_SET_TX_CHECKSUM,
 }
-pub type PNET_ADAPTER_OFFLOAD_TX_CHECKSUM_CAPABILITIES =
-    *mut NET_ADAPTER_OFFLOAD_TX_CHECKSUM_CAPABILITIES;
+pub type PNET_ADAPTER_OFFLOAD_TX_CHECKSUM_CAPABILITIES = *mut NET_ADAPTER_OFFLOAD_TX_CHECKSUM_CAPABILITIES;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -430,8 +421,7 @@ pub struct NET_ADAPTER_OFFLOAD_RX_CHECKSUM_CAPABILITIES {
     pub Size: ULONG,
     pub EvtAdapterOffloadSetRxChecksum: PFN_NET_ADAPTER_OFFLOAD_SET_RX_CHECKSUM,
 }
-pub type PNET_ADAPTER_OFFLOAD_RX_CHECKSUM_CAPABILITIES =
-    *mut NET_ADAPTER_OFFLOAD_RX_CHECKSUM_CAPABILITIES;
+pub type PNET_ADAPTER_OFFLOAD_RX_CHECKSUM_CAPABILITIES = *mut NET_ADAPTER_OFFLOAD_RX_CHECKSUM_CAPABILITIES;
 
 /// `IF_MAX_PHYS_ADDRESS_LENGTH` bytes and their number: what an adapter is known by, as LUID.
 #[repr(C)]
@@ -499,11 +489,7 @@ impl NET_EXTENSION {
     /// To be filled by `Net[TR]xQueueGetExtension`.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            Reserved: [ptr::null_mut(); 4],
-            Enabled: 0,
-            _rest: [0; 7],
-        }
+        Self { Reserved: [ptr::null_mut(); 4], Enabled: 0, _rest: [0; 7] }
     }
 
     /// The extension's data of the element at `index` of its ring.
@@ -549,12 +535,8 @@ impl NET_RING {
     pub unsafe fn element(ring: *const Self, index: u32) -> PVOID {
         // SAFETY: the ring is valid, so it is followed by its elements; the mask keeps the index among them.
         unsafe {
-            let offset =
-                (index & (*ring).ElementIndexMask) as usize * usize::from((*ring).ElementStride);
-            (&raw const (*ring).Buffer)
-                .byte_add(offset)
-                .cast_mut()
-                .cast()
+            let offset = (index & (*ring).ElementIndexMask) as usize * usize::from((*ring).ElementStride);
+            (&raw const (*ring).Buffer).byte_add(offset).cast_mut().cast()
         }
     }
 }
@@ -580,9 +562,7 @@ impl NET_PACKET_LAYOUT {
     const fn with(self, shift: u32, width: u32, value: u32) -> Self {
         let mask = ((1u64 << width) - 1) << shift;
         let b = (self.bits() & !mask | (value as u64) << shift & mask).to_le_bytes();
-        Self {
-            bytes: [b[0], b[1], b[2], b[3], b[4]],
-        }
+        Self { bytes: [b[0], b[1], b[2], b[3], b[4]] }
     }
 
     #[must_use]
@@ -770,29 +750,18 @@ pub type PFN_PACKET_QUEUE_CANCEL = Option<unsafe extern "C" fn(PacketQueue: NETP
 pub type PFN_PACKET_QUEUE_SET_NOTIFICATION_ENABLED =
     Option<unsafe extern "C" fn(PacketQueue: NETPACKETQUEUE, NotificationEnabled: BOOLEAN)>;
 
-pub type PFN_NET_ADAPTER_CREATE_TXQUEUE =
-    Option<unsafe extern "C" fn(NETADAPTER, *mut NETTXQUEUE_INIT) -> NTSTATUS>;
-pub type PFN_NET_ADAPTER_CREATE_RXQUEUE =
-    Option<unsafe extern "C" fn(NETADAPTER, *mut NETRXQUEUE_INIT) -> NTSTATUS>;
+pub type PFN_NET_ADAPTER_CREATE_TXQUEUE = Option<unsafe extern "C" fn(NETADAPTER, *mut NETTXQUEUE_INIT) -> NTSTATUS>;
+pub type PFN_NET_ADAPTER_CREATE_RXQUEUE = Option<unsafe extern "C" fn(NETADAPTER, *mut NETRXQUEUE_INIT) -> NTSTATUS>;
 pub type PFN_NET_ADAPTER_RETURN_RX_BUFFER =
     Option<unsafe extern "C" fn(NETADAPTER, NET_FRAGMENT_RETURN_CONTEXT_HANDLE)>;
-pub type PFN_NET_ADAPTER_OFFLOAD_SET_CHECKSUM =
-    Option<unsafe extern "C" fn(NETADAPTER, NETOFFLOAD)>;
-pub type PFN_NET_ADAPTER_OFFLOAD_SET_TX_CHECKSUM =
-    Option<unsafe extern "C" fn(NETADAPTER, NETOFFLOAD)>;
-pub type PFN_NET_ADAPTER_OFFLOAD_SET_RX_CHECKSUM =
-    Option<unsafe extern "C" fn(NETADAPTER, NETOFFLOAD)>;
+pub type PFN_NET_ADAPTER_OFFLOAD_SET_CHECKSUM = Option<unsafe extern "C" fn(NETADAPTER, NETOFFLOAD)>;
+pub type PFN_NET_ADAPTER_OFFLOAD_SET_TX_CHECKSUM = Option<unsafe extern "C" fn(NETADAPTER, NETOFFLOAD)>;
+pub type PFN_NET_ADAPTER_OFFLOAD_SET_RX_CHECKSUM = Option<unsafe extern "C" fn(NETADAPTER, NETOFFLOAD)>;
 pub type PFN_NETADAPTERINITALLOCATE =
     Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, WDFDEVICE) -> *mut NETADAPTER_INIT>;
-pub type PFN_NETADAPTERINITFREE =
-    Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, *mut NETADAPTER_INIT)>;
-pub type PFN_NETADAPTERINITSETDATAPATHCALLBACKS = Option<
-    unsafe extern "C" fn(
-        PNET_DRIVER_GLOBALS,
-        *mut NETADAPTER_INIT,
-        *mut NET_ADAPTER_DATAPATH_CALLBACKS,
-    ),
->;
+pub type PFN_NETADAPTERINITFREE = Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, *mut NETADAPTER_INIT)>;
+pub type PFN_NETADAPTERINITSETDATAPATHCALLBACKS =
+    Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, *mut NETADAPTER_INIT, *mut NET_ADAPTER_DATAPATH_CALLBACKS)>;
 pub type PFN_NETADAPTERCREATE = Option<
     unsafe extern "C" fn(
         PNET_DRIVER_GLOBALS,
@@ -801,14 +770,11 @@ pub type PFN_NETADAPTERCREATE = Option<
         *mut NETADAPTER,
     ) -> NTSTATUS,
 >;
-pub type PFN_NETADAPTERSTART =
-    Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER) -> NTSTATUS>;
+pub type PFN_NETADAPTERSTART = Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER) -> NTSTATUS>;
 pub type PFN_NETADAPTERSTOP = Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER)>;
-pub type PFN_NETADAPTERSETLINKLAYERCAPABILITIES = Option<
-    unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER, *mut NET_ADAPTER_LINK_LAYER_CAPABILITIES),
->;
-pub type PFN_NETADAPTERSETLINKLAYERMTUSIZE =
-    Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER, ULONG)>;
+pub type PFN_NETADAPTERSETLINKLAYERCAPABILITIES =
+    Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER, *mut NET_ADAPTER_LINK_LAYER_CAPABILITIES)>;
+pub type PFN_NETADAPTERSETLINKLAYERMTUSIZE = Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER, ULONG)>;
 pub type PFN_NETADAPTERSETDATAPATHCAPABILITIES = Option<
     unsafe extern "C" fn(
         PNET_DRIVER_GLOBALS,
@@ -819,8 +785,7 @@ pub type PFN_NETADAPTERSETDATAPATHCAPABILITIES = Option<
 >;
 pub type PFN_NETADAPTERSETLINKSTATE =
     Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER, *mut NET_ADAPTER_LINK_STATE)>;
-pub type PFN_NETADAPTERGETNETLUID =
-    Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER) -> NET_LUID>;
+pub type PFN_NETADAPTERGETNETLUID = Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER) -> NET_LUID>;
 pub type PFN_NETADAPTEROPENCONFIGURATION = Option<
     unsafe extern "C" fn(
         PNET_DRIVER_GLOBALS,
@@ -829,24 +794,14 @@ pub type PFN_NETADAPTEROPENCONFIGURATION = Option<
         *mut NETCONFIGURATION,
     ) -> NTSTATUS,
 >;
-pub type PFN_NETADAPTERSETLINKLAYERADDRESS = Option<
-    unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER, *mut NET_ADAPTER_LINK_LAYER_ADDRESS),
->;
-pub type PFN_NETADAPTEROFFLOADSETCHECKSUMCAPABILITIES = Option<
-    unsafe extern "C" fn(
-        PNET_DRIVER_GLOBALS,
-        NETADAPTER,
-        *mut NET_ADAPTER_OFFLOAD_CHECKSUM_CAPABILITIES,
-    ),
->;
-pub type PFN_NETOFFLOADISENABLED =
-    Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETOFFLOAD) -> UCHAR>;
-pub type PFN_NETADAPTERGETPARENT =
-    Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER) -> WDFDEVICE>;
-pub type PFN_NETADAPTERGETLINKLAYERMTUSIZE =
-    Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER) -> ULONG>;
-pub type PFN_NETCONFIGURATIONCLOSE =
-    Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETCONFIGURATION)>;
+pub type PFN_NETADAPTERSETLINKLAYERADDRESS =
+    Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER, *mut NET_ADAPTER_LINK_LAYER_ADDRESS)>;
+pub type PFN_NETADAPTEROFFLOADSETCHECKSUMCAPABILITIES =
+    Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER, *mut NET_ADAPTER_OFFLOAD_CHECKSUM_CAPABILITIES)>;
+pub type PFN_NETOFFLOADISENABLED = Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETOFFLOAD) -> UCHAR>;
+pub type PFN_NETADAPTERGETPARENT = Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER) -> WDFDEVICE>;
+pub type PFN_NETADAPTERGETLINKLAYERMTUSIZE = Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETADAPTER) -> ULONG>;
+pub type PFN_NETCONFIGURATIONCLOSE = Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETCONFIGURATION)>;
 pub type PFN_NETCONFIGURATIONQUERYULONG = Option<
     unsafe extern "C" fn(
         PNET_DRIVER_GLOBALS,
@@ -856,15 +811,9 @@ pub type PFN_NETCONFIGURATIONQUERYULONG = Option<
         *mut ULONG,
     ) -> NTSTATUS,
 >;
-pub type PFN_NETDEVICEINITCONFIG =
-    Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, *mut WDFDEVICE_INIT) -> NTSTATUS>;
+pub type PFN_NETDEVICEINITCONFIG = Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, *mut WDFDEVICE_INIT) -> NTSTATUS>;
 pub type PFN_NETDEVICEOPENCONFIGURATION = Option<
-    unsafe extern "C" fn(
-        PNET_DRIVER_GLOBALS,
-        WDFDEVICE,
-        *mut WDF_OBJECT_ATTRIBUTES,
-        *mut NETCONFIGURATION,
-    ) -> NTSTATUS,
+    unsafe extern "C" fn(PNET_DRIVER_GLOBALS, WDFDEVICE, *mut WDF_OBJECT_ATTRIBUTES, *mut NETCONFIGURATION) -> NTSTATUS,
 >;
 pub type PFN_NETRXQUEUECREATE = Option<
     unsafe extern "C" fn(
@@ -881,14 +830,8 @@ pub type PFN_NETRXQUEUEINITGETQUEUEID =
     Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, *mut NETRXQUEUE_INIT) -> ULONG>;
 pub type PFN_NETRXQUEUEGETRINGCOLLECTION =
     Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETPACKETQUEUE) -> *const NET_RING_COLLECTION>;
-pub type PFN_NETRXQUEUEGETEXTENSION = Option<
-    unsafe extern "C" fn(
-        PNET_DRIVER_GLOBALS,
-        NETPACKETQUEUE,
-        *const NET_EXTENSION_QUERY,
-        *mut NET_EXTENSION,
-    ),
->;
+pub type PFN_NETRXQUEUEGETEXTENSION =
+    Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETPACKETQUEUE, *const NET_EXTENSION_QUERY, *mut NET_EXTENSION)>;
 pub type PFN_NETTXQUEUECREATE = Option<
     unsafe extern "C" fn(
         PNET_DRIVER_GLOBALS,
@@ -904,17 +847,10 @@ pub type PFN_NETTXQUEUEINITGETQUEUEID =
     Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, *mut NETTXQUEUE_INIT) -> ULONG>;
 pub type PFN_NETTXQUEUEGETRINGCOLLECTION =
     Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETPACKETQUEUE) -> *const NET_RING_COLLECTION>;
-pub type PFN_NETTXQUEUEGETEXTENSION = Option<
-    unsafe extern "C" fn(
-        PNET_DRIVER_GLOBALS,
-        NETPACKETQUEUE,
-        *const NET_EXTENSION_QUERY,
-        *mut NET_EXTENSION,
-    ),
->;
+pub type PFN_NETTXQUEUEGETEXTENSION =
+    Option<unsafe extern "C" fn(PNET_DRIVER_GLOBALS, NETPACKETQUEUE, *const NET_EXTENSION_QUERY, *mut NET_EXTENSION)>;
 
-pub const NET_FRAGMENT_EXTENSION_VIRTUAL_ADDRESS_NAME: &[u16; 27] =
-    wide!("ms_fragment_virtualaddress");
+pub const NET_FRAGMENT_EXTENSION_VIRTUAL_ADDRESS_NAME: &[u16; 27] = wide!("ms_fragment_virtualaddress");
 pub const NET_FRAGMENT_EXTENSION_VIRTUAL_ADDRESS_VERSION_1: ULONG = 1;
 pub const NET_PACKET_EXTENSION_CHECKSUM_NAME: &[u16; 19] = wide!("ms_packet_checksum");
 pub const NET_PACKET_EXTENSION_CHECKSUM_VERSION_1: ULONG = 1;
@@ -927,48 +863,38 @@ pub mod table {
 
     pub const NetAdapterInitAllocate: Entry<PFN_NETADAPTERINITALLOCATE> = Entry::new(0);
     pub const NetAdapterInitFree: Entry<PFN_NETADAPTERINITFREE> = Entry::new(1);
-    pub const NetAdapterInitSetDatapathCallbacks: Entry<PFN_NETADAPTERINITSETDATAPATHCALLBACKS> =
-        Entry::new(2);
+    pub const NetAdapterInitSetDatapathCallbacks: Entry<PFN_NETADAPTERINITSETDATAPATHCALLBACKS> = Entry::new(2);
     pub const NetAdapterCreate: Entry<PFN_NETADAPTERCREATE> = Entry::new(3);
     pub const NetAdapterStart: Entry<PFN_NETADAPTERSTART> = Entry::new(4);
     pub const NetAdapterStop: Entry<PFN_NETADAPTERSTOP> = Entry::new(5);
-    pub const NetAdapterSetLinkLayerCapabilities: Entry<PFN_NETADAPTERSETLINKLAYERCAPABILITIES> =
-        Entry::new(6);
-    pub const NetAdapterSetLinkLayerMtuSize: Entry<PFN_NETADAPTERSETLINKLAYERMTUSIZE> =
-        Entry::new(7);
-    pub const NetAdapterSetDataPathCapabilities: Entry<PFN_NETADAPTERSETDATAPATHCAPABILITIES> =
-        Entry::new(14);
+    pub const NetAdapterSetLinkLayerCapabilities: Entry<PFN_NETADAPTERSETLINKLAYERCAPABILITIES> = Entry::new(6);
+    pub const NetAdapterSetLinkLayerMtuSize: Entry<PFN_NETADAPTERSETLINKLAYERMTUSIZE> = Entry::new(7);
+    pub const NetAdapterSetDataPathCapabilities: Entry<PFN_NETADAPTERSETDATAPATHCAPABILITIES> = Entry::new(14);
     pub const NetAdapterSetLinkState: Entry<PFN_NETADAPTERSETLINKSTATE> = Entry::new(15);
     pub const NetAdapterGetNetLuid: Entry<PFN_NETADAPTERGETNETLUID> = Entry::new(16);
     pub const NetAdapterOpenConfiguration: Entry<PFN_NETADAPTEROPENCONFIGURATION> = Entry::new(17);
-    pub const NetAdapterSetPermanentLinkLayerAddress: Entry<PFN_NETADAPTERSETLINKLAYERADDRESS> =
-        Entry::new(18);
-    pub const NetAdapterSetCurrentLinkLayerAddress: Entry<PFN_NETADAPTERSETLINKLAYERADDRESS> =
-        Entry::new(19);
-    pub const NetAdapterOffloadSetChecksumCapabilities: Entry<
-        PFN_NETADAPTEROFFLOADSETCHECKSUMCAPABILITIES,
-    > = Entry::new(20);
+    pub const NetAdapterSetPermanentLinkLayerAddress: Entry<PFN_NETADAPTERSETLINKLAYERADDRESS> = Entry::new(18);
+    pub const NetAdapterSetCurrentLinkLayerAddress: Entry<PFN_NETADAPTERSETLINKLAYERADDRESS> = Entry::new(19);
+    pub const NetAdapterOffloadSetChecksumCapabilities: Entry<PFN_NETADAPTEROFFLOADSETCHECKSUMCAPABILITIES> =
+        Entry::new(20);
     pub const NetOffloadIsChecksumIPv4Enabled: Entry<PFN_NETOFFLOADISENABLED> = Entry::new(21);
     pub const NetOffloadIsChecksumTcpEnabled: Entry<PFN_NETOFFLOADISENABLED> = Entry::new(22);
     pub const NetOffloadIsChecksumUdpEnabled: Entry<PFN_NETOFFLOADISENABLED> = Entry::new(23);
     pub const NetAdapterGetParent: Entry<PFN_NETADAPTERGETPARENT> = Entry::new(30);
-    pub const NetAdapterGetLinkLayerMtuSize: Entry<PFN_NETADAPTERGETLINKLAYERMTUSIZE> =
-        Entry::new(31);
+    pub const NetAdapterGetLinkLayerMtuSize: Entry<PFN_NETADAPTERGETLINKLAYERMTUSIZE> = Entry::new(31);
     pub const NetConfigurationClose: Entry<PFN_NETCONFIGURATIONCLOSE> = Entry::new(35);
     pub const NetConfigurationQueryUlong: Entry<PFN_NETCONFIGURATIONQUERYULONG> = Entry::new(37);
     pub const NetDeviceInitConfig: Entry<PFN_NETDEVICEINITCONFIG> = Entry::new(46);
     pub const NetDeviceOpenConfiguration: Entry<PFN_NETDEVICEOPENCONFIGURATION> = Entry::new(47);
     pub const NetRxQueueCreate: Entry<PFN_NETRXQUEUECREATE> = Entry::new(58);
-    pub const NetRxQueueNotifyMoreReceivedPacketsAvailable: Entry<
-        PFN_NETRXQUEUENOTIFYMORERECEIVEDPACKETSAVAILABLE,
-    > = Entry::new(59);
+    pub const NetRxQueueNotifyMoreReceivedPacketsAvailable: Entry<PFN_NETRXQUEUENOTIFYMORERECEIVEDPACKETSAVAILABLE> =
+        Entry::new(59);
     pub const NetRxQueueInitGetQueueId: Entry<PFN_NETRXQUEUEINITGETQUEUEID> = Entry::new(60);
     pub const NetRxQueueGetRingCollection: Entry<PFN_NETRXQUEUEGETRINGCOLLECTION> = Entry::new(61);
     pub const NetRxQueueGetExtension: Entry<PFN_NETRXQUEUEGETEXTENSION> = Entry::new(62);
     pub const NetTxQueueCreate: Entry<PFN_NETTXQUEUECREATE> = Entry::new(63);
-    pub const NetTxQueueNotifyMoreCompletedPacketsAvailable: Entry<
-        PFN_NETTXQUEUENOTIFYMORECOMPLETEDPACKETSAVAILABLE,
-    > = Entry::new(64);
+    pub const NetTxQueueNotifyMoreCompletedPacketsAvailable: Entry<PFN_NETTXQUEUENOTIFYMORECOMPLETEDPACKETSAVAILABLE> =
+        Entry::new(64);
     pub const NetTxQueueInitGetQueueId: Entry<PFN_NETTXQUEUEINITGETQUEUEID> = Entry::new(65);
     pub const NetTxQueueGetRingCollection: Entry<PFN_NETTXQUEUEGETRINGCOLLECTION> = Entry::new(66);
     pub const NetTxQueueGetExtension: Entry<PFN_NETTXQUEUEGETEXTENSION> = Entry::new(67);

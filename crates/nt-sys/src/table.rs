@@ -13,15 +13,9 @@ impl<F> Entry<F> {
     #[must_use]
     pub const fn new(index: usize) -> Self {
         const {
-            assert!(
-                size_of::<F>() == size_of::<usize>(),
-                "an entry is one pointer"
-            );
+            assert!(size_of::<F>() == size_of::<usize>(), "an entry is one pointer");
         }
-        Self {
-            index,
-            function: PhantomData,
-        }
+        Self { index, function: PhantomData }
     }
 
     /// Its place in the table.

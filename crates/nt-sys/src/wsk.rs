@@ -3,8 +3,8 @@
 use core::ffi::c_void;
 
 use crate::{
-    CHAR, INT, KSPIN_LOCK, LONGLONG, NTSTATUS, PEPROCESS, PETHREAD, PIRP, PMDL,
-    PSECURITY_DESCRIPTOR, PVOID, SIZE_T, UCHAR, ULONG, ULONGLONG, USHORT,
+    CHAR, INT, KSPIN_LOCK, LONGLONG, NTSTATUS, PEPROCESS, PETHREAD, PIRP, PMDL, PSECURITY_DESCRIPTOR, PVOID, SIZE_T,
+    UCHAR, ULONG, ULONGLONG, USHORT,
 };
 
 pub type ADDRESS_FAMILY = USHORT;
@@ -18,16 +18,10 @@ pub struct WSK_CLIENT {
 }
 pub type PWSK_CLIENT = *mut WSK_CLIENT;
 
-#[cfg_attr(
-    windows,
-    link(name = "NETIO.SYS", kind = "raw-dylib", modifiers = "+verbatim")
-)]
+#[cfg_attr(windows, link(name = "NETIO.SYS", kind = "raw-dylib", modifiers = "+verbatim"))]
 unsafe extern "C" {
     #[must_use]
-    pub fn WskRegister(
-        WskClientNpi: PWSK_CLIENT_NPI,
-        WskRegistration: PWSK_REGISTRATION,
-    ) -> NTSTATUS;
+    pub fn WskRegister(WskClientNpi: PWSK_CLIENT_NPI, WskRegistration: PWSK_REGISTRATION) -> NTSTATUS;
     pub fn WskDeregister(WskRegistration: PWSK_REGISTRATION);
     #[must_use]
     pub fn WskCaptureProviderNPI(
@@ -42,12 +36,8 @@ unsafe extern "C" {
 pub const WSK_VERSION_1_0: USHORT = 0x0100;
 
 /// The NPI whose callbacks `SO_WSK_EVENT_CALLBACK` switches.
-pub const NPI_WSK_INTERFACE_ID: NPIID = NPIID {
-    Data1: 0x2227_E803,
-    Data2: 0x8D8B,
-    Data3: 0x11D4,
-    Data4: [0xAB, 0xAD, 0x00, 0x90, 0x27, 0x71, 0x9E, 0x09],
-};
+pub const NPI_WSK_INTERFACE_ID: NPIID =
+    NPIID { Data1: 0x2227_E803, Data2: 0x8D8B, Data3: 0x11D4, Data4: [0xAB, 0xAD, 0x00, 0x90, 0x27, 0x71, 0x9E, 0x09] };
 
 pub const IPPROTO_TCP: u32 = 6;
 pub const IPPROTO_UDP: u32 = 17;
@@ -112,24 +102,11 @@ pub type PFN_WSK_CONTROL_SOCKET = Option<
         Irp: PIRP,
     ) -> NTSTATUS,
 >;
-pub type PFN_WSK_CLOSE_SOCKET =
-    Option<unsafe extern "C" fn(Socket: PWSK_SOCKET, Irp: PIRP) -> NTSTATUS>;
-pub type PFN_WSK_BIND = Option<
-    unsafe extern "C" fn(
-        Socket: PWSK_SOCKET,
-        LocalAddress: PSOCKADDR,
-        Flags: ULONG,
-        Irp: PIRP,
-    ) -> NTSTATUS,
->;
-pub type PFN_WSK_CONNECT = Option<
-    unsafe extern "C" fn(
-        Socket: PWSK_SOCKET,
-        RemoteAddress: PSOCKADDR,
-        Flags: ULONG,
-        Irp: PIRP,
-    ) -> NTSTATUS,
->;
+pub type PFN_WSK_CLOSE_SOCKET = Option<unsafe extern "C" fn(Socket: PWSK_SOCKET, Irp: PIRP) -> NTSTATUS>;
+pub type PFN_WSK_BIND =
+    Option<unsafe extern "C" fn(Socket: PWSK_SOCKET, LocalAddress: PSOCKADDR, Flags: ULONG, Irp: PIRP) -> NTSTATUS>;
+pub type PFN_WSK_CONNECT =
+    Option<unsafe extern "C" fn(Socket: PWSK_SOCKET, RemoteAddress: PSOCKADDR, Flags: ULONG, Irp: PIRP) -> NTSTATUS>;
 pub type PFN_WSK_SEND_TO = Option<
     unsafe extern "C" fn(
         Socket: PWSK_SOCKET,
@@ -164,29 +141,16 @@ pub type PFN_WSK_RECEIVE_FROM = Option<
         Irp: PIRP,
     ) -> NTSTATUS,
 >;
-pub type PFN_WSK_RELEASE_DATAGRAM_INDICATION_LIST = Option<
-    unsafe extern "C" fn(
-        Socket: PWSK_SOCKET,
-        DatagramIndication: PWSK_DATAGRAM_INDICATION,
-    ) -> NTSTATUS,
->;
-pub type PFN_WSK_RELEASE_DATA_INDICATION_LIST = Option<
-    unsafe extern "C" fn(Socket: PWSK_SOCKET, DataIndication: PWSK_DATA_INDICATION) -> NTSTATUS,
->;
-pub type PFN_WSK_GET_LOCAL_ADDRESS = Option<
-    unsafe extern "C" fn(Socket: PWSK_SOCKET, LocalAddress: PSOCKADDR, Irp: PIRP) -> NTSTATUS,
->;
-pub type PFN_WSK_GET_REMOTE_ADDRESS = Option<
-    unsafe extern "C" fn(Socket: PWSK_SOCKET, RemoteAddress: PSOCKADDR, Irp: PIRP) -> NTSTATUS,
->;
-pub type PFN_WSK_SEND = Option<
-    unsafe extern "C" fn(
-        Socket: PWSK_SOCKET,
-        Buffer: PWSK_BUF,
-        Flags: ULONG,
-        Irp: PIRP,
-    ) -> NTSTATUS,
->;
+pub type PFN_WSK_RELEASE_DATAGRAM_INDICATION_LIST =
+    Option<unsafe extern "C" fn(Socket: PWSK_SOCKET, DatagramIndication: PWSK_DATAGRAM_INDICATION) -> NTSTATUS>;
+pub type PFN_WSK_RELEASE_DATA_INDICATION_LIST =
+    Option<unsafe extern "C" fn(Socket: PWSK_SOCKET, DataIndication: PWSK_DATA_INDICATION) -> NTSTATUS>;
+pub type PFN_WSK_GET_LOCAL_ADDRESS =
+    Option<unsafe extern "C" fn(Socket: PWSK_SOCKET, LocalAddress: PSOCKADDR, Irp: PIRP) -> NTSTATUS>;
+pub type PFN_WSK_GET_REMOTE_ADDRESS =
+    Option<unsafe extern "C" fn(Socket: PWSK_SOCKET, RemoteAddress: PSOCKADDR, Irp: PIRP) -> NTSTATUS>;
+pub type PFN_WSK_SEND =
+    Option<unsafe extern "C" fn(Socket: PWSK_SOCKET, Buffer: PWSK_BUF, Flags: ULONG, Irp: PIRP) -> NTSTATUS>;
 pub type PFN_WSK_RECEIVE = PFN_WSK_SEND;
 pub type PFN_WSK_DISCONNECT = PFN_WSK_SEND;
 /// Functions this driver does not call.
@@ -208,11 +172,7 @@ pub type PFN_WSK_CLIENT_EVENT = Option<
     ) -> NTSTATUS,
 >;
 pub type PFN_WSK_RECEIVE_FROM_EVENT = Option<
-    unsafe extern "C" fn(
-        SocketContext: PVOID,
-        Flags: ULONG,
-        DataIndication: PWSK_DATAGRAM_INDICATION,
-    ) -> NTSTATUS,
+    unsafe extern "C" fn(SocketContext: PVOID, Flags: ULONG, DataIndication: PWSK_DATAGRAM_INDICATION) -> NTSTATUS,
 >;
 pub type PFN_WSK_RECEIVE_EVENT = Option<
     unsafe extern "C" fn(
@@ -223,8 +183,7 @@ pub type PFN_WSK_RECEIVE_EVENT = Option<
         BytesAccepted: PSIZE_T,
     ) -> NTSTATUS,
 >;
-pub type PFN_WSK_DISCONNECT_EVENT =
-    Option<unsafe extern "C" fn(SocketContext: PVOID, Flags: ULONG) -> NTSTATUS>;
+pub type PFN_WSK_DISCONNECT_EVENT = Option<unsafe extern "C" fn(SocketContext: PVOID, Flags: ULONG) -> NTSTATUS>;
 pub type PFN_WSK_SEND_BACKLOG_EVENT =
     Option<unsafe extern "C" fn(SocketContext: PVOID, IdealBacklogSize: SIZE_T) -> NTSTATUS>;
 

@@ -101,6 +101,7 @@ pub fn bind(info: &ClassBindInfo) -> NTSTATUS {
         return status::INVALID_DEVICE_STATE;
     }
     MINOR.store(minor, Ordering::Relaxed);
+    super::configure_by_options();
     // SAFETY: a client's record, as WdfVersionBindClass got it; ClassBindInfo is not null.
     unsafe {
         info.fill(functions());

@@ -99,7 +99,8 @@ pub fn power_down(d: &NetDevice) {
     }
 }
 
-fn check_interface(reference: Option<&str>) {
+/// The rule of device interfaces.
+pub fn check_interface(reference: Option<&str>) {
     if reference.is_none_or(str::is_empty) {
         record(NO_REFERENCE, "a device interface without ReferenceString");
     }
@@ -120,7 +121,8 @@ impl InitRules for Rules {
     }
 }
 
-fn check_init_call(call: &str) {
+/// The rule of calls on a prepared init.
+pub fn check_init_call(call: &str) {
     if MADE.contains(&call) {
         record(FORBIDDEN, &format!("{call} after NetDeviceInitConfig"));
     }
@@ -148,17 +150,4 @@ unsafe extern "win64" fn init_config(g: G, device_init: *mut DeviceInit) -> NTST
 /// This file's part of the table.
 pub fn entries() -> Vec<Entry> {
     entries! { "NetDeviceInitConfig" => init_config }
-}
-
-#[cfg(test)]
-pub mod tests {
-    //! The rules that need no device.
-
-    /// For the tests of the module.
-    pub fn rules() {
-        super::check_init_call("WdfDeviceInitAssignName");
-        super::check_init_call("WdfDeviceInitSetFileObjectConfig");
-        super::check_interface(None);
-        super::check_interface(Some("ovpn-dco"));
-    }
 }

@@ -21,9 +21,9 @@ mod tests;
 mod tun;
 mod tx;
 
-use crate::Export;
 use crate::report::Rule;
 use crate::wdf::object::lock;
+use crate::{Export, options};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, Once};
 
@@ -65,6 +65,28 @@ static ADVANCE: AtomicU8 = AtomicU8::new(Advance::Alternate as u8);
 pub fn configure(config: Config) {
     ADVANCE.store(config.advance as u8, Ordering::SeqCst);
     *lock(&CONFIG) = config;
+}
+
+/// Takes the options `tun`, `tx-fragments`, `advance` and `ring`, where they were given.
+fn configure_by_options() {
+    let mut c = settings();
+    if let Some(name) = options::get("tun") {
+        c.tun = Some(name);
+    }
+    if let Some(n) = options::get("tx-fragments").and_then(|v| v.parse().ok()) {
+        c.tx_fragments = n;
+    }
+    if let Some(n) = options::get("ring").and_then(|v| v.parse().ok()) {
+        c.ring = n;
+    }
+    match options::get("advance").as_deref() {
+        Some("passive") => c.advance = Advance::Passive,
+        Some("dispatch") => c.advance = Advance::Dispatch,
+        Some("alternate") => c.advance = Advance::Alternate,
+        Some(other) => eprintln!("dco-lab: --advance {other:?} is not passive, dispatch or alternate"),
+        None => {}
+    }
+    configure(c);
 }
 
 fn advance_at() -> Advance {

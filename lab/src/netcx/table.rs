@@ -169,6 +169,6 @@ pub fn build() -> Vec<usize> {
     NAMES
         .iter()
         .zip(MISSING)
-        .map(|(name, missing)| entries.iter().find(|(n, _)| n == name).map_or(missing as *const () as usize, |(_, f)| *f))
+        .map(|(name, missing)| crate::thunk::wrap(entries.iter().find(|(n, _)| n == name).map_or(missing as *const () as usize, |(_, f)| *f)))
         .collect()
 }

@@ -188,7 +188,11 @@ impl Image {
         let view = View { file, sections: &sections };
         let relocations = match directory(RELOCATIONS) {
             Some((at, size)) => parse_relocations(&view, at, size)?,
-            None => return Err("no relocations: the image cannot be loaded away from its preferred base".to_owned()),
+            // IMAGE_FILE_RELOCS_STRIPPED; without it the image simply has nothing to relocate.
+            None if u16_at(file, coff + 18).ok_or_else(cut)? & 1 != 0 => {
+                return Err("relocations are stripped: the image cannot be loaded away from its preferred base".to_owned());
+            }
+            None => Vec::new(),
         };
         let imports = match directory(IMPORTS) {
             Some((at, _)) => parse_imports(&view, at)?,

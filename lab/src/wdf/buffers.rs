@@ -7,10 +7,11 @@ use super::irp::Irp;
 use super::request::{self, Request};
 use super::table::{Entry, entries};
 use super::{memory, text};
-use crate::irql::DISPATCH;
+use crate::irql::{DISPATCH, PASSIVE};
 use crate::nt::{MDL, mdl_flags};
-use crate::report::{Rule, stop};
+use crate::report::{Rule, record, stop};
 
+const UNSAFE: Rule = Rule::new("wdf.unsafe-buffer-outside-caller-context", "WDK: WdfRequestRetrieveUnsafeUserInputBuffer (only from EvtIoInCallerContext)");
 const BAD_LENGTH: Rule = Rule::new("wdf.request-minimum-too-large", "WDK: WdfRequestRetrieveInputBuffer (MinimumRequiredLength is what the driver needs)");
 
 /// (length or input length, output length) of an IRP.
@@ -195,6 +196,48 @@ unsafe extern "win64" fn output_mdl(g: G, handle: Handle, out: *mut *mut MDL) ->
     unsafe { retrieve_mdl(handle, out, true) }
 }
 
+/// # Safety
+/// The out pointers are the driver's.
+unsafe fn retrieve_unsafe(handle: Handle, minimum: usize, out: *mut usize, length: *mut usize, output: bool) -> NtStatus {
+    let (o, r) = request::expect_owned(handle);
+    if r.state().queue.is_some() {
+        record(UNSAFE, &format!("{o:?} has been in a queue: the caller's address space may not be the current one"));
+    }
+    let neither = match r.kind {
+        3 | 4 => r.device.body::<Device>().io_type == 1 && (r.kind == 3) == output,
+        14 | 15 => method(r.irp) == 3,
+        _ => false,
+    };
+    if !neither {
+        return INVALID_DEVICE_REQUEST;
+    }
+    let (input_length, output_length) = lengths(r.irp);
+    let len = if output { output_length } else { input_length };
+    if len == 0 || len < minimum {
+        return BUFFER_TOO_SMALL;
+    }
+    // SAFETY: the request is not completed, so the IRP lives; out pointers by contract.
+    unsafe {
+        let direct = matches!(r.kind, 14 | 15) && !output;
+        let p = if direct { (*r.irp.stack()).Parameters.DeviceIoControl.Type3InputBuffer } else { (*r.irp.0).UserBuffer };
+        text::put(out, p.addr());
+        text::put_optional(length, len);
+    }
+    SUCCESS
+}
+
+unsafe extern "win64" fn unsafe_input(g: G, handle: Handle, minimum: usize, out: *mut usize, length: *mut usize) -> NtStatus {
+    let _call = enter(g, "WdfRequestRetrieveUnsafeUserInputBuffer", PASSIVE);
+    // SAFETY: the driver's pointers.
+    unsafe { retrieve_unsafe(handle, minimum, out, length, false) }
+}
+
+unsafe extern "win64" fn unsafe_output(g: G, handle: Handle, minimum: usize, out: *mut usize, length: *mut usize) -> NtStatus {
+    let _call = enter(g, "WdfRequestRetrieveUnsafeUserOutputBuffer", PASSIVE);
+    // SAFETY: the driver's pointers.
+    unsafe { retrieve_unsafe(handle, minimum, out, length, true) }
+}
+
 /// This file's part of the table.
 #[must_use]
 pub fn table_entries() -> Vec<Entry> {
@@ -203,6 +246,8 @@ pub fn table_entries() -> Vec<Entry> {
         "WdfRequestRetrieveOutputBuffer" => output_buffer,
         "WdfRequestRetrieveInputMemory" => input_memory,
         "WdfRequestRetrieveOutputMemory" => output_memory,
+        "WdfRequestRetrieveUnsafeUserInputBuffer" => unsafe_input,
+        "WdfRequestRetrieveUnsafeUserOutputBuffer" => unsafe_output,
         "WdfRequestRetrieveInputWdmMdl" => input_mdl,
         "WdfRequestRetrieveOutputWdmMdl" => output_mdl,
     }

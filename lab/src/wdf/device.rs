@@ -149,7 +149,6 @@ pub(super) fn added(device: Ref) {
 /// EvtDriverDeviceAdd has failed after it created a device, or the device has been removed.
 pub(super) fn destroy(device: Ref) {
     object::delete_if_live(device);
-    super::quiesce();
 }
 
 /// At unload: control devices that the driver has left to the framework.

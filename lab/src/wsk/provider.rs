@@ -10,6 +10,7 @@ use super::socket::Socket;
 use super::{BAD_PARAMETER, not_implemented};
 use crate::irql;
 use crate::nt::{NTSTATUS, af, status};
+use crate::thunk::wrap;
 use crate::report::{InCall, record};
 use std::ffi::c_void;
 use std::sync::OnceLock;
@@ -23,12 +24,12 @@ pub fn dispatch() -> *const ProviderDispatch {
     TABLE.get_or_init(|| ProviderDispatch {
         version: VERSION,
         reserved: 0,
-        wsk_socket: socket as *const () as usize,
-        wsk_socket_connect: socket_connect as *const () as usize,
-        wsk_control_client: control_client as *const () as usize,
-        wsk_get_address_info: get_address_info as *const () as usize,
-        wsk_free_address_info: free_address_info as *const () as usize,
-        wsk_get_name_info: get_name_info as *const () as usize,
+        wsk_socket: wrap(socket as *const () as usize),
+        wsk_socket_connect: wrap(socket_connect as *const () as usize),
+        wsk_control_client: wrap(control_client as *const () as usize),
+        wsk_get_address_info: wrap(get_address_info as *const () as usize),
+        wsk_free_address_info: wrap(free_address_info as *const () as usize),
+        wsk_get_name_info: wrap(get_name_info as *const () as usize),
     })
 }
 

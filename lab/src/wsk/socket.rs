@@ -11,6 +11,7 @@ use crate::irql;
 use crate::nt::{NTSTATUS, af, status};
 use crate::objects::Kind;
 use crate::pool;
+use crate::thunk::wrap;
 use crate::report::{InCall, Rule, record};
 use std::ffi::c_void;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
@@ -102,14 +103,14 @@ pub fn enter(handle: *mut c_void) -> Option<Entered> {
 fn dispatch() -> *const DatagramDispatch {
     static TABLE: OnceLock<DatagramDispatch> = OnceLock::new();
     TABLE.get_or_init(|| DatagramDispatch {
-        control: control::control_socket as *const () as usize,
-        close: close as *const () as usize,
-        bind: bind as *const () as usize,
-        send_to: send::send_to as *const () as usize,
-        receive_from: receive::receive_from as *const () as usize,
-        release: receive::release as *const () as usize,
-        get_local_address: get_local_address as *const () as usize,
-        send_messages: send::send_messages as *const () as usize,
+        control: wrap(control::control_socket as *const () as usize),
+        close: wrap(close as *const () as usize),
+        bind: wrap(bind as *const () as usize),
+        send_to: wrap(send::send_to as *const () as usize),
+        receive_from: wrap(receive::receive_from as *const () as usize),
+        release: wrap(receive::release as *const () as usize),
+        get_local_address: wrap(get_local_address as *const () as usize),
+        send_messages: wrap(send::send_messages as *const () as usize),
     })
 }
 

@@ -16,22 +16,13 @@ const OPEN: Step = Step::Open(ADAPTER, NtStatus::SUCCESS);
 const EPOCH: u32 = 1 << 1;
 
 fn case(name: impl Into<String>, steps: impl IntoIterator<Item = Step>) -> Case {
-    Case {
-        name: name.into(),
-        steps: steps.into_iter().collect(),
-    }
+    Case { name: name.into(), steps: steps.into_iter().collect() }
 }
 
 fn ioctl(ioctl: Ioctl, input: &[u8], output: usize, expected: Expected) -> Step {
     let name = ioctl.name().trim_start_matches("OVPN_IOCTL_").to_owned();
     let input = (!input.is_empty()).then(|| input.to_vec());
-    Step::Ioctl {
-        name,
-        code: ioctl.code(),
-        input,
-        output,
-        expected,
-    }
+    Step::Ioctl { name, code: ioctl.code(), input, output, expected }
 }
 
 fn refused(status: NtStatus) -> Expected {
@@ -45,30 +36,17 @@ fn succeeds(length: usize) -> Expected {
 // --- inputs -----------------------------------------------------------------------------------------------------
 
 fn new_peer(local: SocketAddr, remote: SocketAddr, proto: i32) -> Vec<u8> {
-    raw::NewPeer {
-        local: local.into(),
-        remote: remote.into(),
-        proto: proto.into(),
-    }
-    .as_bytes()
-    .to_vec()
+    raw::NewPeer { local: local.into(), remote: remote.into(), proto: proto.into() }.as_bytes().to_vec()
 }
 
 /// A peer that nothing is ever sent to.
 fn quiet_peer() -> Vec<u8> {
-    new_peer(
-        SocketAddr::from(([127, 0, 0, 1], 0)),
-        SocketAddr::from(([127, 0, 0, 1], 9)),
-        0,
-    )
+    new_peer(SocketAddr::from(([127, 0, 0, 1], 0)), SocketAddr::from(([127, 0, 0, 1], 9)), 0)
 }
 
 fn set_peer(interval: i32, timeout: i32, mss: i32) -> Vec<u8> {
-    let request = raw::SetPeer {
-        keepalive_interval: interval.into(),
-        keepalive_timeout: timeout.into(),
-        mss: mss.into(),
-    };
+    let request =
+        raw::SetPeer { keepalive_interval: interval.into(), keepalive_timeout: timeout.into(), mss: mss.into() };
     request.as_bytes().to_vec()
 }
 
@@ -83,12 +61,7 @@ fn key_with(change: impl FnOnce(&mut raw::CryptoData)) -> Vec<u8> {
 }
 
 fn key_v2(options: u32) -> Vec<u8> {
-    raw::CryptoDataV2 {
-        v1: key(),
-        crypto_options: options.into(),
-    }
-    .as_bytes()
-    .to_vec()
+    raw::CryptoDataV2 { v1: key(), crypto_options: options.into() }.as_bytes().to_vec()
 }
 
 fn peer_ref(id: i32) -> Vec<u8> {
@@ -104,10 +77,7 @@ fn odd_family(mut request: Vec<u8>, offset: usize) -> Vec<u8> {
 }
 
 fn with_peer() -> [Step; 2] {
-    [
-        OPEN,
-        ioctl(Ioctl::NewPeer, &quiet_peer(), 0, Expected::DONE),
-    ]
+    [OPEN, ioctl(Ioctl::NewPeer, &quiet_peer(), 0, Expected::DONE)]
 }
 
 // --- the list -----------------------------------------------------------------------------------------------------
@@ -130,30 +100,14 @@ fn handles() -> Vec<Case> {
     let get_version = ioctl(Ioctl::GetVersion, &[], 12, succeeds(12));
     let not_here = refused(NtStatus::INVALID_DEVICE_REQUEST);
     let mut cases = vec![
-        case(
-            "adapter: open and close are harmless",
-            [OPEN, Step::Close, OPEN, Step::Close],
-        ),
+        case("adapter: open and close are harmless", [OPEN, Step::Close, OPEN, Step::Close]),
         case(
             "adapter: a second open is refused",
-            [
-                OPEN,
-                denied.clone(),
-                get_version.clone(),
-                denied,
-                Step::Close,
-                OPEN,
-            ],
+            [OPEN, denied.clone(), get_version.clone(), denied, Step::Close, OPEN],
         ),
         case(
             "version device: open beside the adapter, several times",
-            [
-                OPEN,
-                version.clone(),
-                get_version.clone(),
-                version.clone(),
-                get_version.clone(),
-            ],
+            [OPEN, version.clone(), get_version.clone(), version.clone(), get_version.clone()],
         ),
         case(
             "version device: open and close leave the adapter alone",
@@ -177,18 +131,9 @@ fn handles() -> Vec<Case> {
             ]),
         ),
     ];
-    for other in [
-        Ioctl::GetStats,
-        Ioctl::NewPeer,
-        Ioctl::DelPeer,
-        Ioctl::StartVpn,
-        Ioctl::GetPeerStats,
-    ] {
+    for other in [Ioctl::GetStats, Ioctl::NewPeer, Ioctl::DelPeer, Ioctl::StartVpn, Ioctl::GetPeerStats] {
         let step = ioctl(other, &[0; 128], 128, not_here.clone());
-        cases.push(case(
-            format!("version device: refuses {}", other.name()),
-            [version.clone(), step],
-        ));
+        cases.push(case(format!("version device: refuses {}", other.name()), [version.clone(), step]));
     }
     cases
 }
@@ -201,12 +146,7 @@ fn sizes() -> Vec<Case> {
         output: usize,
         peer: bool,
     }
-    let shape = |ioctl, input, output, peer| Shape {
-        ioctl,
-        input,
-        output,
-        peer,
-    };
+    let shape = |ioctl, input, output, peer| Shape { ioctl, input, output, peer };
     let shapes = [
         shape(Ioctl::NewPeer, quiet_peer(), 0, false),
         shape(Ioctl::GetStats, vec![], 64, false),
@@ -225,13 +165,7 @@ fn sizes() -> Vec<Case> {
         sizes
     };
     let mut cases = Vec::new();
-    for Shape {
-        ioctl: which,
-        input,
-        output,
-        peer,
-    } in shapes
-    {
+    for Shape { ioctl: which, input, output, peer } in shapes {
         let given = around(input.len()).into_iter().map(|size| (size, output));
         let room = around(output).into_iter().map(|size| (input.len(), size));
         let mut seen = Vec::new();
@@ -245,16 +179,10 @@ fn sizes() -> Vec<Case> {
                 false => succeeds(output),
             };
             let bytes: Vec<u8> = input.iter().copied().chain([0xA5]).take(given).collect();
-            let before: Vec<Step> = if peer {
-                with_peer().to_vec()
-            } else {
-                vec![OPEN]
-            };
+            let before: Vec<Step> = if peer { with_peer().to_vec() } else { vec![OPEN] };
             cases.push(case(
                 format!("{}: {given} bytes in, {room} out", which.name()),
-                before
-                    .into_iter()
-                    .chain([ioctl(which, &bytes, room, expected)]),
+                before.into_iter().chain([ioctl(which, &bytes, room, expected)]),
             ));
         }
     }
@@ -270,97 +198,47 @@ fn unknown_codes() -> Vec<Case> {
         output: 256,
         expected: refused(NtStatus::INVALID_DEVICE_REQUEST),
     };
-    let functions =
-        |numbers: std::ops::Range<u32>| numbers.map(|number| step(0x0022_0000 | number << 2));
+    let functions = |numbers: std::ops::Range<u32>| numbers.map(|number| step(0x0022_0000 | number << 2));
     vec![
         case(
             "unknown codes: functions 0 and 20 to 63",
-            [OPEN]
-                .into_iter()
-                .chain(functions(0..1))
-                .chain(functions(20..64)),
+            [OPEN].into_iter().chain(functions(0..1)).chain(functions(20..64)),
         ),
         case(
             "unknown codes: the same with a peer",
-            with_peer()
-                .into_iter()
-                .chain(functions(0..1))
-                .chain(functions(20..64)),
+            with_peer().into_iter().chain(functions(0..1)).chain(functions(20..64)),
         ),
         case(
             "unknown codes: another device type, method or access",
-            [
-                OPEN,
-                step(0x0012_0020),
-                step(0x0022_0021),
-                step(0x0022_4020),
-                step(0xFFFF_FFFF),
-            ],
+            [OPEN, step(0x0012_0020), step(0x0022_0021), step(0x0022_4020), step(0xFFFF_FFFF)],
         ),
         // Until multi-peer mode is there, as a driver below 2.0 answers.
-        case(
-            "multi-peer requests: not yet, functions 10 to 18",
-            [OPEN].into_iter().chain(functions(10..19)),
-        ),
+        case("multi-peer requests: not yet, functions 10 to 18", [OPEN].into_iter().chain(functions(10..19))),
     ]
 }
 
 fn peers() -> Vec<Case> {
     let no_peer = || refused(NtStatus::INVALID_DEVICE_REQUEST);
     let peer = |input: &[u8], expected| ioctl(Ioctl::NewPeer, input, 0, expected);
-    let (local, remote) = (
-        SocketAddr::from(([127, 0, 0, 1], 0)),
-        SocketAddr::from(([127, 0, 0, 1], 9)),
-    );
+    let (local, remote) = (SocketAddr::from(([127, 0, 0, 1], 0)), SocketAddr::from(([127, 0, 0, 1], 9)));
     let local6: SocketAddr = ([0u16, 0, 0, 0, 0, 0, 0, 1], 0).into();
     let remote6: SocketAddr = ([0u16, 0, 0, 0, 0, 0, 0, 1], 9).into();
     let mut cases = vec![
-        case(
-            "NEW_PEER: IPv6",
-            [OPEN, peer(&new_peer(local6, remote6, 0), Expected::DONE)],
-        ),
+        case("NEW_PEER: IPv6", [OPEN, peer(&new_peer(local6, remote6, 0), Expected::DONE)]),
         case(
             "NEW_PEER: again, the first one gives way",
-            with_peer().into_iter().chain([
-                peer(&quiet_peer(), Expected::DONE),
-                peer(&new_peer(local6, remote6, 0), Expected::DONE),
-            ]),
+            with_peer()
+                .into_iter()
+                .chain([peer(&quiet_peer(), Expected::DONE), peer(&new_peer(local6, remote6, 0), Expected::DONE)]),
         ),
-        case(
-            "NEW_PEER: TCP, not yet",
-            [
-                OPEN,
-                peer(
-                    &new_peer(local, remote, 1),
-                    refused(NtStatus::NOT_SUPPORTED),
-                ),
-            ],
-        ),
-        case(
-            "NEW_PEER: protocol 2",
-            [OPEN, peer(&new_peer(local, remote, 2), no_peer())],
-        ),
-        case(
-            "NEW_PEER: protocol -1",
-            [OPEN, peer(&new_peer(local, remote, -1), no_peer())],
-        ),
-        case(
-            "NEW_PEER: local family unknown",
-            [OPEN, peer(&odd_family(quiet_peer(), 0), no_peer())],
-        ),
-        case(
-            "NEW_PEER: remote family unknown",
-            [OPEN, peer(&odd_family(quiet_peer(), 28), no_peer())],
-        ),
+        case("NEW_PEER: TCP, not yet", [OPEN, peer(&new_peer(local, remote, 1), refused(NtStatus::NOT_SUPPORTED))]),
+        case("NEW_PEER: protocol 2", [OPEN, peer(&new_peer(local, remote, 2), no_peer())]),
+        case("NEW_PEER: protocol -1", [OPEN, peer(&new_peer(local, remote, -1), no_peer())]),
+        case("NEW_PEER: local family unknown", [OPEN, peer(&odd_family(quiet_peer(), 0), no_peer())]),
+        case("NEW_PEER: remote family unknown", [OPEN, peer(&odd_family(quiet_peer(), 28), no_peer())]),
         case(
             "NEW_PEER: an address that is not this machine's",
-            [
-                OPEN,
-                peer(
-                    &new_peer(SocketAddr::from(([192, 0, 2, 1], 0)), remote, 0),
-                    Expected::Failure,
-                ),
-            ],
+            [OPEN, peer(&new_peer(SocketAddr::from(([192, 0, 2, 1], 0)), remote, 0), Expected::Failure)],
         ),
         case(
             "SET_PEER: after a failed NEW_PEER",
@@ -381,11 +259,7 @@ fn peers() -> Vec<Case> {
         ),
         case(
             "DEL_PEER: without a peer, and twice",
-            [
-                OPEN,
-                ioctl(Ioctl::DelPeer, &[], 0, Expected::DONE),
-                ioctl(Ioctl::DelPeer, &[], 0, Expected::DONE),
-            ],
+            [OPEN, ioctl(Ioctl::DelPeer, &[], 0, Expected::DONE), ioctl(Ioctl::DelPeer, &[], 0, Expected::DONE)],
         ),
         case(
             "DEL_PEER, then NEW_PEER on the same handle",
@@ -414,36 +288,17 @@ fn peers() -> Vec<Case> {
         ),
         case(
             "SET_PEER: everything off",
-            with_peer().into_iter().chain([ioctl(
-                Ioctl::SetPeer,
-                &set_peer(0, 0, 0),
-                0,
-                Expected::DONE,
-            )]),
+            with_peer().into_iter().chain([ioctl(Ioctl::SetPeer, &set_peer(0, 0, 0), 0, Expected::DONE)]),
         ),
         case(
             "SET_PEER: an MSS of more than 16 bits",
-            with_peer().into_iter().chain([ioctl(
-                Ioctl::SetPeer,
-                &set_peer(-1, -1, 0x0001_0578),
-                0,
-                Expected::DONE,
-            )]),
+            with_peer().into_iter().chain([ioctl(Ioctl::SetPeer, &set_peer(-1, -1, 0x0001_0578), 0, Expected::DONE)]),
         ),
     ];
     for which in [Ioctl::SwapKeys, Ioctl::StartVpn] {
-        cases.push(case(
-            format!("{}: without a peer", which.name()),
-            [OPEN, ioctl(which, &[], 0, no_peer())],
-        ));
+        cases.push(case(format!("{}: without a peer", which.name()), [OPEN, ioctl(which, &[], 0, no_peer())]));
     }
-    cases.push(case(
-        "SET_PEER: without a peer",
-        [
-            OPEN,
-            ioctl(Ioctl::SetPeer, &set_peer(10, 60, 0), 0, no_peer()),
-        ],
-    ));
+    cases.push(case("SET_PEER: without a peer", [OPEN, ioctl(Ioctl::SetPeer, &set_peer(10, 60, 0), 0, no_peer())]));
     cases
 }
 
@@ -451,12 +306,7 @@ fn keys() -> Vec<Case> {
     let wrong = || refused(NtStatus::INVALID_DEVICE_REQUEST);
     let with = |name: &str, request: Vec<u8>, expected: Expected| {
         let name = format!("NEW_KEY: {name}");
-        case(
-            name,
-            with_peer()
-                .into_iter()
-                .chain([ioctl(Ioctl::NewKey, &request, 0, expected)]),
-        )
+        case(name, with_peer().into_iter().chain([ioctl(Ioctl::NewKey, &request, 0, expected)]))
     };
     let length = |bytes: u8| {
         key_with(|key| {
@@ -471,11 +321,7 @@ fn keys() -> Vec<Case> {
         with("32 bytes", length(32), Expected::DONE),
         with("33 bytes", length(33), wrong()),
         with("255 bytes", length(255), wrong()),
-        with(
-            "33 bytes to open only",
-            key_with(|key| key.decrypt.key_len = 33),
-            wrong(),
-        ),
+        with("33 bytes to open only", key_with(|key| key.decrypt.key_len = 33), wrong()),
         // No cipher has such keys; the existing driver leaves the complaint to CNG.
         with("no bytes", length(0), Expected::Failure),
         with("15 bytes", length(15), Expected::Failure),
@@ -484,49 +330,20 @@ fn keys() -> Vec<Case> {
         with("slot 2", key_with(|key| key.slot = 2.into()), wrong()),
         with("slot -1", key_with(|key| key.slot = (-1).into()), wrong()),
         with("algorithm 3", key_with(|key| key.alg = 3.into()), wrong()),
-        with(
-            "algorithm -1",
-            key_with(|key| key.alg = (-1).into()),
-            wrong(),
-        ),
+        with("algorithm -1", key_with(|key| key.alg = (-1).into()), wrong()),
         with("key-id 7", key_with(|key| key.key_id = 7), Expected::DONE),
-        with(
-            "key-id 8, which never matches",
-            key_with(|key| key.key_id = 8),
-            Expected::DONE,
-        ),
-        with(
-            "a peer-id of more than 24 bits",
-            key_with(|key| key.peer_id = 0x7F12_3456.into()),
-            Expected::DONE,
-        ),
-        with(
-            "peer-id -1",
-            key_with(|key| key.peer_id = (-1).into()),
-            Expected::DONE,
-        ),
+        with("key-id 8, which never matches", key_with(|key| key.key_id = 8), Expected::DONE),
+        with("a peer-id of more than 24 bits", key_with(|key| key.peer_id = 0x7F12_3456.into()), Expected::DONE),
+        with("peer-id -1", key_with(|key| key.peer_id = (-1).into()), Expected::DONE),
         case(
             "NEW_KEY: without a peer",
-            [
-                OPEN,
-                ioctl(
-                    Ioctl::NewKey,
-                    &key_with(|_| ()),
-                    0,
-                    refused(NtStatus::OBJECTID_NOT_FOUND),
-                ),
-            ],
+            [OPEN, ioctl(Ioctl::NewKey, &key_with(|_| ()), 0, refused(NtStatus::OBJECTID_NOT_FOUND))],
         ),
         case(
             "NEW_KEY: over a key, in both slots",
             with_peer().into_iter().chain([
                 ioctl(Ioctl::NewKey, &key_with(|_| ()), 0, Expected::DONE),
-                ioctl(
-                    Ioctl::NewKey,
-                    &key_with(|key| key.key_id = 1),
-                    0,
-                    Expected::DONE,
-                ),
+                ioctl(Ioctl::NewKey, &key_with(|key| key.key_id = 1), 0, Expected::DONE),
                 ioctl(Ioctl::NewKey, &secondary, 0, Expected::DONE),
                 ioctl(Ioctl::NewKey, &secondary, 0, Expected::DONE),
             ]),
@@ -545,19 +362,10 @@ fn keys() -> Vec<Case> {
     ];
     let v2 = |options, expected| ioctl(Ioctl::NewKeyV2, &key_v2(options), 0, expected);
     cases.extend([
-        case(
-            "NEW_KEY_V2: without options",
-            with_peer().into_iter().chain([v2(0, Expected::DONE)]),
-        ),
+        case("NEW_KEY_V2: without options", with_peer().into_iter().chain([v2(0, Expected::DONE)])),
         // Until epoch keys are there, as a driver below 2.8 answers.
-        case(
-            "NEW_KEY_V2: epoch, not yet",
-            with_peer().into_iter().chain([v2(EPOCH, wrong())]),
-        ),
-        case(
-            "NEW_KEY_V2: without a peer",
-            [OPEN, v2(0, refused(NtStatus::OBJECTID_NOT_FOUND))],
-        ),
+        case("NEW_KEY_V2: epoch, not yet", with_peer().into_iter().chain([v2(EPOCH, wrong())])),
+        case("NEW_KEY_V2: without a peer", [OPEN, v2(0, refused(NtStatus::OBJECTID_NOT_FOUND))]),
     ]);
     cases
 }
@@ -566,40 +374,20 @@ fn peer_stats() -> Vec<Case> {
     let get = |id, room, expected| ioctl(Ioctl::GetPeerStats, &peer_ref(id), room, expected);
     let too_small = || refused(NtStatus::BUFFER_TOO_SMALL);
     vec![
-        case(
-            "GET_PEER_STATS: all, of none",
-            [
-                OPEN,
-                get(-1, 4, Expected::DONE),
-                get(-1, 40, Expected::DONE),
-            ],
-        ),
-        case(
-            "GET_PEER_STATS: one, of none",
-            [OPEN, get(0, 40, refused(NtStatus::OBJECTID_NOT_FOUND))],
-        ),
+        case("GET_PEER_STATS: all, of none", [OPEN, get(-1, 4, Expected::DONE), get(-1, 40, Expected::DONE)]),
+        case("GET_PEER_STATS: one, of none", [OPEN, get(0, 40, refused(NtStatus::OBJECTID_NOT_FOUND))]),
         case(
             "GET_PEER_STATS: all, first with too little room, as OpenVPN asks",
             with_peer().into_iter().chain([
-                get(
-                    -1,
-                    4,
-                    Expected::Bytes(NtStatus::BUFFER_OVERFLOW, vec![40, 0, 0, 0]),
-                ),
-                get(
-                    -1,
-                    39,
-                    Expected::Bytes(NtStatus::BUFFER_OVERFLOW, vec![40, 0, 0, 0]),
-                ),
+                get(-1, 4, Expected::Bytes(NtStatus::BUFFER_OVERFLOW, vec![40, 0, 0, 0])),
+                get(-1, 39, Expected::Bytes(NtStatus::BUFFER_OVERFLOW, vec![40, 0, 0, 0])),
                 get(-1, 40, succeeds(40)),
                 get(-1, 80, succeeds(40)),
             ]),
         ),
         case(
             "GET_PEER_STATS: all, without room for the size",
-            with_peer()
-                .into_iter()
-                .chain([get(-1, 0, too_small()), get(-1, 3, too_small())]),
+            with_peer().into_iter().chain([get(-1, 0, too_small()), get(-1, 3, too_small())]),
         ),
         case(
             "GET_PEER_STATS: one, whatever its id",
@@ -615,30 +403,15 @@ fn peer_stats() -> Vec<Case> {
 
 /// Reads and writes. The peer is the driver itself, so that what is written comes back.
 fn control_packets(own: SocketAddr) -> Vec<Case> {
-    let to_self = || {
-        [
-            OPEN,
-            ioctl(Ioctl::NewPeer, &new_peer(own, own, 0), 0, Expected::DONE),
-        ]
-    };
+    let to_self = || [OPEN, ioctl(Ioctl::NewPeer, &new_peer(own, own, 0), 0, Expected::DONE)];
     let sent = |bytes: &[u8]| Step::Write(bytes.to_vec(), succeeds(bytes.len()));
     let received = |bytes: &[u8]| Step::Ends(Expected::Bytes(NtStatus::SUCCESS, bytes.to_vec()));
     let ends = |status| Step::Ends(refused(status));
     // Opcode 7, P_CONTROL_HARD_RESET_CLIENT_V2, and opcode 9, P_DATA_V2, each with key-id 0.
-    let (hello, again, data) = (
-        b"\x38hello".as_slice(),
-        b"\x38again".as_slice(),
-        b"\x48data of no key at all",
-    );
+    let (hello, again, data) = (b"\x38hello".as_slice(), b"\x38again".as_slice(), b"\x48data of no key at all");
     let longest = [0x38; 1500];
     vec![
-        case(
-            "write: without a peer",
-            [
-                OPEN,
-                Step::Write(hello.to_vec(), refused(NtStatus::INVALID_DEVICE_STATE)),
-            ],
-        ),
+        case("write: without a peer", [OPEN, Step::Write(hello.to_vec(), refused(NtStatus::INVALID_DEVICE_STATE))]),
         case(
             "write: after DEL_PEER",
             with_peer().into_iter().chain([
@@ -646,12 +419,7 @@ fn control_packets(own: SocketAddr) -> Vec<Case> {
                 Step::Write(hello.to_vec(), refused(NtStatus::INVALID_DEVICE_STATE)),
             ]),
         ),
-        case(
-            "write: 1501 bytes",
-            with_peer()
-                .into_iter()
-                .chain([Step::Write(vec![0x38; 1501], Expected::Failure)]),
-        ),
+        case("write: 1501 bytes", with_peer().into_iter().chain([Step::Write(vec![0x38; 1501], Expected::Failure)])),
         case(
             "read: pends, and is cancelled",
             with_peer().into_iter().chain([
@@ -685,12 +453,7 @@ fn control_packets(own: SocketAddr) -> Vec<Case> {
         ),
         case(
             "read: waits for a packet",
-            to_self().into_iter().chain([
-                Step::Read(READ_LENGTH),
-                Step::Pends,
-                sent(hello),
-                received(hello),
-            ]),
+            to_self().into_iter().chain([Step::Read(READ_LENGTH), Step::Pends, sent(hello), received(hello)]),
         ),
         case(
             "read: finds packets that came before, in order",
@@ -742,11 +505,7 @@ fn control_packets(own: SocketAddr) -> Vec<Case> {
         ),
         case(
             "write: the longest packet",
-            to_self().into_iter().chain([
-                Step::Read(READ_LENGTH),
-                sent(&longest),
-                received(&longest),
-            ]),
+            to_self().into_iter().chain([Step::Read(READ_LENGTH), sent(&longest), received(&longest)]),
         ),
         case(
             "write: a data packet of no key goes out, and is no control packet",

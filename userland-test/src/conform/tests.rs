@@ -39,10 +39,7 @@ struct StubAnswer(u32);
 impl Target for Stub {
     fn open(&self, _: &str) -> io::Result<Result<Box<dyn File>, NtStatus>> {
         *self.open.borrow_mut() += 1;
-        Ok(Ok(Box::new(StubFile {
-            open: self.open.clone(),
-            answer: self.answer,
-        })))
+        Ok(Ok(Box::new(StubFile { open: self.open.clone(), answer: self.answer })))
     }
 }
 
@@ -59,11 +56,7 @@ impl File for StubFile {
 
 impl Pending for StubAnswer {
     fn wait(&mut self, _: Duration) -> io::Result<Option<Completion>> {
-        Ok(Some(Completion {
-            status: NtStatus(self.0),
-            information: 0,
-            output: Vec::new(),
-        }))
+        Ok(Some(Completion { status: NtStatus(self.0), information: 0, output: Vec::new() }))
     }
 
     fn cancel(&mut self) -> io::Result<NtStatus> {
@@ -73,27 +66,10 @@ impl Pending for StubAnswer {
 
 #[test]
 fn a_wrong_status_is_told_with_its_step_and_files_are_closed() {
-    let stub = Stub {
-        answer: 0xC000_0017,
-        ..Stub::default()
-    };
-    let steps = vec![
-        Step::Open(ADAPTER, NtStatus::SUCCESS),
-        Step::Write(vec![1], Expected::DONE),
-        Step::Close,
-    ];
-    let problem = run_case(
-        &stub,
-        &Case {
-            name: "x".into(),
-            steps,
-        },
-    )
-    .expect_err("it fails");
-    assert_eq!(
-        problem,
-        "step 2 of 3, write of 1 bytes: expected SUCCESS with 0 bytes, got NO_MEMORY with 0 bytes []"
-    );
+    let stub = Stub { answer: 0xC000_0017, ..Stub::default() };
+    let steps = vec![Step::Open(ADAPTER, NtStatus::SUCCESS), Step::Write(vec![1], Expected::DONE), Step::Close];
+    let problem = run_case(&stub, &Case { name: "x".into(), steps }).expect_err("it fails");
+    assert_eq!(problem, "step 2 of 3, write of 1 bytes: expected SUCCESS with 0 bytes, got NO_MEMORY with 0 bytes []");
     assert_eq!(*stub.open.borrow(), 0);
 }
 
@@ -101,10 +77,7 @@ fn a_wrong_status_is_told_with_its_step_and_files_are_closed() {
 fn a_device_that_agrees_to_everything_fails_most_cases() {
     let stub = Stub::default();
     let all = cases::all(([127, 0, 0, 1], 1).into());
-    let wrong = all
-        .iter()
-        .filter(|case| run_case(&stub, case).is_err())
-        .count();
+    let wrong = all.iter().filter(|case| run_case(&stub, case).is_err()).count();
     assert!(wrong * 2 > all.len(), "{wrong} of {}", all.len());
     assert_eq!(*stub.open.borrow(), 0);
 }

@@ -81,10 +81,8 @@ pub fn wdk_sys(facts: &Facts, ntddk: &str) -> Result<String> {
             Structures { known: &known, types: &mut types, text: &mut text }.top(layout)?;
         }
         writeln!(text, "pub type {name} = _{name};")?;
-        for pointer in [format!("P{name}")] {
-            if !defined(BASE, &pointer) {
-                writeln!(text, "pub type {pointer} = *mut _{name};")?;
-            }
+        if !defined(BASE, &format!("P{name}")) {
+            writeln!(text, "pub type P{name} = *mut _{name};")?;
         }
     }
 
@@ -127,16 +125,18 @@ pub fn wdk_sys(facts: &Facts, ntddk: &str) -> Result<String> {
 
 /// Whether a type of this name is defined in a piece of text.
 fn defined(text: &str, name: &str) -> bool {
-    ["type", "struct", "union", "mod"].iter().any(|kind| {
-        [" ", ";", "{", "_"].iter().any(|_| {
-            text.lines().any(|line| {
-                line.strip_prefix("pub ")
-                    .and_then(|line| line.strip_prefix(kind)?.strip_prefix(' '))
-                    .and_then(|line| line.split([' ', ';', '{', '(']).next())
-                    .is_some_and(|found| found == name)
-            })
-        })
-    }) || text.lines().any(|line| line.ends_with(&format!("::Type as {name};")))
+    text.lines().any(|line| {
+        let Some(line) = line.strip_prefix("pub ") else { return false };
+        let mut words = line.split([' ', ';', '{', '(']);
+        match words.next() {
+            Some("type" | "struct" | "union" | "mod") => words.next() == Some(name),
+            Some("use") => line
+                .strip_suffix(';')
+                .and_then(|line| line.rsplit_once(" as "))
+                .is_some_and(|(_, as_name)| as_name == name),
+            _ => false,
+        }
+    })
 }
 
 /// Writes structures with the members C leaves without a name, bit-fields and padding as opaque members.
@@ -302,6 +302,11 @@ fn rest(types: &Translator, text: &mut String) -> Result<()> {
             text,
             "#[repr(C)]\npub struct {handle}__ {{ pub unused: ::core::ffi::c_int }}\npub type {handle} = *mut {handle}__;\n"
         )?;
+    }
+    for name in &types.enums {
+        if !defined(text, name) {
+            writeln!(text, "pub mod {name} {{ pub type Type = ::core::ffi::c_int; }}")?;
+        }
     }
     let mut names: BTreeSet<String> = types.used.clone();
     names.extend(["_KTHREAD", "_KPROCESS", "WDFDEVICE_INIT"].map(str::to_owned));

@@ -3,10 +3,7 @@
 
 use super::types::*;
 
-#[cfg_attr(
-    windows,
-    link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")
-)]
+#[cfg_attr(windows, link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim"))]
 unsafe extern "C" {
     // Pool and lookaside lists.
     pub fn ExAllocatePool2(Flags: POOL_FLAGS, NumberOfBytes: SIZE_T, Tag: ULONG) -> PVOID;
@@ -46,11 +43,7 @@ unsafe extern "C" {
         Timeout: PLARGE_INTEGER,
     ) -> NTSTATUS;
     #[must_use]
-    pub fn KeDelayExecutionThread(
-        WaitMode: KPROCESSOR_MODE,
-        Alertable: BOOLEAN,
-        Interval: PLARGE_INTEGER,
-    ) -> NTSTATUS;
+    pub fn KeDelayExecutionThread(WaitMode: KPROCESSOR_MODE, Alertable: BOOLEAN, Interval: PLARGE_INTEGER) -> NTSTATUS;
     pub fn ExAcquireFastMutex(FastMutex: PFAST_MUTEX);
     pub fn ExReleaseFastMutex(FastMutex: PFAST_MUTEX);
 

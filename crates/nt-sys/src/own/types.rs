@@ -476,12 +476,7 @@ pub type KDPC = _KDPC;
 pub type PKDPC = *mut KDPC;
 pub type PRKDPC = *mut KDPC;
 pub type PKDEFERRED_ROUTINE = Option<
-    unsafe extern "C" fn(
-        Dpc: *mut KDPC,
-        DeferredContext: PVOID,
-        SystemArgument1: PVOID,
-        SystemArgument2: PVOID,
-    ),
+    unsafe extern "C" fn(Dpc: *mut KDPC, DeferredContext: PVOID, SystemArgument1: PVOID, SystemArgument2: PVOID),
 >;
 
 #[repr(C)]
@@ -848,35 +843,19 @@ pub type PIRP = *mut IRP;
 pub type PALLOCATE_FUNCTION =
     Option<unsafe extern "C" fn(PoolType: POOL_TYPE, NumberOfBytes: SIZE_T, Tag: ULONG) -> PVOID>;
 pub type PFREE_FUNCTION = Option<unsafe extern "C" fn(Buffer: PVOID)>;
-pub type PIO_APC_ROUTINE = Option<
-    unsafe extern "C" fn(ApcContext: PVOID, IoStatusBlock: PIO_STATUS_BLOCK, Reserved: ULONG),
->;
-pub type PDRIVER_CANCEL =
-    Option<unsafe extern "C" fn(DeviceObject: *mut DEVICE_OBJECT, Irp: *mut IRP)>;
-pub type PDRIVER_DISPATCH =
-    Option<unsafe extern "C" fn(DeviceObject: *mut DEVICE_OBJECT, Irp: *mut IRP) -> NTSTATUS>;
-pub type PDRIVER_INITIALIZE = Option<
-    unsafe extern "C" fn(
-        DriverObject: *mut DRIVER_OBJECT,
-        RegistryPath: PUNICODE_STRING,
-    ) -> NTSTATUS,
->;
-pub type PDRIVER_STARTIO =
-    Option<unsafe extern "C" fn(DeviceObject: *mut DEVICE_OBJECT, Irp: *mut IRP)>;
+pub type PIO_APC_ROUTINE =
+    Option<unsafe extern "C" fn(ApcContext: PVOID, IoStatusBlock: PIO_STATUS_BLOCK, Reserved: ULONG)>;
+pub type PDRIVER_CANCEL = Option<unsafe extern "C" fn(DeviceObject: *mut DEVICE_OBJECT, Irp: *mut IRP)>;
+pub type PDRIVER_DISPATCH = Option<unsafe extern "C" fn(DeviceObject: *mut DEVICE_OBJECT, Irp: *mut IRP) -> NTSTATUS>;
+pub type PDRIVER_INITIALIZE =
+    Option<unsafe extern "C" fn(DriverObject: *mut DRIVER_OBJECT, RegistryPath: PUNICODE_STRING) -> NTSTATUS>;
+pub type PDRIVER_STARTIO = Option<unsafe extern "C" fn(DeviceObject: *mut DEVICE_OBJECT, Irp: *mut IRP)>;
 pub type PDRIVER_UNLOAD = Option<unsafe extern "C" fn(DriverObject: *mut DRIVER_OBJECT)>;
 pub type PDRIVER_ADD_DEVICE = Option<
-    unsafe extern "C" fn(
-        DriverObject: *mut DRIVER_OBJECT,
-        PhysicalDeviceObject: *mut DEVICE_OBJECT,
-    ) -> NTSTATUS,
+    unsafe extern "C" fn(DriverObject: *mut DRIVER_OBJECT, PhysicalDeviceObject: *mut DEVICE_OBJECT) -> NTSTATUS,
 >;
-pub type PIO_COMPLETION_ROUTINE = Option<
-    unsafe extern "C" fn(
-        DeviceObject: *mut DEVICE_OBJECT,
-        Irp: *mut IRP,
-        Context: PVOID,
-    ) -> NTSTATUS,
->;
+pub type PIO_COMPLETION_ROUTINE =
+    Option<unsafe extern "C" fn(DeviceObject: *mut DEVICE_OBJECT, Irp: *mut IRP, Context: PVOID) -> NTSTATUS>;
 
 // `Parameters` has some forty views; these are the ones a KMDF client meets.
 

@@ -736,8 +736,7 @@ pub type WDF_IO_TYPE_CONFIG = _WDF_IO_TYPE_CONFIG;
 pub type PWDF_IO_TYPE_CONFIG = *mut WDF_IO_TYPE_CONFIG;
 
 pub type PCWDF_OBJECT_CONTEXT_TYPE_INFO = *const WDF_OBJECT_CONTEXT_TYPE_INFO;
-pub type PFN_GET_UNIQUE_CONTEXT_TYPE =
-    Option<unsafe extern "C" fn() -> PCWDF_OBJECT_CONTEXT_TYPE_INFO>;
+pub type PFN_GET_UNIQUE_CONTEXT_TYPE = Option<unsafe extern "C" fn() -> PCWDF_OBJECT_CONTEXT_TYPE_INFO>;
 
 // Callbacks of the driver.
 
@@ -745,33 +744,26 @@ pub type PFN_WDF_DEVICE_ARM_WAKE_FROM_S0 = Option<unsafe extern "C" fn(WDFDEVICE
 pub type PFN_WDF_DEVICE_ARM_WAKE_FROM_SX = Option<unsafe extern "C" fn(WDFDEVICE) -> NTSTATUS>;
 pub type PFN_WDF_DEVICE_ARM_WAKE_FROM_SX_WITH_REASON =
     Option<unsafe extern "C" fn(WDFDEVICE, UCHAR, UCHAR) -> NTSTATUS>;
-pub type PFN_WDF_DEVICE_D0_ENTRY =
-    Option<unsafe extern "C" fn(WDFDEVICE, _WDF_POWER_DEVICE_STATE::Type) -> NTSTATUS>;
+pub type PFN_WDF_DEVICE_D0_ENTRY = Option<unsafe extern "C" fn(WDFDEVICE, _WDF_POWER_DEVICE_STATE::Type) -> NTSTATUS>;
 pub type PFN_WDF_DEVICE_D0_ENTRY_POST_INTERRUPTS_ENABLED =
     Option<unsafe extern "C" fn(WDFDEVICE, _WDF_POWER_DEVICE_STATE::Type) -> NTSTATUS>;
-pub type PFN_WDF_DEVICE_D0_EXIT =
-    Option<unsafe extern "C" fn(WDFDEVICE, _WDF_POWER_DEVICE_STATE::Type) -> NTSTATUS>;
+pub type PFN_WDF_DEVICE_D0_EXIT = Option<unsafe extern "C" fn(WDFDEVICE, _WDF_POWER_DEVICE_STATE::Type) -> NTSTATUS>;
 pub type PFN_WDF_DEVICE_D0_EXIT_PRE_INTERRUPTS_DISABLED =
     Option<unsafe extern "C" fn(WDFDEVICE, _WDF_POWER_DEVICE_STATE::Type) -> NTSTATUS>;
 pub type PFN_WDF_DEVICE_DISARM_WAKE_FROM_S0 = Option<unsafe extern "C" fn(WDFDEVICE)>;
 pub type PFN_WDF_DEVICE_DISARM_WAKE_FROM_SX = Option<unsafe extern "C" fn(WDFDEVICE)>;
-pub type PFN_WDF_DEVICE_FILE_CREATE =
-    Option<unsafe extern "C" fn(WDFDEVICE, WDFREQUEST, WDFFILEOBJECT)>;
+pub type PFN_WDF_DEVICE_FILE_CREATE = Option<unsafe extern "C" fn(WDFDEVICE, WDFREQUEST, WDFFILEOBJECT)>;
 pub type PFN_WDF_DEVICE_PREPARE_HARDWARE =
     Option<unsafe extern "C" fn(WDFDEVICE, WDFCMRESLIST, WDFCMRESLIST) -> NTSTATUS>;
 pub type PFN_WDF_DEVICE_QUERY_REMOVE = Option<unsafe extern "C" fn(WDFDEVICE) -> NTSTATUS>;
 pub type PFN_WDF_DEVICE_QUERY_STOP = Option<unsafe extern "C" fn(WDFDEVICE) -> NTSTATUS>;
-pub type PFN_WDF_DEVICE_RELATIONS_QUERY =
-    Option<unsafe extern "C" fn(WDFDEVICE, _DEVICE_RELATION_TYPE::Type)>;
-pub type PFN_WDF_DEVICE_RELEASE_HARDWARE =
-    Option<unsafe extern "C" fn(WDFDEVICE, WDFCMRESLIST) -> NTSTATUS>;
+pub type PFN_WDF_DEVICE_RELATIONS_QUERY = Option<unsafe extern "C" fn(WDFDEVICE, _DEVICE_RELATION_TYPE::Type)>;
+pub type PFN_WDF_DEVICE_RELEASE_HARDWARE = Option<unsafe extern "C" fn(WDFDEVICE, WDFCMRESLIST) -> NTSTATUS>;
 pub type PFN_WDF_DEVICE_SELF_MANAGED_IO_CLEANUP = Option<unsafe extern "C" fn(WDFDEVICE)>;
 pub type PFN_WDF_DEVICE_SELF_MANAGED_IO_FLUSH = Option<unsafe extern "C" fn(WDFDEVICE)>;
 pub type PFN_WDF_DEVICE_SELF_MANAGED_IO_INIT = Option<unsafe extern "C" fn(WDFDEVICE) -> NTSTATUS>;
-pub type PFN_WDF_DEVICE_SELF_MANAGED_IO_RESTART =
-    Option<unsafe extern "C" fn(WDFDEVICE) -> NTSTATUS>;
-pub type PFN_WDF_DEVICE_SELF_MANAGED_IO_SUSPEND =
-    Option<unsafe extern "C" fn(WDFDEVICE) -> NTSTATUS>;
+pub type PFN_WDF_DEVICE_SELF_MANAGED_IO_RESTART = Option<unsafe extern "C" fn(WDFDEVICE) -> NTSTATUS>;
+pub type PFN_WDF_DEVICE_SELF_MANAGED_IO_SUSPEND = Option<unsafe extern "C" fn(WDFDEVICE) -> NTSTATUS>;
 pub type PFN_WDF_DEVICE_SURPRISE_REMOVAL = Option<unsafe extern "C" fn(WDFDEVICE)>;
 pub type PFN_WDF_DEVICE_USAGE_NOTIFICATION =
     Option<unsafe extern "C" fn(WDFDEVICE, _WDF_SPECIAL_FILE_TYPE::Type, UCHAR)>;
@@ -780,16 +772,14 @@ pub type PFN_WDF_DEVICE_USAGE_NOTIFICATION_EX =
 pub type PFN_WDF_DEVICE_WAKE_FROM_S0_TRIGGERED = Option<unsafe extern "C" fn(WDFDEVICE)>;
 pub type PFN_WDF_DEVICE_WAKE_FROM_SX_TRIGGERED = Option<unsafe extern "C" fn(WDFDEVICE)>;
 pub type PFN_WDF_DPC = Option<unsafe extern "C" fn(WDFDPC)>;
-pub type PFN_WDF_DRIVER_DEVICE_ADD =
-    Option<unsafe extern "C" fn(WDFDRIVER, *mut WDFDEVICE_INIT) -> NTSTATUS>;
+pub type PFN_WDF_DRIVER_DEVICE_ADD = Option<unsafe extern "C" fn(WDFDRIVER, *mut WDFDEVICE_INIT) -> NTSTATUS>;
 pub type PFN_WDF_DRIVER_UNLOAD = Option<unsafe extern "C" fn(WDFDRIVER)>;
 pub type PFN_WDF_FILE_CLEANUP = Option<unsafe extern "C" fn(WDFFILEOBJECT)>;
 pub type PFN_WDF_FILE_CLOSE = Option<unsafe extern "C" fn(WDFFILEOBJECT)>;
 pub type PFN_WDF_IO_IN_CALLER_CONTEXT = Option<unsafe extern "C" fn(WDFDEVICE, WDFREQUEST)>;
 pub type PFN_WDF_IO_QUEUE_IO_CANCELED_ON_QUEUE = Option<unsafe extern "C" fn(WDFQUEUE, WDFREQUEST)>;
 pub type PFN_WDF_IO_QUEUE_IO_DEFAULT = Option<unsafe extern "C" fn(WDFQUEUE, WDFREQUEST)>;
-pub type PFN_WDF_IO_QUEUE_IO_DEVICE_CONTROL =
-    Option<unsafe extern "C" fn(WDFQUEUE, WDFREQUEST, size_t, size_t, ULONG)>;
+pub type PFN_WDF_IO_QUEUE_IO_DEVICE_CONTROL = Option<unsafe extern "C" fn(WDFQUEUE, WDFREQUEST, size_t, size_t, ULONG)>;
 pub type PFN_WDF_IO_QUEUE_IO_INTERNAL_DEVICE_CONTROL =
     Option<unsafe extern "C" fn(WDFQUEUE, WDFREQUEST, size_t, size_t, ULONG)>;
 pub type PFN_WDF_IO_QUEUE_IO_READ = Option<unsafe extern "C" fn(WDFQUEUE, WDFREQUEST, size_t)>;
@@ -805,23 +795,16 @@ pub type PFN_WDF_WORKITEM = Option<unsafe extern "C" fn(WDFWORKITEM)>;
 
 // The table's function types.
 
-pub type PFN_WDFCONTROLDEVICEINITALLOCATE = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        WDFDRIVER,
-        *const UNICODE_STRING,
-    ) -> *mut WDFDEVICE_INIT,
->;
-pub type PFN_WDFCONTROLFINISHINITIALIZING =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE)>;
+pub type PFN_WDFCONTROLDEVICEINITALLOCATE =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDRIVER, *const UNICODE_STRING) -> *mut WDFDEVICE_INIT>;
+pub type PFN_WDFCONTROLFINISHINITIALIZING = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE)>;
 pub type PFN_WDFWDMDEVICEGETWDFDEVICEHANDLE =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut DEVICE_OBJECT) -> WDFDEVICE>;
 pub type PFN_WDFDEVICEWDMGETDEVICEOBJECT =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE) -> *mut DEVICE_OBJECT>;
 pub type PFN_WDFDEVICEWDMGETPHYSICALDEVICE =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE) -> *mut DEVICE_OBJECT>;
-pub type PFN_WDFDEVICEGETDRIVER =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE) -> WDFDRIVER>;
+pub type PFN_WDFDEVICEGETDRIVER = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE) -> WDFDRIVER>;
 pub type PFN_WDFDEVICEOPENREGISTRYKEY = Option<
     unsafe extern "C" fn(
         PWDF_DRIVER_GLOBALS,
@@ -832,45 +815,21 @@ pub type PFN_WDFDEVICEOPENREGISTRYKEY = Option<
         *mut WDFKEY,
     ) -> NTSTATUS,
 >;
-pub type PFN_WDFDEVICEINITFREE =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT)>;
-pub type PFN_WDFDEVICEINITSETPNPPOWEREVENTCALLBACKS = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        *mut WDFDEVICE_INIT,
-        *mut WDF_PNPPOWER_EVENT_CALLBACKS,
-    ),
->;
-pub type PFN_WDFDEVICEINITSETPOWERPOLICYEVENTCALLBACKS = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        *mut WDFDEVICE_INIT,
-        *mut WDF_POWER_POLICY_EVENT_CALLBACKS,
-    ),
->;
+pub type PFN_WDFDEVICEINITFREE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT)>;
+pub type PFN_WDFDEVICEINITSETPNPPOWEREVENTCALLBACKS =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, *mut WDF_PNPPOWER_EVENT_CALLBACKS)>;
+pub type PFN_WDFDEVICEINITSETPOWERPOLICYEVENTCALLBACKS =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, *mut WDF_POWER_POLICY_EVENT_CALLBACKS)>;
 pub type PFN_WDFDEVICEINITSETPOWERPOLICYOWNERSHIP =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, UCHAR)>;
-pub type PFN_WDFDEVICEINITSETIOTYPE = Option<
-    unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, _WDF_DEVICE_IO_TYPE::Type),
->;
-pub type PFN_WDFDEVICEINITSETEXCLUSIVE =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, UCHAR)>;
-pub type PFN_WDFDEVICEINITSETDEVICETYPE =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, ULONG)>;
-pub type PFN_WDFDEVICEINITASSIGNNAME = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        *mut WDFDEVICE_INIT,
-        *const UNICODE_STRING,
-    ) -> NTSTATUS,
->;
-pub type PFN_WDFDEVICEINITASSIGNSDDLSTRING = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        *mut WDFDEVICE_INIT,
-        *const UNICODE_STRING,
-    ) -> NTSTATUS,
->;
+pub type PFN_WDFDEVICEINITSETIOTYPE =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, _WDF_DEVICE_IO_TYPE::Type)>;
+pub type PFN_WDFDEVICEINITSETEXCLUSIVE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, UCHAR)>;
+pub type PFN_WDFDEVICEINITSETDEVICETYPE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, ULONG)>;
+pub type PFN_WDFDEVICEINITASSIGNNAME =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, *const UNICODE_STRING) -> NTSTATUS>;
+pub type PFN_WDFDEVICEINITASSIGNSDDLSTRING =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, *const UNICODE_STRING) -> NTSTATUS>;
 pub type PFN_WDFDEVICEINITSETDEVICECLASS =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, *const GUID)>;
 pub type PFN_WDFDEVICEINITSETCHARACTERISTICS =
@@ -883,12 +842,10 @@ pub type PFN_WDFDEVICEINITSETFILEOBJECTCONFIG = Option<
         *mut WDF_OBJECT_ATTRIBUTES,
     ),
 >;
-pub type PFN_WDFDEVICEINITSETREQUESTATTRIBUTES = Option<
-    unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, *mut WDF_OBJECT_ATTRIBUTES),
->;
-pub type PFN_WDFDEVICEINITSETIOINCALLERCONTEXTCALLBACK = Option<
-    unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, PFN_WDF_IO_IN_CALLER_CONTEXT),
->;
+pub type PFN_WDFDEVICEINITSETREQUESTATTRIBUTES =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, *mut WDF_OBJECT_ATTRIBUTES)>;
+pub type PFN_WDFDEVICEINITSETIOINCALLERCONTEXTCALLBACK =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, PFN_WDF_IO_IN_CALLER_CONTEXT)>;
 pub type PFN_WDFDEVICECREATE = Option<
     unsafe extern "C" fn(
         PWDF_DRIVER_GLOBALS,
@@ -897,51 +854,29 @@ pub type PFN_WDFDEVICECREATE = Option<
         *mut WDFDEVICE,
     ) -> NTSTATUS,
 >;
-pub type PFN_WDFDEVICECREATEDEVICEINTERFACE = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        WDFDEVICE,
-        *const GUID,
-        *const UNICODE_STRING,
-    ) -> NTSTATUS,
->;
-pub type PFN_WDFDEVICESETDEVICEINTERFACESTATE = Option<
-    unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE, *const GUID, *const UNICODE_STRING, UCHAR),
->;
+pub type PFN_WDFDEVICECREATEDEVICEINTERFACE =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE, *const GUID, *const UNICODE_STRING) -> NTSTATUS>;
+pub type PFN_WDFDEVICESETDEVICEINTERFACESTATE =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE, *const GUID, *const UNICODE_STRING, UCHAR)>;
 pub type PFN_WDFDEVICECREATESYMBOLICLINK =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE, *const UNICODE_STRING) -> NTSTATUS>;
 pub type PFN_WDFDEVICESETPNPCAPABILITIES =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE, *mut WDF_DEVICE_PNP_CAPABILITIES)>;
-pub type PFN_WDFDEVICESETPOWERCAPABILITIES = Option<
-    unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE, *mut WDF_DEVICE_POWER_CAPABILITIES),
->;
+pub type PFN_WDFDEVICESETPOWERCAPABILITIES =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE, *mut WDF_DEVICE_POWER_CAPABILITIES)>;
 pub type PFN_WDFDEVICESETFAILED =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE, _WDF_DEVICE_FAILED_ACTION::Type)>;
 pub type PFN_WDFDEVICEENQUEUEREQUEST =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE, WDFREQUEST) -> NTSTATUS>;
-pub type PFN_WDFDEVICEGETDEFAULTQUEUE =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE) -> WDFQUEUE>;
-pub type PFN_WDFDEVICECONFIGUREREQUESTDISPATCHING = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        WDFDEVICE,
-        WDFQUEUE,
-        _WDF_REQUEST_TYPE::Type,
-    ) -> NTSTATUS,
->;
+pub type PFN_WDFDEVICEGETDEFAULTQUEUE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE) -> WDFQUEUE>;
+pub type PFN_WDFDEVICECONFIGUREREQUESTDISPATCHING =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDEVICE, WDFQUEUE, _WDF_REQUEST_TYPE::Type) -> NTSTATUS>;
 pub type PFN_WDFDPCCREATE = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        *mut WDF_DPC_CONFIG,
-        *mut WDF_OBJECT_ATTRIBUTES,
-        *mut WDFDPC,
-    ) -> NTSTATUS,
+    unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDF_DPC_CONFIG, *mut WDF_OBJECT_ATTRIBUTES, *mut WDFDPC) -> NTSTATUS,
 >;
 pub type PFN_WDFDPCENQUEUE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDPC) -> UCHAR>;
-pub type PFN_WDFDPCCANCEL =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDPC, UCHAR) -> UCHAR>;
-pub type PFN_WDFDPCGETPARENTOBJECT =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDPC) -> PVOID>;
+pub type PFN_WDFDPCCANCEL = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDPC, UCHAR) -> UCHAR>;
+pub type PFN_WDFDPCGETPARENTOBJECT = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDPC) -> PVOID>;
 pub type PFN_WDFDRIVERCREATE = Option<
     unsafe extern "C" fn(
         PWDF_DRIVER_GLOBALS,
@@ -952,23 +887,15 @@ pub type PFN_WDFDRIVERCREATE = Option<
         *mut WDFDRIVER,
     ) -> NTSTATUS,
 >;
-pub type PFN_WDFDRIVERGETREGISTRYPATH =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDRIVER) -> *mut USHORT>;
+pub type PFN_WDFDRIVERGETREGISTRYPATH = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDRIVER) -> *mut USHORT>;
 pub type PFN_WDFDRIVERWDMGETDRIVEROBJECT =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDRIVER) -> *mut DRIVER_OBJECT>;
 pub type PFN_WDFDRIVEROPENPARAMETERSREGISTRYKEY = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        WDFDRIVER,
-        ULONG,
-        *mut WDF_OBJECT_ATTRIBUTES,
-        *mut WDFKEY,
-    ) -> NTSTATUS,
+    unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFDRIVER, ULONG, *mut WDF_OBJECT_ATTRIBUTES, *mut WDFKEY) -> NTSTATUS,
 >;
 pub type PFN_WDFFILEOBJECTGETFILENAME =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFFILEOBJECT) -> *mut UNICODE_STRING>;
-pub type PFN_WDFFILEOBJECTGETDEVICE =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFFILEOBJECT) -> WDFDEVICE>;
+pub type PFN_WDFFILEOBJECTGETDEVICE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFFILEOBJECT) -> WDFDEVICE>;
 pub type PFN_WDFFILEOBJECTWDMGETFILEOBJECT =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFFILEOBJECT) -> *mut FILE_OBJECT>;
 pub type PFN_WDFIOQUEUECREATE = Option<
@@ -980,26 +907,17 @@ pub type PFN_WDFIOQUEUECREATE = Option<
         *mut WDFQUEUE,
     ) -> NTSTATUS,
 >;
-pub type PFN_WDFIOQUEUEGETSTATE = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        WDFQUEUE,
-        *mut ULONG,
-        *mut ULONG,
-    ) -> _WDF_IO_QUEUE_STATE::Type,
->;
+pub type PFN_WDFIOQUEUEGETSTATE =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE, *mut ULONG, *mut ULONG) -> _WDF_IO_QUEUE_STATE::Type>;
 pub type PFN_WDFIOQUEUESTART = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE)>;
 pub type PFN_WDFIOQUEUESTOP =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE, PFN_WDF_IO_QUEUE_STATE, PVOID)>;
-pub type PFN_WDFIOQUEUESTOPSYNCHRONOUSLY =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE)>;
-pub type PFN_WDFIOQUEUEGETDEVICE =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE) -> WDFDEVICE>;
+pub type PFN_WDFIOQUEUESTOPSYNCHRONOUSLY = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE)>;
+pub type PFN_WDFIOQUEUEGETDEVICE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE) -> WDFDEVICE>;
 pub type PFN_WDFIOQUEUERETRIEVENEXTREQUEST =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE, *mut WDFREQUEST) -> NTSTATUS>;
-pub type PFN_WDFIOQUEUERETRIEVEREQUESTBYFILEOBJECT = Option<
-    unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE, WDFFILEOBJECT, *mut WDFREQUEST) -> NTSTATUS,
->;
+pub type PFN_WDFIOQUEUERETRIEVEREQUESTBYFILEOBJECT =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE, WDFFILEOBJECT, *mut WDFREQUEST) -> NTSTATUS>;
 pub type PFN_WDFIOQUEUEFINDREQUEST = Option<
     unsafe extern "C" fn(
         PWDF_DRIVER_GLOBALS,
@@ -1010,20 +928,16 @@ pub type PFN_WDFIOQUEUEFINDREQUEST = Option<
         *mut WDFREQUEST,
     ) -> NTSTATUS,
 >;
-pub type PFN_WDFIOQUEUERETRIEVEFOUNDREQUEST = Option<
-    unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE, WDFREQUEST, *mut WDFREQUEST) -> NTSTATUS,
->;
-pub type PFN_WDFIOQUEUEDRAINSYNCHRONOUSLY =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE)>;
+pub type PFN_WDFIOQUEUERETRIEVEFOUNDREQUEST =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE, WDFREQUEST, *mut WDFREQUEST) -> NTSTATUS>;
+pub type PFN_WDFIOQUEUEDRAINSYNCHRONOUSLY = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE)>;
 pub type PFN_WDFIOQUEUEDRAIN =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE, PFN_WDF_IO_QUEUE_STATE, PVOID)>;
-pub type PFN_WDFIOQUEUEPURGESYNCHRONOUSLY =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE)>;
+pub type PFN_WDFIOQUEUEPURGESYNCHRONOUSLY = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE)>;
 pub type PFN_WDFIOQUEUEPURGE =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE, PFN_WDF_IO_QUEUE_STATE, PVOID)>;
-pub type PFN_WDFIOQUEUEREADYNOTIFY = Option<
-    unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE, PFN_WDF_IO_QUEUE_STATE, PVOID) -> NTSTATUS,
->;
+pub type PFN_WDFIOQUEUEREADYNOTIFY =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFQUEUE, PFN_WDF_IO_QUEUE_STATE, PVOID) -> NTSTATUS>;
 pub type PFN_WDFMEMORYCREATE = Option<
     unsafe extern "C" fn(
         PWDF_DRIVER_GLOBALS,
@@ -1036,16 +950,9 @@ pub type PFN_WDFMEMORYCREATE = Option<
     ) -> NTSTATUS,
 >;
 pub type PFN_WDFMEMORYCREATEPREALLOCATED = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        *mut WDF_OBJECT_ATTRIBUTES,
-        PVOID,
-        size_t,
-        *mut WDFMEMORY,
-    ) -> NTSTATUS,
+    unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDF_OBJECT_ATTRIBUTES, PVOID, size_t, *mut WDFMEMORY) -> NTSTATUS,
 >;
-pub type PFN_WDFMEMORYGETBUFFER =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFMEMORY, *mut size_t) -> PVOID>;
+pub type PFN_WDFMEMORYGETBUFFER = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFMEMORY, *mut size_t) -> PVOID>;
 pub type PFN_WDFLOOKASIDELISTCREATE = Option<
     unsafe extern "C" fn(
         PWDF_DRIVER_GLOBALS,
@@ -1059,46 +966,27 @@ pub type PFN_WDFLOOKASIDELISTCREATE = Option<
 >;
 pub type PFN_WDFMEMORYCREATEFROMLOOKASIDE =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFLOOKASIDE, *mut WDFMEMORY) -> NTSTATUS>;
-pub type PFN_WDFOBJECTGETTYPEDCONTEXTWORKER = Option<
-    unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, PVOID, *const WDF_OBJECT_CONTEXT_TYPE_INFO) -> PVOID,
->;
-pub type PFN_WDFOBJECTALLOCATECONTEXT = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        PVOID,
-        *mut WDF_OBJECT_ATTRIBUTES,
-        *mut PVOID,
-    ) -> NTSTATUS,
->;
-pub type PFN_WDFOBJECTCONTEXTGETOBJECT =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, PVOID) -> PVOID>;
+pub type PFN_WDFOBJECTGETTYPEDCONTEXTWORKER =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, PVOID, *const WDF_OBJECT_CONTEXT_TYPE_INFO) -> PVOID>;
+pub type PFN_WDFOBJECTALLOCATECONTEXT =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, PVOID, *mut WDF_OBJECT_ATTRIBUTES, *mut PVOID) -> NTSTATUS>;
+pub type PFN_WDFOBJECTCONTEXTGETOBJECT = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, PVOID) -> PVOID>;
 pub type PFN_WDFOBJECTREFERENCEACTUAL =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, PVOID, PVOID, LONG, *const CHAR)>;
 pub type PFN_WDFOBJECTDEREFERENCEACTUAL =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, PVOID, PVOID, LONG, *const CHAR)>;
-pub type PFN_WDFOBJECTCREATE = Option<
-    unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDF_OBJECT_ATTRIBUTES, *mut PVOID) -> NTSTATUS,
->;
+pub type PFN_WDFOBJECTCREATE =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDF_OBJECT_ATTRIBUTES, *mut PVOID) -> NTSTATUS>;
 pub type PFN_WDFOBJECTDELETE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, PVOID)>;
 pub type PFN_WDFREGISTRYCLOSE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFKEY)>;
-pub type PFN_WDFREGISTRYQUERYULONG = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        WDFKEY,
-        *const UNICODE_STRING,
-        *mut ULONG,
-    ) -> NTSTATUS,
->;
-pub type PFN_WDFREQUESTGETSTATUS =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> NTSTATUS>;
+pub type PFN_WDFREGISTRYQUERYULONG =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFKEY, *const UNICODE_STRING, *mut ULONG) -> NTSTATUS>;
+pub type PFN_WDFREQUESTGETSTATUS = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> NTSTATUS>;
 pub type PFN_WDFREQUESTMARKCANCELABLE =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, PFN_WDF_REQUEST_CANCEL)>;
-pub type PFN_WDFREQUESTUNMARKCANCELABLE =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> NTSTATUS>;
-pub type PFN_WDFREQUESTISCANCELED =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> UCHAR>;
-pub type PFN_WDFREQUESTCOMPLETE =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, LONG)>;
+pub type PFN_WDFREQUESTUNMARKCANCELABLE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> NTSTATUS>;
+pub type PFN_WDFREQUESTISCANCELED = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> UCHAR>;
+pub type PFN_WDFREQUESTCOMPLETE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, LONG)>;
 pub type PFN_WDFREQUESTCOMPLETEWITHPRIORITYBOOST =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, LONG, CHAR)>;
 pub type PFN_WDFREQUESTCOMPLETEWITHINFORMATION =
@@ -1109,64 +997,28 @@ pub type PFN_WDFREQUESTRETRIEVEINPUTMEMORY =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, *mut WDFMEMORY) -> NTSTATUS>;
 pub type PFN_WDFREQUESTRETRIEVEOUTPUTMEMORY =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, *mut WDFMEMORY) -> NTSTATUS>;
-pub type PFN_WDFREQUESTRETRIEVEINPUTBUFFER = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        WDFREQUEST,
-        size_t,
-        *mut PVOID,
-        *mut size_t,
-    ) -> NTSTATUS,
->;
-pub type PFN_WDFREQUESTRETRIEVEOUTPUTBUFFER = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        WDFREQUEST,
-        size_t,
-        *mut PVOID,
-        *mut size_t,
-    ) -> NTSTATUS,
->;
+pub type PFN_WDFREQUESTRETRIEVEINPUTBUFFER =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, size_t, *mut PVOID, *mut size_t) -> NTSTATUS>;
+pub type PFN_WDFREQUESTRETRIEVEOUTPUTBUFFER =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, size_t, *mut PVOID, *mut size_t) -> NTSTATUS>;
 pub type PFN_WDFREQUESTRETRIEVEINPUTWDMMDL =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, *mut *mut MDL) -> NTSTATUS>;
 pub type PFN_WDFREQUESTRETRIEVEOUTPUTWDMMDL =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, *mut *mut MDL) -> NTSTATUS>;
-pub type PFN_WDFREQUESTRETRIEVEUNSAFEUSERINPUTBUFFER = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        WDFREQUEST,
-        size_t,
-        *mut PVOID,
-        *mut size_t,
-    ) -> NTSTATUS,
->;
-pub type PFN_WDFREQUESTRETRIEVEUNSAFEUSEROUTPUTBUFFER = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        WDFREQUEST,
-        size_t,
-        *mut PVOID,
-        *mut size_t,
-    ) -> NTSTATUS,
->;
-pub type PFN_WDFREQUESTSETINFORMATION =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, ULONG_PTR)>;
-pub type PFN_WDFREQUESTGETINFORMATION =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> ULONG_PTR>;
-pub type PFN_WDFREQUESTGETFILEOBJECT =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> WDFFILEOBJECT>;
-pub type PFN_WDFREQUESTGETREQUESTORMODE =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> CHAR>;
+pub type PFN_WDFREQUESTRETRIEVEUNSAFEUSERINPUTBUFFER =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, size_t, *mut PVOID, *mut size_t) -> NTSTATUS>;
+pub type PFN_WDFREQUESTRETRIEVEUNSAFEUSEROUTPUTBUFFER =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, size_t, *mut PVOID, *mut size_t) -> NTSTATUS>;
+pub type PFN_WDFREQUESTSETINFORMATION = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, ULONG_PTR)>;
+pub type PFN_WDFREQUESTGETINFORMATION = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> ULONG_PTR>;
+pub type PFN_WDFREQUESTGETFILEOBJECT = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> WDFFILEOBJECT>;
+pub type PFN_WDFREQUESTGETREQUESTORMODE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> CHAR>;
 pub type PFN_WDFREQUESTFORWARDTOIOQUEUE =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, WDFQUEUE) -> NTSTATUS>;
-pub type PFN_WDFREQUESTGETIOQUEUE =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> WDFQUEUE>;
-pub type PFN_WDFREQUESTREQUEUE =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> NTSTATUS>;
-pub type PFN_WDFREQUESTSTOPACKNOWLEDGE =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, UCHAR)>;
-pub type PFN_WDFREQUESTWDMGETIRP =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> *mut IRP>;
+pub type PFN_WDFREQUESTGETIOQUEUE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> WDFQUEUE>;
+pub type PFN_WDFREQUESTREQUEUE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> NTSTATUS>;
+pub type PFN_WDFREQUESTSTOPACKNOWLEDGE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, UCHAR)>;
+pub type PFN_WDFREQUESTWDMGETIRP = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST) -> *mut IRP>;
 pub type PFN_WDFSTRINGCREATE = Option<
     unsafe extern "C" fn(
         PWDF_DRIVER_GLOBALS,
@@ -1179,23 +1031,13 @@ pub type PFN_WDFSTRINGGETUNICODESTRING =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFSTRING, *mut UNICODE_STRING)>;
 pub type PFN_WDFOBJECTACQUIRELOCK = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, PVOID)>;
 pub type PFN_WDFOBJECTRELEASELOCK = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, PVOID)>;
-pub type PFN_WDFWAITLOCKCREATE = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        *mut WDF_OBJECT_ATTRIBUTES,
-        *mut WDFWAITLOCK,
-    ) -> NTSTATUS,
->;
+pub type PFN_WDFWAITLOCKCREATE =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDF_OBJECT_ATTRIBUTES, *mut WDFWAITLOCK) -> NTSTATUS>;
 pub type PFN_WDFWAITLOCKACQUIRE =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFWAITLOCK, *mut LONGLONG) -> NTSTATUS>;
 pub type PFN_WDFWAITLOCKRELEASE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFWAITLOCK)>;
-pub type PFN_WDFSPINLOCKCREATE = Option<
-    unsafe extern "C" fn(
-        PWDF_DRIVER_GLOBALS,
-        *mut WDF_OBJECT_ATTRIBUTES,
-        *mut WDFSPINLOCK,
-    ) -> NTSTATUS,
->;
+pub type PFN_WDFSPINLOCKCREATE =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDF_OBJECT_ATTRIBUTES, *mut WDFSPINLOCK) -> NTSTATUS>;
 pub type PFN_WDFSPINLOCKACQUIRE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFSPINLOCK)>;
 pub type PFN_WDFSPINLOCKRELEASE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFSPINLOCK)>;
 pub type PFN_WDFTIMERCREATE = Option<
@@ -1206,16 +1048,12 @@ pub type PFN_WDFTIMERCREATE = Option<
         *mut WDFTIMER,
     ) -> NTSTATUS,
 >;
-pub type PFN_WDFTIMERSTART =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFTIMER, LONGLONG) -> UCHAR>;
-pub type PFN_WDFTIMERSTOP =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFTIMER, UCHAR) -> UCHAR>;
-pub type PFN_WDFTIMERGETPARENTOBJECT =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFTIMER) -> PVOID>;
+pub type PFN_WDFTIMERSTART = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFTIMER, LONGLONG) -> UCHAR>;
+pub type PFN_WDFTIMERSTOP = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFTIMER, UCHAR) -> UCHAR>;
+pub type PFN_WDFTIMERGETPARENTOBJECT = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFTIMER) -> PVOID>;
 pub type PFN_WDFVERIFIERDBGBREAKPOINT = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS)>;
-pub type PFN_WDFVERIFIERKEBUGCHECK = Option<
-    unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, ULONG, ULONG_PTR, ULONG_PTR, ULONG_PTR, ULONG_PTR),
->;
+pub type PFN_WDFVERIFIERKEBUGCHECK =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, ULONG, ULONG_PTR, ULONG_PTR, ULONG_PTR, ULONG_PTR)>;
 pub type PFN_WDFWORKITEMCREATE = Option<
     unsafe extern "C" fn(
         PWDF_DRIVER_GLOBALS,
@@ -1225,12 +1063,10 @@ pub type PFN_WDFWORKITEMCREATE = Option<
     ) -> NTSTATUS,
 >;
 pub type PFN_WDFWORKITEMENQUEUE = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFWORKITEM)>;
-pub type PFN_WDFWORKITEMGETPARENTOBJECT =
-    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFWORKITEM) -> PVOID>;
+pub type PFN_WDFWORKITEMGETPARENTOBJECT = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFWORKITEM) -> PVOID>;
 pub type PFN_WDFWORKITEMFLUSH = Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFWORKITEM)>;
-pub type PFN_WDFREQUESTMARKCANCELABLEEX = Option<
-    unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, PFN_WDF_REQUEST_CANCEL) -> NTSTATUS,
->;
+pub type PFN_WDFREQUESTMARKCANCELABLEEX =
+    Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, WDFREQUEST, PFN_WDF_REQUEST_CANCEL) -> NTSTATUS>;
 pub type PFN_WDFDEVICEINITSETIOTYPEEX =
     Option<unsafe extern "C" fn(PWDF_DRIVER_GLOBALS, *mut WDFDEVICE_INIT, *mut WDF_IO_TYPE_CONFIG)>;
 
@@ -1379,17 +1215,12 @@ pub mod table {
         Entry::new(super::_WDFFUNCENUM::WdfDeviceOpenRegistryKeyTableIndex as usize);
     pub const WdfDeviceInitFree: Entry<PFN_WDFDEVICEINITFREE> =
         Entry::new(super::_WDFFUNCENUM::WdfDeviceInitFreeTableIndex as usize);
-    pub const WdfDeviceInitSetPnpPowerEventCallbacks: Entry<
-        PFN_WDFDEVICEINITSETPNPPOWEREVENTCALLBACKS,
-    > = Entry::new(super::_WDFFUNCENUM::WdfDeviceInitSetPnpPowerEventCallbacksTableIndex as usize);
-    pub const WdfDeviceInitSetPowerPolicyEventCallbacks: Entry<
-        PFN_WDFDEVICEINITSETPOWERPOLICYEVENTCALLBACKS,
-    > = Entry::new(
-        super::_WDFFUNCENUM::WdfDeviceInitSetPowerPolicyEventCallbacksTableIndex as usize,
-    );
-    pub const WdfDeviceInitSetPowerPolicyOwnership: Entry<
-        PFN_WDFDEVICEINITSETPOWERPOLICYOWNERSHIP,
-    > = Entry::new(super::_WDFFUNCENUM::WdfDeviceInitSetPowerPolicyOwnershipTableIndex as usize);
+    pub const WdfDeviceInitSetPnpPowerEventCallbacks: Entry<PFN_WDFDEVICEINITSETPNPPOWEREVENTCALLBACKS> =
+        Entry::new(super::_WDFFUNCENUM::WdfDeviceInitSetPnpPowerEventCallbacksTableIndex as usize);
+    pub const WdfDeviceInitSetPowerPolicyEventCallbacks: Entry<PFN_WDFDEVICEINITSETPOWERPOLICYEVENTCALLBACKS> =
+        Entry::new(super::_WDFFUNCENUM::WdfDeviceInitSetPowerPolicyEventCallbacksTableIndex as usize);
+    pub const WdfDeviceInitSetPowerPolicyOwnership: Entry<PFN_WDFDEVICEINITSETPOWERPOLICYOWNERSHIP> =
+        Entry::new(super::_WDFFUNCENUM::WdfDeviceInitSetPowerPolicyOwnershipTableIndex as usize);
     pub const WdfDeviceInitSetIoType: Entry<PFN_WDFDEVICEINITSETIOTYPE> =
         Entry::new(super::_WDFFUNCENUM::WdfDeviceInitSetIoTypeTableIndex as usize);
     pub const WdfDeviceInitSetExclusive: Entry<PFN_WDFDEVICEINITSETEXCLUSIVE> =
@@ -1408,11 +1239,8 @@ pub mod table {
         Entry::new(super::_WDFFUNCENUM::WdfDeviceInitSetFileObjectConfigTableIndex as usize);
     pub const WdfDeviceInitSetRequestAttributes: Entry<PFN_WDFDEVICEINITSETREQUESTATTRIBUTES> =
         Entry::new(super::_WDFFUNCENUM::WdfDeviceInitSetRequestAttributesTableIndex as usize);
-    pub const WdfDeviceInitSetIoInCallerContextCallback: Entry<
-        PFN_WDFDEVICEINITSETIOINCALLERCONTEXTCALLBACK,
-    > = Entry::new(
-        super::_WDFFUNCENUM::WdfDeviceInitSetIoInCallerContextCallbackTableIndex as usize,
-    );
+    pub const WdfDeviceInitSetIoInCallerContextCallback: Entry<PFN_WDFDEVICEINITSETIOINCALLERCONTEXTCALLBACK> =
+        Entry::new(super::_WDFFUNCENUM::WdfDeviceInitSetIoInCallerContextCallbackTableIndex as usize);
     pub const WdfDeviceCreate: Entry<PFN_WDFDEVICECREATE> =
         Entry::new(super::_WDFFUNCENUM::WdfDeviceCreateTableIndex as usize);
     pub const WdfDeviceCreateDeviceInterface: Entry<PFN_WDFDEVICECREATEDEVICEINTERFACE> =
@@ -1431,15 +1259,12 @@ pub mod table {
         Entry::new(super::_WDFFUNCENUM::WdfDeviceEnqueueRequestTableIndex as usize);
     pub const WdfDeviceGetDefaultQueue: Entry<PFN_WDFDEVICEGETDEFAULTQUEUE> =
         Entry::new(super::_WDFFUNCENUM::WdfDeviceGetDefaultQueueTableIndex as usize);
-    pub const WdfDeviceConfigureRequestDispatching: Entry<
-        PFN_WDFDEVICECONFIGUREREQUESTDISPATCHING,
-    > = Entry::new(super::_WDFFUNCENUM::WdfDeviceConfigureRequestDispatchingTableIndex as usize);
-    pub const WdfDpcCreate: Entry<PFN_WDFDPCCREATE> =
-        Entry::new(super::_WDFFUNCENUM::WdfDpcCreateTableIndex as usize);
+    pub const WdfDeviceConfigureRequestDispatching: Entry<PFN_WDFDEVICECONFIGUREREQUESTDISPATCHING> =
+        Entry::new(super::_WDFFUNCENUM::WdfDeviceConfigureRequestDispatchingTableIndex as usize);
+    pub const WdfDpcCreate: Entry<PFN_WDFDPCCREATE> = Entry::new(super::_WDFFUNCENUM::WdfDpcCreateTableIndex as usize);
     pub const WdfDpcEnqueue: Entry<PFN_WDFDPCENQUEUE> =
         Entry::new(super::_WDFFUNCENUM::WdfDpcEnqueueTableIndex as usize);
-    pub const WdfDpcCancel: Entry<PFN_WDFDPCCANCEL> =
-        Entry::new(super::_WDFFUNCENUM::WdfDpcCancelTableIndex as usize);
+    pub const WdfDpcCancel: Entry<PFN_WDFDPCCANCEL> = Entry::new(super::_WDFFUNCENUM::WdfDpcCancelTableIndex as usize);
     pub const WdfDpcGetParentObject: Entry<PFN_WDFDPCGETPARENTOBJECT> =
         Entry::new(super::_WDFFUNCENUM::WdfDpcGetParentObjectTableIndex as usize);
     pub const WdfDriverCreate: Entry<PFN_WDFDRIVERCREATE> =
@@ -1470,9 +1295,8 @@ pub mod table {
         Entry::new(super::_WDFFUNCENUM::WdfIoQueueGetDeviceTableIndex as usize);
     pub const WdfIoQueueRetrieveNextRequest: Entry<PFN_WDFIOQUEUERETRIEVENEXTREQUEST> =
         Entry::new(super::_WDFFUNCENUM::WdfIoQueueRetrieveNextRequestTableIndex as usize);
-    pub const WdfIoQueueRetrieveRequestByFileObject: Entry<
-        PFN_WDFIOQUEUERETRIEVEREQUESTBYFILEOBJECT,
-    > = Entry::new(super::_WDFFUNCENUM::WdfIoQueueRetrieveRequestByFileObjectTableIndex as usize);
+    pub const WdfIoQueueRetrieveRequestByFileObject: Entry<PFN_WDFIOQUEUERETRIEVEREQUESTBYFILEOBJECT> =
+        Entry::new(super::_WDFFUNCENUM::WdfIoQueueRetrieveRequestByFileObjectTableIndex as usize);
     pub const WdfIoQueueFindRequest: Entry<PFN_WDFIOQUEUEFINDREQUEST> =
         Entry::new(super::_WDFFUNCENUM::WdfIoQueueFindRequestTableIndex as usize);
     pub const WdfIoQueueRetrieveFoundRequest: Entry<PFN_WDFIOQUEUERETRIEVEFOUNDREQUEST> =
@@ -1543,14 +1367,10 @@ pub mod table {
         Entry::new(super::_WDFFUNCENUM::WdfRequestRetrieveInputWdmMdlTableIndex as usize);
     pub const WdfRequestRetrieveOutputWdmMdl: Entry<PFN_WDFREQUESTRETRIEVEOUTPUTWDMMDL> =
         Entry::new(super::_WDFFUNCENUM::WdfRequestRetrieveOutputWdmMdlTableIndex as usize);
-    pub const WdfRequestRetrieveUnsafeUserInputBuffer: Entry<
-        PFN_WDFREQUESTRETRIEVEUNSAFEUSERINPUTBUFFER,
-    > = Entry::new(super::_WDFFUNCENUM::WdfRequestRetrieveUnsafeUserInputBufferTableIndex as usize);
-    pub const WdfRequestRetrieveUnsafeUserOutputBuffer: Entry<
-        PFN_WDFREQUESTRETRIEVEUNSAFEUSEROUTPUTBUFFER,
-    > = Entry::new(
-        super::_WDFFUNCENUM::WdfRequestRetrieveUnsafeUserOutputBufferTableIndex as usize,
-    );
+    pub const WdfRequestRetrieveUnsafeUserInputBuffer: Entry<PFN_WDFREQUESTRETRIEVEUNSAFEUSERINPUTBUFFER> =
+        Entry::new(super::_WDFFUNCENUM::WdfRequestRetrieveUnsafeUserInputBufferTableIndex as usize);
+    pub const WdfRequestRetrieveUnsafeUserOutputBuffer: Entry<PFN_WDFREQUESTRETRIEVEUNSAFEUSEROUTPUTBUFFER> =
+        Entry::new(super::_WDFFUNCENUM::WdfRequestRetrieveUnsafeUserOutputBufferTableIndex as usize);
     pub const WdfRequestSetInformation: Entry<PFN_WDFREQUESTSETINFORMATION> =
         Entry::new(super::_WDFFUNCENUM::WdfRequestSetInformationTableIndex as usize);
     pub const WdfRequestGetInformation: Entry<PFN_WDFREQUESTGETINFORMATION> =
@@ -1593,8 +1413,7 @@ pub mod table {
         Entry::new(super::_WDFFUNCENUM::WdfTimerCreateTableIndex as usize);
     pub const WdfTimerStart: Entry<PFN_WDFTIMERSTART> =
         Entry::new(super::_WDFFUNCENUM::WdfTimerStartTableIndex as usize);
-    pub const WdfTimerStop: Entry<PFN_WDFTIMERSTOP> =
-        Entry::new(super::_WDFFUNCENUM::WdfTimerStopTableIndex as usize);
+    pub const WdfTimerStop: Entry<PFN_WDFTIMERSTOP> = Entry::new(super::_WDFFUNCENUM::WdfTimerStopTableIndex as usize);
     pub const WdfTimerGetParentObject: Entry<PFN_WDFTIMERGETPARENTOBJECT> =
         Entry::new(super::_WDFFUNCENUM::WdfTimerGetParentObjectTableIndex as usize);
     pub const WdfVerifierDbgBreakPoint: Entry<PFN_WDFVERIFIERDBGBREAKPOINT> =

@@ -243,3 +243,7 @@ unsafe fn thread() -> u32 {
         u32::from(ok)
     }
 }
+
+/// What the linker asks for where floating point may be used.
+#[unsafe(no_mangle)]
+static _fltused: i32 = 0;
