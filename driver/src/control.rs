@@ -22,6 +22,8 @@ const VERSION: uapi::Version = uapi::Version { major: 1, minor: 9, patch: 0 };
 /// What the control lock guards.
 pub struct State {
     pub core: Control,
+    /// Between EvtDevicePrepareHardware and EvtDeviceReleaseHardware. A handle may outlive the latter; peers may not be made then.
+    pub started: bool,
     pub socket: Option<Shared<Socket>>,
     /// Registered at the first peer.
     pub client: Option<Client>,
@@ -40,7 +42,7 @@ impl State {
     /// INTERNAL_ERROR for a second state of one device.
     pub fn new(link: &Link) -> Result<Self> {
         let core = link.core.take_control().ok_or(Status::INTERNAL_ERROR)?;
-        Ok(Self { core, socket: None, client: None, gcm: None, peer_id: -1, send_failures: 0 })
+        Ok(Self { core, started: false, socket: None, client: None, gcm: None, peer_id: -1, send_failures: 0 })
     }
 
     /// Gives back what must be given back at PASSIVE_LEVEL. The peer is gone.
@@ -54,7 +56,8 @@ impl State {
 pub fn ioctl(dco: &Dco, mut request: Request, code: u32) {
     match Ioctl::from_code(code) {
         Some(Ioctl::NewPeer) => {
-            let made = parse(&request, uapi::NewPeer::parse).and_then(|new| peer::create(dco, &mut dco.control.lock(), new));
+            let made =
+                parse(&request, uapi::NewPeer::parse).and_then(|new| peer::create(dco, &mut dco.control.lock(), new));
             request.complete_result(made);
         }
         Some(Ioctl::DelPeer) => {
@@ -122,11 +125,19 @@ fn start_vpn(dco: &Dco) -> Result<()> {
 fn set_peer(dco: &Dco, set: uapi::SetPeer) -> Result<()> {
     let mut state = dco.control.lock();
     let update = KeepaliveUpdate { interval: set.interval, timeout: set.timeout, mss: set.mss };
-    dco.link.core.set_peer(&mut state.core, PeerSelector::Only, update, now()).map_err(|e| status_of(e, Status::INVALID_DEVICE_REQUEST))
+    dco.link
+        .core
+        .set_peer(&mut state.core, PeerSelector::Only, update, now())
+        .map_err(|e| status_of(e, Status::INVALID_DEVICE_REQUEST))
 }
 
 /// Installs a key and wipes it from the request's buffer, whatever came of it.
-fn new_key(dco: &Dco, request: &mut Request, read: fn(&[u8]) -> core::result::Result<uapi::NewKey, UapiError>, len: usize) -> Result<()> {
+fn new_key(
+    dco: &Dco,
+    request: &mut Request,
+    read: fn(&[u8]) -> core::result::Result<uapi::NewKey, UapiError>,
+    len: usize,
+) -> Result<()> {
     let parsed = parse(request, read);
     if let Ok(input) = request.input_mut(1) {
         let len = len.min(input.len());
@@ -161,7 +172,10 @@ fn install(dco: &Dco, new: uapi::NewKey) -> Result<()> {
         uapi::Slot::Primary => KeySlot::Primary,
         uapi::Slot::Secondary => KeySlot::Secondary,
     };
-    dco.link.core.new_key(&mut state.core, PeerSelector::Only, slot, key, time::pause).map_err(|e| status_of(e, Status::OBJECTID_NOT_FOUND))?;
+    dco.link
+        .core
+        .new_key(&mut state.core, PeerSelector::Only, slot, key, time::pause)
+        .map_err(|e| status_of(e, Status::OBJECTID_NOT_FOUND))?;
     state.peer_id = new.peer_id;
     Ok(())
 }
@@ -196,7 +210,8 @@ fn peer_stats(dco: &Dco, mut request: Request) {
         return request.complete(if all { Status::SUCCESS } else { Status::OBJECTID_NOT_FOUND });
     };
     let peer_id = if all { dco.control.lock().peer_id } else { id };
-    let raw = uapi::PeerStats { peer_id, link_rx: s.link_rx, link_tx: s.link_tx, vpn_rx: s.vpn_rx, vpn_tx: s.vpn_tx }.to_raw();
+    let raw = uapi::PeerStats { peer_id, link_rx: s.link_rx, link_tx: s.link_tx, vpn_rx: s.vpn_rx, vpn_tx: s.vpn_tx }
+        .to_raw();
     let bytes = raw.as_bytes();
     if all && request.output(bytes.len()).is_err() {
         // Too small for all peers: the size that would do, and a warning (ERROR_MORE_DATA).

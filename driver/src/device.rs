@@ -23,7 +23,12 @@ const TICK_MS: u32 = 1_000;
 const TICK_TOLERANCE_MS: u32 = 500;
 
 /// GUID_DEVINTERFACE_NET
-const DEVINTERFACE_NET: nt::sys::GUID = nt::sys::GUID { Data1: 0xCAC8_8484, Data2: 0x7515, Data3: 0x4C03, Data4: [0x82, 0xE6, 0x71, 0xA8, 0x7A, 0xBA, 0xC3, 0x61] };
+const DEVINTERFACE_NET: nt::sys::GUID = nt::sys::GUID {
+    Data1: 0xCAC8_8484,
+    Data2: 0x7515,
+    Data3: 0x4C03,
+    Data4: [0x82, 0xE6, 0x71, 0xA8, 0x7A, 0xBA, 0xC3, 0x61],
+};
 
 /// The device context.
 pub struct Dco {
@@ -56,7 +61,7 @@ impl Dco {
 
     fn new(device: Handle<'_>, registration: Registration) -> Result<Self> {
         let link = Link::new(device)?;
-        let control = WaitLock::of_device(device, State::new(&link)?)?;
+        let control = WaitLock::new(State::new(&link)?)?;
         Ok(Self {
             link,
             adapter: Adapter::new::<Self>(device, LIMITS)?,
@@ -86,19 +91,20 @@ impl DeviceEvents for Dco {
     }
 
     fn prepare(&self) -> Result<()> {
+        self.control.lock().started = true;
         self.adapter.start()
     }
 
     fn release(&self) {
-        peer::remove(self, &mut self.control.lock());
+        let mut state = self.control.lock();
+        state.started = false;
+        peer::remove(self, &mut state);
     }
 
     fn deleted(&self) {
-        let mut state = self.control.lock();
-        peer::remove(self, &mut state);
-        // These end at PASSIVE_LEVEL, which the context's own destruction does not promise.
-        state.release();
-        drop(state);
+        // No peer is left: `release` ran, and none is made since. What ends here ends at PASSIVE_LEVEL, which the context's own
+        // destruction does not promise.
+        self.control.lock().release();
         self.registration.end();
     }
 }

@@ -65,4 +65,3 @@ impl Receive for Receiver {
         crate::rxqueue::receive(&self.0, list)
     }
 }
-

@@ -15,13 +15,17 @@ use nt::wsk::{Client, DatagramSocket};
 /// Makes the only peer and its socket; one that is there is removed first, so that its address is free.
 ///
 /// # Errors
-/// NOT_SUPPORTED for TCP; INVALID_DEVICE_REQUEST for addresses of two families; WSK's status. No peer is left then.
+/// NOT_SUPPORTED for TCP; INVALID_DEVICE_REQUEST for addresses of two families; DEVICE_NOT_READY for a device that is going; WSK's
+/// status, and then no peer is left.
 pub fn create(dco: &Dco, state: &mut State, new: uapi::NewPeer) -> Result<()> {
     if new.local.is_ipv4() != new.remote.is_ipv4() {
         return Err(Status::INVALID_DEVICE_REQUEST);
     }
     if new.protocol == uapi::Protocol::Tcp {
         return Err(Status::NOT_SUPPORTED);
+    }
+    if !state.started {
+        return Err(Status::DEVICE_NOT_READY);
     }
     remove(dco, state);
     let client = match &state.client {

@@ -14,7 +14,9 @@ pub fn tick(link: &Link) {
     let section = link.core.enter(time::processor());
     let mut batch = section.batch(now());
     let due = batch.keepalive();
-    if due.ping && let Some(mut buffer) = link.sends.take() {
+    if due.ping
+        && let Some(mut buffer) = link.sends.take()
+    {
         match batch.seal_ping(PeerSelector::Only, buffer.bytes()) {
             Ok(sealed) => {
                 let mut chain = Chain::new(&link.sends);

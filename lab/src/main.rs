@@ -24,7 +24,7 @@ options of run:
   --fail-alloc N         the driver's N-th pool allocation from now on fails (0: the first)
   --no-chacha            CNG without ChaCha20-Poly1305, as before Windows Server 2022
   --wsk-completion HOW   inline, async or alternate: when WSK completes an IRP
-  --tx-fragments N, --advance passive|dispatch|alternate
+  --tx-fragments N, --ring N, --advance passive|dispatch|alternate
                          how the adapter's queues are served
 
 exit status:
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
 /// Options that take no value.
 const SWITCHES: [&str; 2] = ["verbose", "no-chacha"];
 /// Options that take one.
-const VALUES: [&str; 8] = ["sys", "tun", "listen", "registry", "fail-alloc", "wsk-completion", "tx-fragments", "advance"];
+const VALUES: [&str; 9] = ["sys", "tun", "listen", "registry", "fail-alloc", "wsk-completion", "tx-fragments", "ring", "advance"];
 
 fn parse(arguments: &[String]) -> Result<Vec<(String, String)>, Failure> {
     let mut given = Vec::new();

@@ -6,8 +6,8 @@ use crate::io::{self, device, irp};
 use crate::ke::Balance;
 use crate::nt::{DEVICE_OBJECT, DRIVER_OBJECT, IO_PARAMETERS_POWER, IRP, NTSTATUS, OwnedUnicode, dev_flags, mj, mn, nt_success, status};
 use crate::pe::{self, Loaded};
-use crate::report::{InCall, Rule, collect, collected, record};
-use crate::{cng, ex, objects, pool, wdf, wsk};
+use crate::report::{InCall, Rule, collect, collected, forget_caller, record};
+use crate::{cng, ex, netcx, objects, pool, wdf, wsk};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -393,12 +393,15 @@ fn settle() {
 
 fn check_leaks() -> String {
     let before = collected().len();
+    let _c = InCall::enter("(the check after unload)");
+    forget_caller();
     collect(true);
     crate::ke::dpc::check_left();
     pool::check_leaks();
     pool::check_quarantine();
     wsk::check_leaks();
     cng::check_leaks();
+    netcx::check_leaks();
     io::names::check_leaks();
     objects::check_leaks();
     collect(false);

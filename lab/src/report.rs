@@ -78,6 +78,11 @@ pub(crate) fn caller_cell() -> *mut usize {
     CALLER.with(Cell::as_ptr)
 }
 
+/// Forgets the last caller: what follows is not the doing of that call.
+pub fn forget_caller() {
+    CALLER.set(0);
+}
+
 /// Return address of the driver's last call through an import, 0 when there was none.
 #[must_use]
 pub fn last_caller() -> usize {

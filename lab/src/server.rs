@@ -6,6 +6,8 @@
 pub mod connection;
 pub mod frame;
 
+use crate::io::request::Control;
+use crate::nt::{NTSTATUS, nt_success, status};
 use crate::report::{collected, exit_now};
 use crate::{io, ke, objects, pnp, pool};
 use connection::Connection;
@@ -14,6 +16,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -34,6 +37,36 @@ pub fn register_query(name: &'static str, f: fn() -> String) {
 pub fn query(name: &str) -> Option<String> {
     let f = QUERIES.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|(n, _)| *n == name).map(|q| q.1);
     f.map(|f| f())
+}
+
+/// `peek CODE OUTLEN`: issues a device control without input on the file that has been open for longest, and gives its
+/// output in hexadecimal. May block.
+///
+/// # Errors
+/// The request's status; `INVALID_DEVICE_STATE` where no file is open.
+pub fn peek(arguments: &str) -> Result<String, NTSTATUS> {
+    let mut words = arguments.split_whitespace();
+    let code = words.next().and_then(|w| u32::from_str_radix(w.trim_start_matches("0x"), 16).ok()).ok_or(status::INVALID_PARAMETER)?;
+    let length: usize = words.next().and_then(|w| w.parse().ok()).filter(|&n| n <= frame::MAX_OUTPUT / 2).ok_or(status::INVALID_PARAMETER)?;
+    let file = io::file::first_open().ok_or(status::INVALID_DEVICE_STATE)?;
+    let (sender, receiver) = sync_channel(1);
+    let request = file.control(
+        &Control { code, input: None, output: Some(length) },
+        Box::new(move |o| {
+            // The receiver may have lost patience.
+            let _ = sender.send(o);
+        }),
+    );
+    let outcome = receiver.recv_timeout(Duration::from_secs(5)).map_err(|_| {
+        if let Some(r) = request {
+            r.cancel();
+        }
+        status::IO_TIMEOUT
+    })?;
+    if !nt_success(outcome.status) {
+        return Err(outcome.status);
+    }
+    Ok(outcome.output.iter().map(|b| format!("{b:02x}")).collect())
 }
 
 fn register_own() {

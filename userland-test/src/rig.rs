@@ -209,7 +209,7 @@ impl Rig {
     pub fn configure(&self) -> Result<()> {
         let batches = Side::BOTH.map(|side| {
             let lines = format!(
-                "link set dev {TUN} addrgenmode none\naddr add {}/24 dev {TUN}\naddr add {}/64 dev {TUN} nodad\nlink set dev {TUN} up\n",
+                "link set dev {TUN} addrgenmode none\naddr replace {}/24 dev {TUN}\naddr replace {}/64 dev {TUN} nodad\nlink set dev {TUN} up\n",
                 side.tunnel(Transport::V4),
                 side.tunnel(Transport::V6),
             );

@@ -3,8 +3,8 @@
 use crate::aead::{Aead, AeadError, Nonce, Tag};
 use crate::atomic::{AtomicU64, Ordering};
 use crate::replay::ReplayWindow;
-use dco_sync::OutOfMemory;
 use core::fmt;
+use dco_sync::OutOfMemory;
 use dco_wire::{AAD_LEN, DATA_HEADER_LEN, DATA_OVERHEAD, DataHeader, KeyId, PeerId, TAG_LEN, sealed_len};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -246,7 +246,10 @@ impl<A: Aead> Key<A> {
 
 impl<A: Aead> fmt::Debug for Key<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("key_id", &self.key_id).field("packets_left", &self.packets_left()).finish_non_exhaustive()
+        f.debug_struct("Key")
+            .field("key_id", &self.key_id)
+            .field("packets_left", &self.packets_left())
+            .finish_non_exhaustive()
     }
 }
 

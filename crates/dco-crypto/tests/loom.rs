@@ -35,13 +35,18 @@ fn offers(window: &Arc<Small>, threads: &'static [&'static [(u64, u64)]]) -> Vec
 
 /// How often an id was accepted.
 fn times(threads: &[&[(u64, u64)]], accepted: &[Vec<bool>], id: u64) -> usize {
-    threads.iter().zip(accepted).flat_map(|(t, a)| t.iter().zip(a)).filter(|(offer, accepted)| offer.0 == id && **accepted).count()
+    threads
+        .iter()
+        .zip(accepted)
+        .flat_map(|(t, a)| t.iter().zip(a))
+        .filter(|(offer, accepted)| offer.0 == id && **accepted)
+        .count()
 }
 
 #[test]
 fn one_id_offered_twice_is_accepted_once() {
     const THREADS: &[&[(u64, u64)]] = &[&[(5, 0)], &[(5, 0)], &[(5, 0)]];
-    model(Some(4), || {
+    model(Some(3), || {
         let window = Arc::new(Small::try_new().expect("memory"));
         let accepted = offers(&window, THREADS);
         assert_eq!(times(THREADS, &accepted, 5), 1);
@@ -63,7 +68,7 @@ fn neighbours_in_a_word_do_not_lose_each_other() {
 fn a_word_taken_over_never_accepts_the_old_id_again() {
     // 1 and 33 share a word; 33 puts 1 outside the window.
     const THREADS: &[&[(u64, u64)]] = &[&[(1, 0)], &[(33, 0), (1, 0)], &[(1, 0)]];
-    model(Some(4), || {
+    model(Some(3), || {
         let window = Arc::new(Small::try_new().expect("memory"));
         let accepted = offers(&window, THREADS);
         assert!(times(THREADS, &accepted, 1) <= 1);
@@ -106,7 +111,7 @@ fn nobody_takes_the_end_of_a_silence_for_the_past() {
 #[test]
 fn the_past_stays_closed_whoever_ends_the_silence() {
     const THREADS: &[&[(u64, u64)]] = &[&[(6, EXPIRY_MS)], &[(4, EXPIRY_MS)], &[(3, EXPIRY_MS)]];
-    model(Some(4), || {
+    model(Some(3), || {
         let window = Arc::new(Small::try_new().expect("memory"));
         assert!(window.accept(5, 0).is_ok());
         let accepted = offers(&window, THREADS);

@@ -75,10 +75,12 @@ impl PacketSpec {
     #[must_use]
     pub fn clamped(&self, limit: u16) -> Self {
         let mut packet = self.clone();
+        // A limit that leaves nothing for IPv6 is none.
+        let limit = if self.dst.is_ipv4() { limit } else { limit.saturating_sub(20) };
         if let Upper::Tcp { syn: true, mss } = &mut packet.upper
             && limit != 0
         {
-            *mss = (*mss).min(if self.dst.is_ipv4() { limit } else { limit.saturating_sub(20) });
+            *mss = (*mss).min(limit);
         }
         packet
     }

@@ -344,6 +344,23 @@ fn a_batch_sees_its_own_traffic_in_its_keepalive() {
 }
 
 #[test]
+fn flushing_early_counts_nothing_twice() {
+    let pair = Pair::connected(Faults::NONE, 1);
+    let device = &pair.end(Side::A).device;
+    let section = device.enter(0);
+    let mut batch = section.batch(pair.now());
+    for packets in 1..4 {
+        batch.seal(&packet(0), &mut [0; 300]).expect("sealed");
+        batch.flush();
+        let _ = batch.keepalive();
+        batch.flush();
+        let peer = PeerStats { link_tx: packets * 224, vpn_tx: packets * 200, ..PeerStats::default() };
+        assert_eq!(device.peer_stats(0, PeerSelector::Only), Ok(peer));
+        assert_eq!((device.stats().sent_data, device.stats().tun_sent), (packets, packets * 200));
+    }
+}
+
+#[test]
 fn segment_sizes_are_lowered_both_ways() {
     for v6 in [false, true] {
         for (near, far) in [(1300, 0), (0, 1300), (1300, 1200), (1200, 1300)] {
@@ -363,6 +380,23 @@ fn segment_sizes_are_lowered_both_ways() {
             assert_eq!(pair.end(Side::B).received, expected, "{v6} {near} {far}");
         }
     }
+}
+
+#[test]
+fn a_gathered_syn_is_lowered_where_it_is() {
+    let mut pair = Pair::connected(Faults::NONE, 1);
+    let limit = KeepaliveUpdate { mss: Some(1300), ..KeepaliveUpdate::default() };
+    pair.set_peer(Side::A, limit).expect("a peer");
+    let spec = PacketSpec::syn(false, 1460);
+    let mut out = vec![0; 24 + spec.total()];
+    out[24..].copy_from_slice(&spec.bytes());
+    {
+        let section = pair.end(Side::A).device.enter(0);
+        let sealed = section.batch(pair.now()).seal_gathered(&mut out, spec.total()).expect("sealed");
+        assert_eq!(sealed.len, out.len());
+    }
+    pair.receive(Side::B, &[out]);
+    assert_eq!(pair.end(Side::B).received, [spec.clamped(1300).bytes()]);
 }
 
 #[test]

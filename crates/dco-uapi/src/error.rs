@@ -44,9 +44,11 @@ impl UapiError {
     pub const fn status(self) -> NtStatus {
         match self {
             Self::TooShort { .. } => status::BUFFER_TOO_SMALL,
-            Self::BadFamily(_) | Self::BadProtocol(_) | Self::BadSlot(_) | Self::BadAlgorithm(_) | Self::BadKeyLen(_) => {
-                status::INVALID_DEVICE_REQUEST
-            }
+            Self::BadFamily(_)
+            | Self::BadProtocol(_)
+            | Self::BadSlot(_)
+            | Self::BadAlgorithm(_)
+            | Self::BadKeyLen(_) => status::INVALID_DEVICE_REQUEST,
             Self::BadMode(_) | Self::BadInterval(_) | Self::BadNetbits(_) => status::INVALID_PARAMETER,
             Self::ShortPrefix => status::INVALID_MESSAGE,
             Self::BadPrefixFamily(_) => status::INVALID_ADDRESS,

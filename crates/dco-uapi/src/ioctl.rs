@@ -4,7 +4,6 @@ const FILE_DEVICE_UNKNOWN: u32 = 0x22;
 const METHOD_BUFFERED: u32 = 0;
 const FILE_ANY_ACCESS: u32 = 0;
 
-
 /// Windows' `CTL_CODE`, for the interface's device type, transfer method and access: `0x220000 | function << 2`.
 #[must_use]
 pub const fn ctl_code(function: u32) -> u32 {

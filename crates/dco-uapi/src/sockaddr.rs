@@ -35,10 +35,7 @@ impl SockaddrUnion {
         match u16::from_le_bytes([lo, hi]) {
             AF_INET => {
                 let [p0, p1, a0, a1, a2, a3, ..] = body;
-                Ok(SocketAddr::V4(SocketAddrV4::new(
-                    Ipv4Addr::new(a0, a1, a2, a3),
-                    u16::from_be_bytes([p0, p1]),
-                )))
+                Ok(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(a0, a1, a2, a3), u16::from_be_bytes([p0, p1]))))
             }
             AF_INET6 => {
                 let [p0, p1, f0, f1, f2, f3, addr @ .., s0, s1, s2, s3] = body;

@@ -21,7 +21,8 @@ fn addr(text: &str) -> SocketAddr {
 /// 192.0.2.1:1194; the tail of the union is whatever it is.
 const V4: [u8; 8] = [2, 0, 0x04, 0xaa, 192, 0, 2, 1];
 /// [2001:db8::1]:443, scope 7.
-const V6: [u8; 28] = [23, 0, 0x01, 0xbb, 0, 0, 0, 0, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0, 0];
+const V6: [u8; 28] =
+    [23, 0, 0x01, 0xbb, 0, 0, 0, 0, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0, 0];
 
 /// Checks that exactly `len` bytes are needed and more are accepted.
 fn assert_needs<T: core::fmt::Debug>(parse: fn(&[u8]) -> Result<T, UapiError>, valid: &[u8]) {
@@ -208,7 +209,8 @@ fn mp_start_vpn() {
 
 #[test]
 fn mp_new_peer() {
-    let mut input = bytes(80, 0, &[(0, &[23, 0]), (28, &V4), (56, &[10, 8, 0, 2]), (60, &V6[8..24]), (76, &[9, 0, 0, 0])]);
+    let mut input =
+        bytes(80, 0, &[(0, &[23, 0]), (28, &V4), (56, &[10, 8, 0, 2]), (60, &V6[8..24]), (76, &[9, 0, 0, 0])]);
     let wanted = MpNewPeer {
         remote: addr("192.0.2.1:1194"),
         vpn4: Some("10.8.0.2".parse().expect("an address")),
@@ -247,10 +249,16 @@ fn peer_ids() {
 #[test]
 fn iroutes() {
     let v4 = bytes(28, 0xcc, &[(0, &[10, 1, 0, 0]), (16, &[16, 0, 0, 0]), (20, &[3, 0, 0, 0]), (24, &[0; 4])]);
-    assert_eq!(Iroute::parse(&v4), Ok(Iroute { addr: "10.1.0.0".parse().expect("an address"), netbits: 16, peer_id: 3 }));
+    assert_eq!(
+        Iroute::parse(&v4),
+        Ok(Iroute { addr: "10.1.0.0".parse().expect("an address"), netbits: 16, peer_id: 3 })
+    );
     assert_needs(Iroute::parse, &v4);
     let v6 = bytes(28, 0, &[(0, &V6[8..24]), (16, &[128, 0, 0, 0]), (20, &[0xff; 4]), (24, &[1, 0, 0, 0])]);
-    assert_eq!(Iroute::parse(&v6), Ok(Iroute { addr: "2001:db8::1".parse().expect("an address"), netbits: 128, peer_id: -1 }));
+    assert_eq!(
+        Iroute::parse(&v6),
+        Ok(Iroute { addr: "2001:db8::1".parse().expect("an address"), netbits: 128, peer_id: -1 })
+    );
     for (input, longest) in [(v4, 32u8), (v6, 128)] {
         for netbits in -1..=300i32 {
             let mut input = input.clone();
@@ -324,12 +332,22 @@ fn peer_stats() {
 fn notifications() {
     let deleted = Notification::DelPeer { peer_id: 5, reason: DelReason::TransportDisconnect };
     assert_eq!(deleted.to_raw().as_bytes(), bytes(144, 0, &[(4, &[5]), (8, &[4])]));
-    for (number, reason) in
-        [DelReason::Teardown, DelReason::Userspace, DelReason::Expired, DelReason::TransportError, DelReason::TransportDisconnect].iter().enumerate()
+    for (number, reason) in [
+        DelReason::Teardown,
+        DelReason::Userspace,
+        DelReason::Expired,
+        DelReason::TransportError,
+        DelReason::TransportDisconnect,
+    ]
+    .iter()
+    .enumerate()
     {
         assert_eq!(usize::try_from(*reason as i32), Ok(number));
     }
-    assert_eq!(Notification::SwapKeys { peer_id: -1 }.to_raw().as_bytes(), bytes(144, 0, &[(0, &[1]), (4, &[0xff; 4])]));
+    assert_eq!(
+        Notification::SwapKeys { peer_id: -1 }.to_raw().as_bytes(),
+        bytes(144, 0, &[(0, &[1]), (4, &[0xff; 4])])
+    );
     let floated = Notification::FloatPeer { peer_id: 5, address: addr("192.0.2.1:1194") };
     assert_eq!(floated.to_raw().as_bytes(), bytes(144, 0, &[(0, &[2]), (4, &[5]), (16, &V4)]));
     let floated = Notification::FloatPeer { peer_id: 5, address: addr("[2001:db8::1]:443") };

@@ -167,7 +167,8 @@ mod tests {
     fn every_key_id_and_some_peer_ids_round_trip() {
         for key in 0..8 {
             for peer in [0, 1, 0xff, 0x100, 0xffff, 0x1_0000, 0xff_fffe, 0xff_ffff] {
-                let header = DataHeader { key_id: KeyId::new(key).expect("in range"), peer_id: PeerId::from_low_bits(peer) };
+                let header =
+                    DataHeader { key_id: KeyId::new(key).expect("in range"), peer_id: PeerId::from_low_bits(peer) };
                 assert_eq!(DataHeader::from_bytes(header.to_bytes()), Some(header));
                 assert_eq!(header.peer_id.get(), peer);
             }
@@ -187,7 +188,8 @@ mod tests {
         for first in 0..=255u8 {
             let class = classify(&[first, 1, 2, 3]);
             if first >> 3 == 9 {
-                let header = DataHeader { key_id: KeyId::from_low_bits(first), peer_id: PeerId::from_low_bits(0x01_0203) };
+                let header =
+                    DataHeader { key_id: KeyId::from_low_bits(first), peer_id: PeerId::from_low_bits(0x01_0203) };
                 assert_eq!(class, Class::Data(header));
             } else {
                 assert_eq!(class, Class::Control);

@@ -24,7 +24,8 @@ pub mod mss;
 mod opcode;
 
 pub use header::{
-    AAD_LEN, Class, DATA_HEADER_LEN, DATA_OVERHEAD, DataHeader, KeyId, PACKET_ID_LEN, PeerId, TAG_LEN, classify, plain_len, sealed_len,
+    AAD_LEN, Class, DATA_HEADER_LEN, DATA_OVERHEAD, DataHeader, KeyId, PACKET_ID_LEN, PeerId, TAG_LEN, classify,
+    plain_len, sealed_len,
 };
 pub use opcode::{OPCODE_SHIFT, Opcode};
 
@@ -32,7 +33,8 @@ pub use opcode::{OPCODE_SHIFT, Opcode};
 ///
 /// A data packet whose plaintext is exactly these 16 bytes is a ping, consumed by the receiver. A longer packet that only begins
 /// with them is not.
-pub const PING: [u8; 16] = [0x2a, 0x18, 0x7b, 0xf3, 0x64, 0x1e, 0xb4, 0xcb, 0x07, 0xed, 0x2d, 0x0a, 0x98, 0x1f, 0xc7, 0x48];
+pub const PING: [u8; 16] =
+    [0x2a, 0x18, 0x7b, 0xf3, 0x64, 0x1e, 0xb4, 0xcb, 0x07, 0xed, 0x2d, 0x0a, 0x98, 0x1f, 0xc7, 0x48];
 
 /// Whether a decrypted payload is a keepalive packet: all of it, and no longer.
 #[inline]

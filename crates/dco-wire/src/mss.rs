@@ -106,7 +106,11 @@ fn lower_all(tcp: &mut [u8], limit: u16) -> bool {
         *place = limit.to_be_bytes();
         if let Some(checksum) = tcp.get_mut(CHECKSUM..).and_then(|t| t.first_chunk_mut::<2>()) {
             // A value that straddles two of the checksum's words counts with its bytes exchanged.
-            let (old, new) = if above.value_at & 1 == 0 { (above.value, limit) } else { (above.value.swap_bytes(), limit.swap_bytes()) };
+            let (old, new) = if above.value_at & 1 == 0 {
+                (above.value, limit)
+            } else {
+                (above.value.swap_bytes(), limit.swap_bytes())
+            };
             *checksum = adjusted(u16::from_be_bytes(*checksum), old, new).to_be_bytes();
         }
         changed = true;
@@ -150,7 +154,11 @@ mod tests {
         for rest in EDGES.into_iter().filter(|&rest| rest != 0) {
             for old in EDGES {
                 for new in EDGES {
-                    assert_eq!(adjusted(checksum(&[rest, old]), old, new), checksum(&[rest, new]), "{rest} {old} {new}");
+                    assert_eq!(
+                        adjusted(checksum(&[rest, old]), old, new),
+                        checksum(&[rest, new]),
+                        "{rest} {old} {new}"
+                    );
                 }
             }
         }

@@ -37,11 +37,28 @@ impl AesGcm {
         let algorithm = wide!("AES");
         let (property, mode) = (wide!("ChainingMode"), wide!("ChainingModeGCM"));
         // SAFETY: the strings are NUL-terminated constants and the out pointer is a live local.
-        Status(unsafe { cng::BCryptOpenAlgorithmProvider(&raw mut handle, algorithm.units().as_ptr(), core::ptr::null(), cng::BCRYPT_PROV_DISPATCH) }).ok()?;
+        Status(unsafe {
+            cng::BCryptOpenAlgorithmProvider(
+                &raw mut handle,
+                algorithm.units().as_ptr(),
+                core::ptr::null(),
+                cng::BCRYPT_PROV_DISPATCH,
+            )
+        })
+        .ok()?;
         let provider = Provider(handle);
         let bytes = size_of_val(mode.units()) as u32;
         // SAFETY: the handle is open; the value is a NUL-terminated UTF-16 string of `bytes` bytes that CNG only reads.
-        Status(unsafe { cng::BCryptSetProperty(handle.cast(), property.units().as_ptr(), mode.units().as_ptr().cast_mut().cast(), bytes, 0) }).ok()?;
+        Status(unsafe {
+            cng::BCryptSetProperty(
+                handle.cast(),
+                property.units().as_ptr(),
+                mode.units().as_ptr().cast_mut().cast(),
+                bytes,
+                0,
+            )
+        })
+        .ok()?;
         Ok(Self(Shared::try_new(provider)?))
     }
 
@@ -53,7 +70,18 @@ impl AesGcm {
         let mut handle: cng::BCRYPT_KEY_HANDLE = null_mut();
         let length = u32::try_from(secret.len()).map_err(|_| Status::INVALID_PARAMETER)?;
         // SAFETY: the provider is open; a NULL key object of length 0 asks CNG to allocate; the secret is read only.
-        Status(unsafe { cng::BCryptGenerateSymmetricKey(self.0.0, &raw mut handle, null_mut(), 0, secret.as_ptr().cast_mut(), length, 0) }).ok()?;
+        Status(unsafe {
+            cng::BCryptGenerateSymmetricKey(
+                self.0.0,
+                &raw mut handle,
+                null_mut(),
+                0,
+                secret.as_ptr().cast_mut(),
+                length,
+                0,
+            )
+        })
+        .ok()?;
         Ok(AesGcmKey { handle, _provider: self.clone() })
     }
 }
@@ -82,12 +110,33 @@ impl AesGcmKey {
     ///
     /// # Safety
     /// `input` is readable and `output` writable for `len` bytes.
-    unsafe fn encrypt(&self, nonce: &Nonce, aad: &[u8], input: *const u8, output: *mut u8, len: usize, tag: &mut Tag) -> core::result::Result<(), AeadError> {
+    unsafe fn encrypt(
+        &self,
+        nonce: &Nonce,
+        aad: &[u8],
+        input: *const u8,
+        output: *mut u8,
+        len: usize,
+        tag: &mut Tag,
+    ) -> core::result::Result<(), AeadError> {
         let mut info = mode_info(nonce, aad, tag.as_mut_ptr());
         let len = u32::try_from(len).map_err(|_| AeadError::Backend(Status::INVALID_PARAMETER.0))?;
         let mut written = 0u32;
         // SAFETY: the caller vouches for input and output; `info` and what it points at live through the call.
-        let status = unsafe { cng::BCryptEncrypt(self.handle, input.cast_mut(), len, (&raw mut info).cast(), null_mut(), 0, output, len, &raw mut written, 0) };
+        let status = unsafe {
+            cng::BCryptEncrypt(
+                self.handle,
+                input.cast_mut(),
+                len,
+                (&raw mut info).cast(),
+                null_mut(),
+                0,
+                output,
+                len,
+                &raw mut written,
+                0,
+            )
+        };
         match Status(status) {
             s if s.is_success() && written == len => Ok(()),
             s => Err(AeadError::Backend(s.0)),
@@ -97,7 +146,14 @@ impl AesGcmKey {
 
 impl Aead for AesGcmKey {
     #[inline]
-    fn seal(&self, nonce: &Nonce, aad: &[u8], plain: &[u8], out: &mut [u8], tag: &mut Tag) -> core::result::Result<(), AeadError> {
+    fn seal(
+        &self,
+        nonce: &Nonce,
+        aad: &[u8],
+        plain: &[u8],
+        out: &mut [u8],
+        tag: &mut Tag,
+    ) -> core::result::Result<(), AeadError> {
         if out.len() != plain.len() {
             return Err(AeadError::Backend(Status::INVALID_PARAMETER.0));
         }
@@ -106,14 +162,27 @@ impl Aead for AesGcmKey {
     }
 
     #[inline]
-    fn seal_in_place(&self, nonce: &Nonce, aad: &[u8], data: &mut [u8], tag: &mut Tag) -> core::result::Result<(), AeadError> {
+    fn seal_in_place(
+        &self,
+        nonce: &Nonce,
+        aad: &[u8],
+        data: &mut [u8],
+        tag: &mut Tag,
+    ) -> core::result::Result<(), AeadError> {
         let p = data.as_mut_ptr();
         // SAFETY: one slice serves as input and output of its own length; CNG documents in-place use.
         unsafe { self.encrypt(nonce, aad, p, p, data.len(), tag) }
     }
 
     #[inline]
-    fn open(&self, nonce: &Nonce, aad: &[u8], cipher: &[u8], tag: &Tag, out: &mut [u8]) -> core::result::Result<(), AeadError> {
+    fn open(
+        &self,
+        nonce: &Nonce,
+        aad: &[u8],
+        cipher: &[u8],
+        tag: &Tag,
+        out: &mut [u8],
+    ) -> core::result::Result<(), AeadError> {
         if out.len() != cipher.len() {
             return Err(AeadError::Backend(Status::INVALID_PARAMETER.0));
         }
@@ -122,7 +191,18 @@ impl Aead for AesGcmKey {
         let mut written = 0u32;
         // SAFETY: both slices are of this length; CNG reads nonce, data, tag and cipher text and writes `out` only.
         let status = unsafe {
-            cng::BCryptDecrypt(self.handle, cipher.as_ptr().cast_mut(), len, (&raw mut info).cast(), null_mut(), 0, out.as_mut_ptr(), len, &raw mut written, 0)
+            cng::BCryptDecrypt(
+                self.handle,
+                cipher.as_ptr().cast_mut(),
+                len,
+                (&raw mut info).cast(),
+                null_mut(),
+                0,
+                out.as_mut_ptr(),
+                len,
+                &raw mut written,
+                0,
+            )
         };
         match Status(status) {
             s if s.is_success() && written == len => Ok(()),

@@ -1,8 +1,7 @@
 //! Locks whose guards carry what has to be restored.
 
 use crate::status::{Result, Status};
-use crate::wdf::device::Handle;
-use crate::wdf::object::{Attributes, Referenced};
+use crate::wdf::object::{Attributes, Owned};
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
@@ -63,8 +62,18 @@ impl<T> Drop for SpinGuard<'_, T> {
 
 /// A WDF wait lock around `T`: holders may wait, at PASSIVE_LEVEL (in a critical region).
 pub struct WaitLock<T> {
-    raw: Referenced<WDFWAITLOCK>,
+    raw: WDFWAITLOCK,
+    _life: Life,
     value: UnsafeCell<T>,
+}
+
+/// Who deletes the framework's lock. Its parent is the driver object in either case: a lock whose parent is the device is deleted
+/// before the device's own cleanup callback, which may still want it.
+enum Life {
+    /// The framework, with the driver object.
+    Driver,
+    /// This value.
+    Holder { _owned: Owned<WDFWAITLOCK> },
 }
 
 // SAFETY: `value` is only reached through a guard, and the wait lock lets one guard exist at a time.
@@ -73,36 +82,41 @@ unsafe impl<T: Send> Sync for WaitLock<T> {}
 unsafe impl<T: Send> Send for WaitLock<T> {}
 
 impl<T> WaitLock<T> {
-    /// A lock that lives as long as the driver. PASSIVE_LEVEL.
+    /// A lock for the driver's own context: lives as long as the driver. PASSIVE_LEVEL.
     ///
     /// # Errors
     /// What WdfWaitLockCreate returns: INSUFFICIENT_RESOURCES.
     pub fn of_driver(value: T) -> Result<Self> {
-        Self::new(Attributes::plain(), value)
+        let raw = create()?;
+        Ok(Self { raw, _life: Life::Driver, value: UnsafeCell::new(value) })
     }
 
-    /// A lock that the framework deletes with `device`. PASSIVE_LEVEL.
+    /// A lock that lives as long as this value, which is gone before the driver. PASSIVE_LEVEL.
     ///
     /// # Errors
     /// What WdfWaitLockCreate returns: INSUFFICIENT_RESOURCES.
-    pub fn of_device(device: Handle<'_>, value: T) -> Result<Self> {
-        Self::new(Attributes::plain().parent(device.raw().cast()), value)
-    }
-
-    fn new(mut attributes: Attributes, value: T) -> Result<Self> {
-        let mut handle: WDFWAITLOCK = core::ptr::null_mut();
-        // SAFETY: the attributes and the out pointer are live locals; a parent is a live handle.
-        Status(unsafe { wdf_call!(WdfWaitLockCreate, attributes.raw(), &raw mut handle) }).ok()?;
-        // SAFETY: the call returned a live handle.
-        Ok(Self { raw: unsafe { Referenced::new(handle) }, value: UnsafeCell::new(value) })
+    pub fn new(value: T) -> Result<Self> {
+        let raw = create()?;
+        // SAFETY: a live handle that only this value deletes, before its parent does.
+        let life = Life::Holder { _owned: unsafe { Owned::adopt(raw) } };
+        Ok(Self { raw, _life: life, value: UnsafeCell::new(value) })
     }
 
     /// Takes the lock, waiting as long as it takes. PASSIVE_LEVEL.
     pub fn lock(&self) -> WaitGuard<'_, T> {
         // SAFETY: the handle lives as long as `self`; a NULL timeout waits for ever and always succeeds.
-        let _ = unsafe { wdf_call!(WdfWaitLockAcquire, self.raw.handle(), core::ptr::null_mut()) };
+        let _ = unsafe { wdf_call!(WdfWaitLockAcquire, self.raw, core::ptr::null_mut()) };
         WaitGuard { lock: self, not_send: PhantomData }
     }
+}
+
+/// Makes a wait lock of the driver's.
+fn create() -> Result<WDFWAITLOCK> {
+    let mut handle: WDFWAITLOCK = core::ptr::null_mut();
+    let mut attributes = Attributes::plain();
+    // SAFETY: the attributes and the out pointer are live locals.
+    Status(unsafe { wdf_call!(WdfWaitLockCreate, attributes.raw(), &raw mut handle) }).ok()?;
+    Ok(handle)
 }
 
 /// A held [`WaitLock`].
@@ -129,6 +143,6 @@ impl<T> DerefMut for WaitGuard<'_, T> {
 impl<T> Drop for WaitGuard<'_, T> {
     fn drop(&mut self) {
         // SAFETY: this guard acquired the lock.
-        unsafe { wdf_call!(WdfWaitLockRelease, self.lock.raw.handle()) };
+        unsafe { wdf_call!(WdfWaitLockRelease, self.lock.raw) };
     }
 }

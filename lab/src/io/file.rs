@@ -8,7 +8,7 @@ use crate::report::{Rule, record};
 use crate::{ke, pnp, pool};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 const STUCK: Rule = Rule::new("irp.not-cancelled", "WDK: IRP_MJ_CLEANUP and cancel routines must end what a closed file has outstanding");
@@ -22,6 +22,14 @@ static CONTEXTS: Kind = Kind::of_lab("io.security-context");
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Files that are open.
 static OPEN: AtomicI64 = AtomicI64::new(0);
+/// The files whose open succeeded, in that order.
+static FILES: Mutex<Vec<Weak<OpenFile>>> = Mutex::new(Vec::new());
+
+/// The file that has been open for longest.
+#[must_use]
+pub fn first_open() -> Option<Arc<OpenFile>> {
+    FILES.lock().unwrap_or_else(PoisonError::into_inner).iter().find_map(Weak::upgrade)
+}
 
 /// Number of open files.
 #[must_use]
@@ -143,6 +151,10 @@ pub fn open(path: &str, options: OpenOptions, opened: Opened) {
             code
         };
         if nt_success(code) {
+            let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
+            files.retain(|f| f.strong_count() != 0);
+            files.push(Arc::downgrade(&kept));
+            drop(files);
             opened(code, Some(kept));
         } else {
             kept.discard();
@@ -243,6 +255,7 @@ impl OpenFile {
 
     /// Closes the last handle: cleanup, cancellation of what is outstanding and its end, close. Blocks; at PASSIVE_LEVEL.
     pub fn close(self: &Arc<Self>) {
+        FILES.lock().unwrap_or_else(PoisonError::into_inner).retain(|f| !std::ptr::eq(f.as_ptr(), Arc::as_ptr(self)));
         let code = self.simple(mj::CLEANUP);
         if !nt_success(code) {
             record(CLOSE_FAILED, &format!("IRP_MJ_CLEANUP ended with {code:#010x}"));

@@ -32,6 +32,8 @@ const NO_DEVICE: Rule = Rule::new("irp.no-device", "WDK: IoCallDriver (DeviceObj
 
 /// `IRP::Type`.
 const IO_TYPE_IRP: i16 = 6;
+/// What `IRP::Type` reads in a freed IRP.
+const FREED_TYPE: i16 = i16::from_ne_bytes([pool::FREE_PATTERN; 2]);
 /// `IRP::AllocationFlags`: the lab's record stands before the IRP.
 const HAS_RECORD: u8 = 0x80;
 /// Stack locations whose outcome is remembered.
@@ -356,6 +358,9 @@ pub unsafe fn complete_request(irp: *mut IRP, _boost: i8) {
     irql::require_at_most(DISPATCH);
     // SAFETY: as our caller promises; what is no IRP is refused. Between the steps the IRP is ours alone.
     unsafe {
+        if !irp.is_null() && (*irp).Type == FREED_TYPE {
+            stop(TWICE, &format!("{irp:p} is complete and freed"));
+        }
         check(irp);
         let i = &mut *irp;
         if i.CurrentLocation > i.StackCount {

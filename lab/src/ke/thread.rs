@@ -166,12 +166,12 @@ fn run(start: &Start) {
         record(AT_EXIT, &format!("the thread's routine returned at IRQL {} with {} spin locks held", irql::current(), super::spin::held()));
     }
     OBJECT.set(std::ptr::null_mut());
-    RUNNING.remove();
     // SAFETY: the thread owns a reference to its object until here.
     unsafe {
         super::wait::signal(&raw mut (*start.object).header, 1);
         dereference(start.object.cast());
     }
+    RUNNING.remove();
 }
 
 extern "win64" fn create_system_thread(

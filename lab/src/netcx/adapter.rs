@@ -176,7 +176,8 @@ impl Adapter {
         for r in running.drain(..) {
             // A thread that panicked has printed why.
             let _ = r.thread.join();
-            object::delete(r.queue);
+            // Not when the driver deletes the adapter: the queues were claimed with it.
+            object::delete_if_live(r.queue);
         }
     }
 }

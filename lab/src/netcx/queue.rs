@@ -295,7 +295,7 @@ impl Queue {
             if side.collect() || offered {
                 continue;
             }
-            if side.arms() {
+            if side.arms() && !self.armed.load(Ordering::SeqCst) {
                 self.arm(me);
                 // Once more: what became ready before the driver was armed is not notified.
                 self.advance(me);

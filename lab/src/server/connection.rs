@@ -170,10 +170,7 @@ impl Connection {
                 let found = target.is_some_and(|r| r.cancel());
                 self.reply(id, if found { status::SUCCESS } else { status::NOT_FOUND }, 0, &[]);
             }
-            Op::Query(name) => match super::query(name.trim()) {
-                Some(text) => self.reply(id, status::SUCCESS, text.len() as u64, text.as_bytes()),
-                None => self.reply(id, status::INVALID_PARAMETER, 0, &[]),
-            },
+            Op::Query(name) => self.query(id, name.trim()),
             Op::Stop => {
                 let c = Arc::clone(self);
                 self.off_thread(id, "lab-stop", move || {
@@ -198,6 +195,20 @@ impl Connection {
                 self.off_thread(id, "lab-pnp", move || c.reply(id, f().err().unwrap_or(status::SUCCESS), 0, &[]));
             }
             Op::Unknown(_) => self.reply(id, status::INVALID_PARAMETER, 0, &[]),
+        }
+    }
+
+    fn query(self: &Arc<Self>, id: u64, name: &str) {
+        if let Some(arguments) = name.strip_prefix("peek ") {
+            let (c, arguments) = (Arc::clone(self), arguments.to_owned());
+            return self.off_thread(id, "lab-peek", move || match super::peek(&arguments) {
+                Ok(text) => c.reply(id, status::SUCCESS, text.len() as u64, text.as_bytes()),
+                Err(code) => c.reply(id, code, 0, &[]),
+            });
+        }
+        match super::query(name) {
+            Some(text) => self.reply(id, status::SUCCESS, text.len() as u64, text.as_bytes()),
+            None => self.reply(id, status::INVALID_PARAMETER, 0, &[]),
         }
     }
 

@@ -94,7 +94,6 @@ pub struct ProviderNpi {
 /// `WSK_PROVIDER_DISPATCH`.
 #[repr(C)]
 #[derive(Debug)]
-#[expect(clippy::struct_field_names, reason = "the names are WSK's")]
 pub struct ProviderDispatch {
     /// Version.
     pub version: u16,

@@ -36,8 +36,11 @@ fn get_int(fd: RawFd, level: i32, option: i32) -> Result<i32, NTSTATUS> {
     if r == 0 { Ok(value) } else { Err(last_error()) }
 }
 
+/// Level, option, and how a value is translated.
+type LinuxOption = (i32, i32, fn(i32) -> i32);
+
 /// Linux's level and option for Windows', and the value to set for a value that Windows would take.
-fn option(level: u32, code: u32) -> Option<(i32, i32, fn(i32) -> i32)> {
+fn option(level: u32, code: u32) -> Option<LinuxOption> {
     fn same(v: i32) -> i32 {
         v
     }
@@ -196,7 +199,6 @@ fn event_callback(socket: &'static Socket, input: *const c_void, len: usize, irp
 }
 
 /// `WskControlSocket`.
-#[expect(clippy::too_many_arguments, reason = "the signature is WSK's")]
 pub extern "win64" fn control_socket(
     handle: *mut c_void,
     request: u32,

@@ -197,7 +197,7 @@ pub fn later_do(job: Job) {
                     }
                 };
                 turn = turn.wrapping_add(1);
-                if turn % 2 == 0 { irql::at(irql::DISPATCH, job) } else { job() }
+                if turn.is_multiple_of(2) { irql::at(irql::DISPATCH, job) } else { job() }
             }
         };
         crate::ke::spawn_or_abort("wsk-worker", run);

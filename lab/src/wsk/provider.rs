@@ -34,7 +34,6 @@ pub fn dispatch() -> *const ProviderDispatch {
 }
 
 /// `WskSocket`.
-#[expect(clippy::too_many_arguments, reason = "the signature is WSK's")]
 extern "win64" fn socket(
     client: *mut c_void,
     family: u16,
@@ -81,7 +80,6 @@ extern "win64" fn socket(
 }
 
 /// `WskControlClient`.
-#[expect(clippy::too_many_arguments, reason = "the signature is WSK's")]
 extern "win64" fn control_client(
     client: *mut c_void,
     code: u32,

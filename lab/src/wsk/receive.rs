@@ -346,7 +346,6 @@ fn serve(socket: &'static Socket) {
 }
 
 /// `WskReceiveFrom`.
-#[expect(clippy::too_many_arguments, reason = "the signature is WSK's")]
 pub extern "win64" fn receive_from(
     handle: *mut c_void,
     buf: *const Buf,

@@ -83,7 +83,8 @@ pub fn pair() -> (Key<Gcm>, Key<Gcm>) {
             open: Gcm::new(open),
             seal_tail: NonceTail::new(seal_tail),
             open_tail: NonceTail::new(open_tail),
-        }).expect("memory")
+        })
+        .expect("memory")
     };
     (key(&up, &down, up_tail, down_tail), key(&down, &up, down_tail, up_tail))
 }
@@ -97,5 +98,6 @@ pub fn scripted(answer: Result<(), AeadError>, calls: &Mutex<Vec<Call>>) -> Key<
         open: Scripted { answer, calls },
         seal_tail: NonceTail::new([1, 2, 3, 4, 5, 6, 7, 8]),
         open_tail: NonceTail::new([11, 12, 13, 14, 15, 16, 17, 18]),
-    }).expect("memory")
+    })
+    .expect("memory")
 }

@@ -23,7 +23,9 @@ fn a_failing_cipher_leaves_no_packet() {
 
 #[test]
 fn a_failing_cipher_leaves_no_plaintext() {
-    for (answer, error) in [(AeadError::Backend(-7), OpenError::Aead(-7)), (AeadError::AuthFailed, OpenError::AuthFailed)] {
+    for (answer, error) in
+        [(AeadError::Backend(-7), OpenError::Aead(-7)), (AeadError::AuthFailed, OpenError::AuthFailed)]
+    {
         let calls = Mutex::new(Vec::new());
         let key = scripted(Err(answer), &calls);
         let mut out = [0xcc; 40];

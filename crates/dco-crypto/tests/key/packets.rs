@@ -10,10 +10,14 @@ use std::sync::Mutex;
 /// A small UDP packet in a DATA_V2 packet, computed with Python's `cryptography` from OpenVPN's description of the format: key bytes
 /// 0x40 up, nonce tail 0xf0 up, key-id 3, peer-id 0x76706e, packet id 1.
 const PLAIN: &str = "4500001c00010000401166c70a0800020a080001c3500035000800ff";
-const PACKET: &str = "4b76706e00000001a8f64d398174927a5c89f2fbe627dd8168321bda2aff8c7d5b7bae072a37579723bd6ae485ecaa2dfd6e0c99";
+const PACKET: &str =
+    "4b76706e00000001a8f64d398174927a5c89f2fbe627dd8168321bda2aff8c7d5b7bae072a37579723bd6ae485ecaa2dfd6e0c99";
 
 fn unhex(text: &str) -> Vec<u8> {
-    text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(core::str::from_utf8(pair).expect("ASCII"), 16).expect("hex")).collect()
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(core::str::from_utf8(pair).expect("ASCII"), 16).expect("hex"))
+        .collect()
 }
 
 fn known_key() -> Key<Gcm> {
@@ -26,7 +30,8 @@ fn known_key() -> Key<Gcm> {
         open: Gcm::new(&key),
         seal_tail: NonceTail::new(tail),
         open_tail: NonceTail::new(tail),
-    }).expect("memory")
+    })
+    .expect("memory")
 }
 
 #[test]
@@ -197,9 +202,8 @@ fn concurrent_senders_use_each_id_once() {
     let calls = Mutex::new(Vec::new());
     let key = scripted(Ok(()), &calls).having_sealed(u64::from(PACKET_ID_LIMIT) - 1001);
     let sealed: usize = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| (0..300).filter(|_| key.seal(&[0], &mut [0; 25]).is_ok()).count()))
-            .collect();
+        let threads: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| (0..300).filter(|_| key.seal(&[0], &mut [0; 25]).is_ok()).count())).collect();
         threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
     });
     assert_eq!(sealed, 1000);

@@ -8,14 +8,17 @@ use std::sync::Mutex;
 
 fn key(calls: &Mutex<Vec<Call>>, key_id: u8, peer_id: u32) -> Shared<Key<Scripted<'_>>> {
     let cipher = || Scripted { answer: Ok(()), calls };
-    Shared::try_new(Key::try_new(KeyConfig {
-        key_id,
-        peer_id: PeerId::from_low_bits(peer_id),
-        seal: cipher(),
-        open: cipher(),
-        seal_tail: NonceTail::new([0; 8]),
-        open_tail: NonceTail::new([0; 8]),
-    }).expect("memory"))
+    Shared::try_new(
+        Key::try_new(KeyConfig {
+            key_id,
+            peer_id: PeerId::from_low_bits(peer_id),
+            seal: cipher(),
+            open: cipher(),
+            seal_tail: NonceTail::new([0; 8]),
+            open_tail: NonceTail::new([0; 8]),
+        })
+        .expect("memory"),
+    )
     .expect("memory")
 }
 
@@ -39,12 +42,18 @@ fn installing_and_swapping() {
     assert_eq!((who(first.primary()), who(first.secondary())), (Some(10), None));
     let second = first.with_installed(KeySlot::Secondary, key(&calls, 1, 11));
     assert_eq!((who(second.primary()), who(second.secondary())), (Some(10), Some(11)));
-    assert_eq!((who(second.for_key_id(id(0))), who(second.for_key_id(id(1))), who(second.for_key_id(id(2)))), (Some(10), Some(11), None));
+    assert_eq!(
+        (who(second.for_key_id(id(0))), who(second.for_key_id(id(1))), who(second.for_key_id(id(2)))),
+        (Some(10), Some(11), None)
+    );
     let swapped = second.swapped();
     assert_eq!((who(swapped.primary()), who(swapped.secondary())), (Some(11), Some(10)));
     assert_eq!((who(swapped.for_key_id(id(0))), who(swapped.for_key_id(id(1)))), (Some(10), Some(11)));
     let third = swapped.with_installed(KeySlot::Secondary, key(&calls, 2, 12));
-    assert_eq!((who(third.primary()), who(third.secondary()), who(third.for_key_id(id(0)))), (Some(11), Some(12), None));
+    assert_eq!(
+        (who(third.primary()), who(third.secondary()), who(third.for_key_id(id(0)))),
+        (Some(11), Some(12), None)
+    );
     // The pair before is as it was, and an empty slot is swapped like a full one.
     assert_eq!(who(second.primary()), Some(10));
     assert_eq!((who(first.swapped().primary()), who(first.swapped().secondary())), (None, Some(10)));

@@ -107,7 +107,8 @@ fn extension_headers_are_skipped() {
 fn a_chain_that_cannot_be_walked_stops_at_its_extension_header() {
     // Cut inside the extension header, or right before it: still an IP packet, of no upper protocol.
     for cut in 0..16 {
-        let header = parse(&v6(0, 16, &[6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..cut])).expect("addresses are there");
+        let header =
+            parse(&v6(0, 16, &[6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..cut])).expect("addresses are there");
         assert_eq!((header.protocol, header.header_len), (0, 40));
     }
     for cut in 0..8 {
@@ -135,9 +136,14 @@ fn fragments_are_told_apart() {
         packet[6..8].copy_from_slice(&field.to_be_bytes());
         assert_eq!(parse(&packet).map(|h| h.fragment), Ok(wanted), "{field:x}");
     }
-    for (field, wanted) in
-        [(0u16, Fragment::Whole), (6, Fragment::Whole), (1, Fragment::First), (8, Fragment::Later), (9, Fragment::Later), (0x8000, Fragment::Later)]
-    {
+    for (field, wanted) in [
+        (0u16, Fragment::Whole),
+        (6, Fragment::Whole),
+        (1, Fragment::First),
+        (8, Fragment::Later),
+        (9, Fragment::Later),
+        (0x8000, Fragment::Later),
+    ] {
         let [hi, lo] = field.to_be_bytes();
         let header = parse(&v6(44, 28, &[6, 0, hi, lo, 0, 0, 0, 1, 0, 0])).expect("valid");
         assert_eq!((header.fragment, header.protocol, header.header_len), (wanted, 6, 48), "{field:x}");

@@ -113,7 +113,10 @@ fn the_payload_is_not_options() {
     // The TCP header ends at 20; what looks like an option is data.
     let segment = Segment { payload: vec![2, 4, 0x05, 0xb4], ..Segment::syn(&[]) };
     assert_left_alone(&segment.build(), 1360);
-    let segment = Segment { payload: vec![4, 0x05, 0xb4], ..Segment::syn(&[Opt::Nop, Opt::Nop, Opt::Nop, Opt::Other(9, vec![])]) };
+    let segment = Segment {
+        payload: vec![4, 0x05, 0xb4],
+        ..Segment::syn(&[Opt::Nop, Opt::Nop, Opt::Nop, Opt::Other(9, vec![])])
+    };
     assert_left_alone(&segment.build(), 1360);
 }
 
@@ -192,8 +195,13 @@ fn option() -> impl Strategy<Value = Opt> {
 
 fn extension() -> impl Strategy<Value = (u8, Vec<u8>)> {
     prop_oneof![
-        (prop::sample::select(vec![0u8, 43, 60]), 0..4u8).prop_map(|(kind, len)| (kind, [vec![len], vec![0; 6 + 8 * usize::from(len)]].concat())),
-        (1..6u8).prop_map(|len| (51, [vec![len], vec![0; 6 + 4 * (usize::from(len) - 1) + 4]].concat()[..(usize::from(len) + 2) * 4 - 1].to_vec())),
+        (prop::sample::select(vec![0u8, 43, 60]), 0..4u8)
+            .prop_map(|(kind, len)| (kind, [vec![len], vec![0; 6 + 8 * usize::from(len)]].concat())),
+        (1..6u8).prop_map(|len| (
+            51,
+            [vec![len], vec![0; 6 + 4 * (usize::from(len) - 1) + 4]].concat()[..(usize::from(len) + 2) * 4 - 1]
+                .to_vec()
+        )),
         any::<bool>().prop_map(|more| (44, vec![0, 0, u8::from(more), 0, 0, 0, 9])),
     ]
 }

@@ -3,10 +3,15 @@
 use super::queue::{AdapterEvents, create_rx, create_tx};
 use crate::status::{Result, Status};
 use crate::wdf::device::{DeviceInit, Handle};
-use crate::wdf::object::Referenced;
+use crate::wdf::object::Child;
 use core::ptr::null_mut;
-use nt_sys::net::{_NET_IF_MEDIA_CONNECT_STATE, _NET_IF_MEDIA_DUPLEX_STATE, NET_ADAPTER_DATAPATH_CALLBACKS, NETADAPTER};
-use nt_sys::{NET_ADAPTER_LINK_LAYER_CAPABILITIES_INIT, NET_ADAPTER_LINK_STATE_INIT, NET_ADAPTER_RX_CAPABILITIES_INIT_SYSTEM_MANAGED, NET_ADAPTER_TX_CAPABILITIES_INIT, net_call};
+use nt_sys::net::{
+    _NET_IF_MEDIA_CONNECT_STATE, _NET_IF_MEDIA_DUPLEX_STATE, NET_ADAPTER_DATAPATH_CALLBACKS, NETADAPTER,
+};
+use nt_sys::{
+    NET_ADAPTER_LINK_LAYER_CAPABILITIES_INIT, NET_ADAPTER_LINK_STATE_INIT,
+    NET_ADAPTER_RX_CAPABILITIES_INIT_SYSTEM_MANAGED, NET_ADAPTER_TX_CAPABILITIES_INIT, net_call,
+};
 
 /// What the adapter reports of itself.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +26,7 @@ pub struct Limits {
 
 /// The adapter of a device; deleted with it.
 pub struct Adapter {
-    raw: Referenced<NETADAPTER>,
+    raw: Child<NETADAPTER>,
     limits: Limits,
 }
 
@@ -68,7 +73,7 @@ impl Adapter {
         };
         Status(status).ok()?;
         // SAFETY: the call returned a live handle.
-        Ok(Self { raw: unsafe { Referenced::new(adapter) }, limits })
+        Ok(Self { raw: unsafe { Child::new(adapter) }, limits })
     }
 
     /// Reports capabilities and starts the adapter with its link down. PASSIVE_LEVEL, in EvtDevicePrepareHardware.
@@ -80,7 +85,7 @@ impl Adapter {
         let mut link = NET_ADAPTER_LINK_LAYER_CAPABILITIES_INIT(self.limits.speed, self.limits.speed);
         let mut tx = NET_ADAPTER_TX_CAPABILITIES_INIT(1);
         let mut rx = NET_ADAPTER_RX_CAPABILITIES_INIT_SYSTEM_MANAGED(u64::from(self.limits.frame), 1);
-        // SAFETY: the adapter is live (referenced); the structures are live locals that NetAdapterCx copies.
+        // SAFETY: the adapter is live (`Child`); the structures are live locals that NetAdapterCx copies.
         unsafe {
             net_call!(NetAdapterSetDataPathCapabilities, adapter, &raw mut tx, &raw mut rx);
             net_call!(NetAdapterSetLinkLayerCapabilities, adapter, &raw mut link);
@@ -93,9 +98,19 @@ impl Adapter {
 
     /// Reports the link as connected or disconnected. IRQL <= DISPATCH_LEVEL.
     pub fn set_link(&self, up: bool) {
-        let connect = if up { _NET_IF_MEDIA_CONNECT_STATE::MediaConnectStateConnected } else { _NET_IF_MEDIA_CONNECT_STATE::MediaConnectStateDisconnected };
-        let mut state = NET_ADAPTER_LINK_STATE_INIT(self.limits.speed, connect, _NET_IF_MEDIA_DUPLEX_STATE::MediaDuplexStateFull, 0, 0);
-        // SAFETY: the adapter is live (referenced); the structure is a live local that NetAdapterCx copies.
+        let connect = if up {
+            _NET_IF_MEDIA_CONNECT_STATE::MediaConnectStateConnected
+        } else {
+            _NET_IF_MEDIA_CONNECT_STATE::MediaConnectStateDisconnected
+        };
+        let mut state = NET_ADAPTER_LINK_STATE_INIT(
+            self.limits.speed,
+            connect,
+            _NET_IF_MEDIA_DUPLEX_STATE::MediaDuplexStateFull,
+            0,
+            0,
+        );
+        // SAFETY: the adapter is live (`Child`); the structure is a live local that NetAdapterCx copies.
         unsafe { net_call!(NetAdapterSetLinkState, self.raw.handle(), &raw mut state) };
     }
 }

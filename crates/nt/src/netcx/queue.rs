@@ -8,7 +8,10 @@ use crate::wdf::device::DeviceEvents;
 use crate::wdf::object::{Attributes, get, init};
 use crate::wide;
 use core::ptr::null_mut;
-use nt_sys::net::{_NET_EXTENSION_TYPE, NET_EXTENSION, NET_PACKET_QUEUE_CONFIG, NETADAPTER, NETPACKETQUEUE, NETRXQUEUE_INIT, NETTXQUEUE_INIT};
+use nt_sys::net::{
+    _NET_EXTENSION_TYPE, NET_EXTENSION, NET_PACKET_QUEUE_CONFIG, NETADAPTER, NETPACKETQUEUE, NETRXQUEUE_INIT,
+    NETTXQUEUE_INIT,
+};
 use nt_sys::{BOOLEAN, NTSTATUS, WDFDEVICE, net_call};
 
 /// A device context with one transmit and one receive queue.
@@ -61,34 +64,42 @@ fn extension_query() -> nt_sys::net::NET_EXTENSION_QUERY {
     }
 }
 
-
-
 /// EvtAdapterCreateTxQueue. PASSIVE_LEVEL.
-pub(super) unsafe extern "C" fn create_tx<T: AdapterEvents>(adapter: NETADAPTER, queue_init: *mut NETTXQUEUE_INIT) -> NTSTATUS {
+pub(super) unsafe extern "C" fn create_tx<T: AdapterEvents>(
+    adapter: NETADAPTER,
+    queue_init: *mut NETTXQUEUE_INIT,
+) -> NTSTATUS {
     let (mut config, mut attributes) = (config::<T>(false), Attributes::with::<QueueContext>());
     let (mut queue, mut extension, query) = (null_mut(), NET_EXTENSION::new(), extension_query());
     // SAFETY: called in the adapter's callback with its arguments; configuration, attributes and out pointers are live locals.
     let created = unsafe {
-        Status(net_call!(NetTxQueueCreate, queue_init, attributes.raw(), &raw mut config, &raw mut queue)).ok().and_then(|()| {
-            net_call!(NetTxQueueGetExtension, queue, &raw const query, &raw mut extension);
-            let rings = Rings::new(net_call!(NetTxQueueGetRingCollection, queue), extension);
-            attach(adapter, queue, rings)
-        })
+        Status(net_call!(NetTxQueueCreate, queue_init, attributes.raw(), &raw mut config, &raw mut queue))
+            .ok()
+            .and_then(|()| {
+                net_call!(NetTxQueueGetExtension, queue, &raw const query, &raw mut extension);
+                let rings = Rings::new(net_call!(NetTxQueueGetRingCollection, queue), extension);
+                attach(adapter, queue, rings)
+            })
     };
     created.err().unwrap_or(Status::SUCCESS).0
 }
 
 /// EvtAdapterCreateRxQueue. PASSIVE_LEVEL.
-pub(super) unsafe extern "C" fn create_rx<T: AdapterEvents>(adapter: NETADAPTER, queue_init: *mut NETRXQUEUE_INIT) -> NTSTATUS {
+pub(super) unsafe extern "C" fn create_rx<T: AdapterEvents>(
+    adapter: NETADAPTER,
+    queue_init: *mut NETRXQUEUE_INIT,
+) -> NTSTATUS {
     let (mut config, mut attributes) = (config::<T>(true), Attributes::with::<QueueContext>());
     let (mut queue, mut extension, query) = (null_mut(), NET_EXTENSION::new(), extension_query());
     // SAFETY: called in the adapter's callback with its arguments; configuration, attributes and out pointers are live locals.
     let created = unsafe {
-        Status(net_call!(NetRxQueueCreate, queue_init, attributes.raw(), &raw mut config, &raw mut queue)).ok().and_then(|()| {
-            net_call!(NetRxQueueGetExtension, queue, &raw const query, &raw mut extension);
-            let rings = Rings::new(net_call!(NetRxQueueGetRingCollection, queue), extension);
-            attach(adapter, queue, rings)
-        })
+        Status(net_call!(NetRxQueueCreate, queue_init, attributes.raw(), &raw mut config, &raw mut queue))
+            .ok()
+            .and_then(|()| {
+                net_call!(NetRxQueueGetExtension, queue, &raw const query, &raw mut extension);
+                let rings = Rings::new(net_call!(NetRxQueueGetRingCollection, queue), extension);
+                attach(adapter, queue, rings)
+            })
     };
     created.err().unwrap_or(Status::SUCCESS).0
 }

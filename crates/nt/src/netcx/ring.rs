@@ -5,7 +5,10 @@
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
-use nt_sys::net::{_NET_PACKET_LAYER2_TYPE, _NET_PACKET_LAYER3_TYPE, NET_EXTENSION, NET_FRAGMENT, NET_FRAGMENT_VIRTUAL_ADDRESS, NET_PACKET, NET_PACKET_LAYOUT, NET_RING, NET_RING_COLLECTION};
+use nt_sys::net::{
+    _NET_PACKET_LAYER2_TYPE, _NET_PACKET_LAYER3_TYPE, NET_EXTENSION, NET_FRAGMENT, NET_FRAGMENT_VIRTUAL_ADDRESS,
+    NET_PACKET, NET_PACKET_LAYOUT, NET_RING, NET_RING_COLLECTION,
+};
 
 /// The rings of one queue, as its context keeps them.
 pub(super) struct Rings {
@@ -91,7 +94,8 @@ impl<'a> TxRing<'a> {
             // SAFETY: a packet the driver owns; only read.
             let packet = unsafe { self.rings.packet(index).as_ref() };
             if !packet.Ignore() {
-                let this = TxPacket { rings: self.rings, first: packet.FragmentIndex, count: u32::from(packet.FragmentCount) };
+                let this =
+                    TxPacket { rings: self.rings, first: packet.FragmentIndex, count: u32::from(packet.FragmentCount) };
                 if each(this) == TxFlow::Stop {
                     break;
                 }

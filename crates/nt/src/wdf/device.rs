@@ -127,7 +127,10 @@ impl DeviceInit {
 ///
 /// # Safety
 /// `device` is a live device created with a context of type `T`.
-unsafe fn finish<T: DeviceEvents>(device: WDFDEVICE, make: impl FnOnce(Handle<'_>) -> Result<T>) -> Result<ContextRef<T>> {
+unsafe fn finish<T: DeviceEvents>(
+    device: WDFDEVICE,
+    make: impl FnOnce(Handle<'_>) -> Result<T>,
+) -> Result<ContextRef<T>> {
     let handle = Handle(device, core::marker::PhantomData);
     let value = make(handle)?;
     // SAFETY: the caller vouches for device and context type.
@@ -163,7 +166,10 @@ impl Handle<'_> {
     pub fn interface(self, class: &GUID, reference: Wide) -> Result<()> {
         let reference = reference.unicode();
         // SAFETY: the device is live; class and string are live through the call.
-        Status(unsafe { wdf_call!(WdfDeviceCreateDeviceInterface, self.0, core::ptr::from_ref(class), &raw const reference) }).ok()
+        Status(unsafe {
+            wdf_call!(WdfDeviceCreateDeviceInterface, self.0, core::ptr::from_ref(class), &raw const reference)
+        })
+        .ok()
     }
 }
 
@@ -180,7 +186,13 @@ impl ControlDevice {
     ///
     /// # Errors
     /// The framework's status.
-    pub fn create<T: DeviceEvents>(driver: Driver<'_>, name: Wide, link: Wide, sddl: Wide, make: impl FnOnce(Handle<'_>) -> Result<T>) -> Result<Self> {
+    pub fn create<T: DeviceEvents>(
+        driver: Driver<'_>,
+        name: Wide,
+        link: Wide,
+        sddl: Wide,
+        make: impl FnOnce(Handle<'_>) -> Result<T>,
+    ) -> Result<Self> {
         let sddl = sddl.unicode();
         // SAFETY: the driver is live; the framework copies the descriptor.
         let raw = unsafe { wdf_call!(WdfControlDeviceInitAllocate, driver.raw(), &raw const sddl) };

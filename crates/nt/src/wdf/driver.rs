@@ -44,14 +44,20 @@ impl Driver<'_> {
 /// # Safety
 /// `driver_object` and `registry_path` are what the system passed to DriverEntry.
 #[doc(hidden)]
-pub unsafe fn create<T: DriverEvents>(driver_object: *mut DRIVER_OBJECT, registry_path: PCUNICODE_STRING, make: impl FnOnce() -> Result<T>) -> NTSTATUS {
+pub unsafe fn create<T: DriverEvents>(
+    driver_object: *mut DRIVER_OBJECT,
+    registry_path: PCUNICODE_STRING,
+    make: impl FnOnce() -> Result<T>,
+) -> NTSTATUS {
     let mut config = nt_sys::WDF_DRIVER_CONFIG_INIT(Some(evt_device_add::<T>));
     config.EvtDriverUnload = Some(evt_unload::<T>);
     config.DriverPoolTag = crate::pool::TAG;
     let mut attributes = Attributes::with::<T>();
     let mut driver: WDFDRIVER = null_mut();
     // SAFETY: the first two are the system's own arguments (caller); the rest are live locals.
-    let status = unsafe { wdf_call!(WdfDriverCreate, driver_object, registry_path, attributes.raw(), &raw mut config, &raw mut driver) };
+    let status = unsafe {
+        wdf_call!(WdfDriverCreate, driver_object, registry_path, attributes.raw(), &raw mut config, &raw mut driver)
+    };
     if status < 0 {
         return status;
     }
@@ -84,7 +90,10 @@ macro_rules! driver_entry {
         ///
         /// # Safety
         /// Called once by the system with its own arguments.
-        pub unsafe extern "system" fn DriverEntry(driver: *mut $crate::sys::DRIVER_OBJECT, path: $crate::sys::PCUNICODE_STRING) -> $crate::sys::NTSTATUS {
+        pub unsafe extern "system" fn DriverEntry(
+            driver: *mut $crate::sys::DRIVER_OBJECT,
+            path: $crate::sys::PCUNICODE_STRING,
+        ) -> $crate::sys::NTSTATUS {
             // SAFETY: the arguments are the system's, handed through.
             unsafe { $crate::wdf::driver::create(driver, path, $make) }
         }

@@ -260,7 +260,6 @@ impl<H: Copy> Owned<H> {
         const { assert!(size_of::<H>() == size_of::<WDFOBJECT>()) }
         Self(handle)
     }
-
 }
 
 impl<H: Copy> Drop for Owned<H> {
@@ -272,35 +271,24 @@ impl<H: Copy> Drop for Owned<H> {
     }
 }
 
-/// A framework object that its parent deletes, kept in memory by a reference.
-pub struct Referenced<H: Copy>(H);
+/// A framework object that its parent deletes: the handle is good as long as the parent is.
+///
+/// No reference is taken. A parent's context that held one on a child would keep the child, and the child its parent, for ever.
+/// The convention that makes the handle sound instead: a `Child` is kept by its parent's context, or by what that context owns,
+/// and is used from the framework's callbacks of the parent and from what the driver has ended when the parent's
+/// EvtDeviceReleaseHardware returns (sockets, timers).
+pub(crate) struct Child<H: Copy>(H);
 
-impl<H: Copy> Referenced<H> {
-    /// References `handle`.
+impl<H: Copy> Child<H> {
+    /// Wraps a handle.
     ///
     /// # Safety
-    /// `handle` is a live framework handle (a pointer).
-    pub(crate) unsafe fn new(handle: H) -> Self {
-        const { assert!(size_of::<H>() == size_of::<WDFOBJECT>()) }
-        let this = Self(handle);
-        // SAFETY: the handle is live.
-        unsafe { reference(this.object()) };
-        this
+    /// `handle` is live, and used by the convention above.
+    pub(crate) const unsafe fn new(handle: H) -> Self {
+        Self(handle)
     }
 
-    pub(crate) fn handle(&self) -> H {
+    pub(crate) const fn handle(&self) -> H {
         self.0
-    }
-
-    fn object(&self) -> WDFOBJECT {
-        // SAFETY: `new` checked that a handle has a pointer's size, and framework handles are pointers.
-        unsafe { core::mem::transmute_copy(&self.0) }
-    }
-}
-
-impl<H: Copy> Drop for Referenced<H> {
-    fn drop(&mut self) {
-        // SAFETY: `new` took the reference.
-        unsafe { dereference(self.object()) };
     }
 }

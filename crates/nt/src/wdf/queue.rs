@@ -1,15 +1,17 @@
 //! I/O queues: the default queue that dispatches to a device's context, and manual queues that park requests.
 
 use super::device::{DeviceEvents, Handle};
-use super::object::{Attributes, Referenced, get};
+use super::object::{Attributes, Child, get};
 use super::request::Request;
 use crate::status::{Result, Status};
 use core::ptr::null_mut;
-use nt_sys::{_WDF_IO_QUEUE_DISPATCH_TYPE as DispatchType, _WDF_TRI_STATE, WDF_IO_QUEUE_CONFIG, WDFQUEUE, WDFREQUEST, wdf_call};
+use nt_sys::{
+    _WDF_IO_QUEUE_DISPATCH_TYPE as DispatchType, _WDF_TRI_STATE, WDF_IO_QUEUE_CONFIG, WDFQUEUE, WDFREQUEST, wdf_call,
+};
 
 /// A manual queue: parks requests until [`take`](Self::take). Requests in it that are cancelled, or whose file closes, are
 /// completed by the framework with CANCELLED.
-pub struct ManualQueue(Referenced<WDFQUEUE>);
+pub struct ManualQueue(Child<WDFQUEUE>);
 
 // SAFETY: framework queues may be used from any thread.
 unsafe impl Send for ManualQueue {}
@@ -25,7 +27,7 @@ impl ManualQueue {
         let mut config = config(DispatchType::WdfIoQueueDispatchManual);
         let queue = create(device, &mut config, Attributes::plain())?;
         // SAFETY: `create` returned a live handle.
-        Ok(Self(unsafe { Referenced::new(queue) }))
+        Ok(Self(unsafe { Child::new(queue) }))
     }
 
     /// Parks a request. IRQL <= DISPATCH_LEVEL.
@@ -45,7 +47,7 @@ impl ManualQueue {
     /// Takes the oldest parked request, if there is one. IRQL <= DISPATCH_LEVEL.
     pub fn take(&self) -> Option<Request> {
         let mut raw: WDFREQUEST = null_mut();
-        // SAFETY: the queue is live (referenced); the out pointer is a live local.
+        // SAFETY: the queue is live (`Child`); the out pointer is a live local.
         Status(unsafe { wdf_call!(WdfIoQueueRetrieveNextRequest, self.0.handle(), &raw mut raw) }).ok().ok()?;
         // SAFETY: on success the driver owns the request.
         Some(unsafe { Request::adopt(raw) })
@@ -71,7 +73,10 @@ fn config(dispatch: DispatchType::Type) -> WDF_IO_QUEUE_CONFIG {
 fn create(device: Handle, config: &mut WDF_IO_QUEUE_CONFIG, mut attributes: Attributes) -> Result<WDFQUEUE> {
     let mut queue: WDFQUEUE = null_mut();
     // SAFETY: `Handle` is a live device (its constructor's contract); configuration, attributes and out pointer are locals.
-    Status(unsafe { wdf_call!(WdfIoQueueCreate, device.raw(), core::ptr::from_mut(config), attributes.raw(), &raw mut queue) }).ok()?;
+    Status(unsafe {
+        wdf_call!(WdfIoQueueCreate, device.raw(), core::ptr::from_mut(config), attributes.raw(), &raw mut queue)
+    })
+    .ok()?;
     Ok(queue)
 }
 
@@ -84,7 +89,13 @@ unsafe fn device_context<'a, T: DeviceEvents>(queue: WDFQUEUE) -> Option<&'a T> 
     unsafe { get::<T>(wdf_call!(WdfIoQueueGetDevice, queue).cast()) }
 }
 
-unsafe extern "C" fn evt_device_control<T: DeviceEvents>(queue: WDFQUEUE, request: WDFREQUEST, _: nt_sys::size_t, _: nt_sys::size_t, code: u32) {
+unsafe extern "C" fn evt_device_control<T: DeviceEvents>(
+    queue: WDFQUEUE,
+    request: WDFREQUEST,
+    _: nt_sys::size_t,
+    _: nt_sys::size_t,
+    code: u32,
+) {
     // SAFETY: the framework delivers the request to the driver with this callback.
     let request = unsafe { Request::adopt(request) };
     // SAFETY: this is a callback of this queue.

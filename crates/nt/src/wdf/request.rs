@@ -59,7 +59,8 @@ impl Request {
     pub fn output(&mut self, min: usize) -> Result<&mut [u8]> {
         let (mut p, mut len) = (null_mut(), 0);
         // SAFETY: the request is owned; both out pointers are live locals.
-        Status(unsafe { wdf_call!(WdfRequestRetrieveOutputBuffer, self.0, min as _, &raw mut p, &raw mut len) }).ok()?;
+        Status(unsafe { wdf_call!(WdfRequestRetrieveOutputBuffer, self.0, min as _, &raw mut p, &raw mut len) })
+            .ok()?;
         // SAFETY: the framework vouches for `len` writable bytes until completion; the exclusive borrow keeps `input` out.
         Ok(unsafe { core::slice::from_raw_parts_mut(p.cast(), len) })
     }

@@ -1,7 +1,7 @@
 //! Periodic timers.
 
 use super::device::{DeviceEvents, Handle};
-use super::object::{Attributes, Referenced, get};
+use super::object::{Attributes, Child, get};
 use crate::status::{Result, Status};
 use core::ptr::null_mut;
 use nt_sys::{WDFTIMER, wdf_call};
@@ -13,7 +13,7 @@ pub trait TimerEvents: DeviceEvents {
 }
 
 /// A periodic timer of a device, at DISPATCH_LEVEL.
-pub struct Periodic(Referenced<WDFTIMER>, i64);
+pub struct Periodic(Child<WDFTIMER>, i64);
 
 // SAFETY: framework timers may be used from any thread.
 unsafe impl Send for Periodic {}
@@ -34,18 +34,18 @@ impl Periodic {
         // SAFETY: configuration, attributes and out pointer are live locals, the device is live.
         Status(unsafe { wdf_call!(WdfTimerCreate, &raw mut config, attributes.raw(), &raw mut timer) }).ok()?;
         // SAFETY: the call returned a live handle.
-        Ok(Self(unsafe { Referenced::new(timer) }, i64::from(period_ms) * -10_000))
+        Ok(Self(unsafe { Child::new(timer) }, i64::from(period_ms) * -10_000))
     }
 
     /// Starts, or restarts, the period. IRQL <= DISPATCH_LEVEL.
     pub fn start(&self) {
-        // SAFETY: the timer is live (referenced). The result says whether it was running; both are fine.
+        // SAFETY: the timer is live (`Child`). The result says whether it was running; both are fine.
         let _ = unsafe { wdf_call!(WdfTimerStart, self.0.handle(), self.1) };
     }
 
     /// Stops and waits for a running callback. PASSIVE_LEVEL.
     pub fn stop(&self) {
-        // SAFETY: the timer is live (referenced); waiting is allowed at PASSIVE_LEVEL.
+        // SAFETY: the timer is live (`Child`); waiting is allowed at PASSIVE_LEVEL.
         let _ = unsafe { wdf_call!(WdfTimerStop, self.0.handle(), 1) };
     }
 }

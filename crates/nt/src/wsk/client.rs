@@ -49,7 +49,9 @@ impl Client {
         Status(unsafe { wsk::WskRegister(&raw mut npi, state.registration.get()) }).ok()?;
         let mut provider = wsk::WSK_PROVIDER_NPI { Client: null_mut(), Dispatch: null() };
         // SAFETY: registered just above; the out pointer is a live local.
-        let captured = Status(unsafe { wsk::WskCaptureProviderNPI(state.registration.get(), CAPTURE_TIMEOUT_MS, &raw mut provider) });
+        let captured = Status(unsafe {
+            wsk::WskCaptureProviderNPI(state.registration.get(), CAPTURE_TIMEOUT_MS, &raw mut provider)
+        });
         if let Err(status) = captured.ok() {
             // SAFETY: registered, and no NPI is captured.
             unsafe { wsk::WskDeregister(state.registration.get()) };

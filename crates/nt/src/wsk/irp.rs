@@ -30,7 +30,15 @@ pub(super) unsafe fn wait(call: impl FnOnce(PIRP) -> NTSTATUS) -> Result<u64> {
     unsafe { nt_sys::IoSetCompletionRoutine(irp, Some(signal), event.as_mut_ptr().cast(), true, true, true) };
     let _ = call(irp);
     // SAFETY: the event is initialised, and the IRP's completion sets it. A kernel-mode wait without timeout succeeds.
-    let _ = unsafe { ntddk::KeWaitForSingleObject(event.as_mut_ptr().cast(), _KWAIT_REASON::Executive, _MODE::KernelMode as _, 0, null_mut()) };
+    let _ = unsafe {
+        ntddk::KeWaitForSingleObject(
+            event.as_mut_ptr().cast(),
+            _KWAIT_REASON::Executive,
+            _MODE::KernelMode as _,
+            0,
+            null_mut(),
+        )
+    };
     // SAFETY: completion has run and kept the IRP, so it is this function's again.
     let (status, information) = unsafe { nt_sys::IrpStatus(irp) };
     // SAFETY: allocated above, completed, not used again.

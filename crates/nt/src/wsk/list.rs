@@ -5,8 +5,8 @@ use super::socket::Core;
 use core::net::SocketAddr;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
-use nt_sys::wsk::{WSK_BUF, WSK_DATAGRAM_INDICATION};
 use nt_sys::MDL;
+use nt_sys::wsk::{WSK_BUF, WSK_DATAGRAM_INDICATION};
 
 const NORMAL_PAGE_PRIORITY: u32 = 16;
 const MDL_MAPPING_NO_EXECUTE: u32 = 0x4000_0000;
@@ -150,7 +150,8 @@ impl<'a> Datagram<'a> {
 /// The mapped bytes of one MDL from `offset` on; `None` where it cannot be mapped or the offset lies outside.
 fn segment<'a>(mdl: NonNull<MDL>, offset: usize) -> Option<&'a [u8]> {
     // SAFETY: the MDL describes locked memory that stays so while the indication is held (callers hold it).
-    let va = unsafe { nt_sys::MmGetSystemAddressForMdlSafe(mdl.as_ptr(), NORMAL_PAGE_PRIORITY | MDL_MAPPING_NO_EXECUTE) };
+    let va =
+        unsafe { nt_sys::MmGetSystemAddressForMdlSafe(mdl.as_ptr(), NORMAL_PAGE_PRIORITY | MDL_MAPPING_NO_EXECUTE) };
     if va.is_null() {
         return None;
     }
@@ -160,4 +161,3 @@ fn segment<'a>(mdl: NonNull<MDL>, offset: usize) -> Option<&'a [u8]> {
     // SAFETY: the mapping covers ByteCount bytes from `va`.
     Some(unsafe { core::slice::from_raw_parts(va.cast::<u8>().cast_const().add(offset), left) })
 }
-

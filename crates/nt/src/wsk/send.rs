@@ -186,7 +186,10 @@ impl<'p> Chain<'p> {
         core::mem::forget(buffer);
         // SAFETY: the buffer was owned by the caller and is the chain's now.
         let b = unsafe { &mut *raw.as_ptr() };
-        b.list = WSK_BUF_LIST { Next: null_mut(), Buffer: WSK_BUF { Mdl: b.mdl, Offset: 0, Length: len.min(BUFFER_LEN) as _ } };
+        b.list = WSK_BUF_LIST {
+            Next: null_mut(),
+            Buffer: WSK_BUF { Mdl: b.mdl, Offset: 0, Length: len.min(BUFFER_LEN) as _ },
+        };
         match self.tail {
             // SAFETY: the tail is the chain's own. A buffer pointer is a pointer to its `list`, the first field.
             Some(tail) => unsafe { (*tail.as_ptr()).list.Next = raw.as_ptr().cast() },

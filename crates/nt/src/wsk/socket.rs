@@ -7,11 +7,11 @@ use super::list::DatagramList;
 use super::send::{Chain, SendPool};
 use crate::status::{Result, Status};
 use crate::time;
-use dco_sync::Shared;
 use alloc::boxed::Box;
 use core::net::SocketAddr;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use dco_sync::Shared;
 use nt_sys::wsk;
 use nt_sys::{NTSTATUS, PVOID};
 
@@ -89,7 +89,8 @@ impl Core {
         let f = self.dispatch().and_then(|d| d.WskControlSocket).ok_or(Status::INVALID_DEVICE_STATE)?;
         let (p, len) = (input.as_mut_ptr(), input.len());
         // SAFETY: the input lives until the IRP has completed, which `wait` sees to; no output is asked for.
-        unsafe { irp::wait(|irp| f(self.raw(), kind, code, level, len as _, p.cast(), 0, null_mut(), null_mut(), irp)) }.map(drop)
+        unsafe { irp::wait(|irp| f(self.raw(), kind, code, level, len as _, p.cast(), 0, null_mut(), null_mut(), irp)) }
+            .map(drop)
     }
 
     /// Enables or disables the receive callback. Disabling waits for running callbacks. PASSIVE_LEVEL.
@@ -104,11 +105,27 @@ impl Core {
             let f = self.dispatch().and_then(|d| d.WskControlSocket).ok_or(Status::INVALID_DEVICE_STATE)?;
             // SAFETY: the input is read during the call; no output, no IRP.
             return Status(unsafe {
-                f(self.raw(), wsk::WSK_CONTROL_SOCKET_TYPE::WskSetOption, wsk::SO_WSK_EVENT_CALLBACK as _, wsk::SOL_SOCKET as _, bytes.len() as _, bytes.as_mut_ptr().cast(), 0, null_mut(), null_mut(), null_mut())
+                f(
+                    self.raw(),
+                    wsk::WSK_CONTROL_SOCKET_TYPE::WskSetOption,
+                    wsk::SO_WSK_EVENT_CALLBACK as _,
+                    wsk::SOL_SOCKET as _,
+                    bytes.len() as _,
+                    bytes.as_mut_ptr().cast(),
+                    0,
+                    null_mut(),
+                    null_mut(),
+                    null_mut(),
+                )
             })
             .ok();
         }
-        self.control(wsk::WSK_CONTROL_SOCKET_TYPE::WskSetOption, wsk::SO_WSK_EVENT_CALLBACK as _, wsk::SOL_SOCKET as _, bytes)
+        self.control(
+            wsk::WSK_CONTROL_SOCKET_TYPE::WskSetOption,
+            wsk::SO_WSK_EVENT_CALLBACK as _,
+            wsk::SOL_SOCKET as _,
+            bytes,
+        )
     }
 }
 
@@ -118,8 +135,15 @@ impl<R: Receive> DatagramSocket<R> {
     ///
     /// # Errors
     /// WSK's status: an address that is not local, a port in use, no route.
-    pub fn new(client: &Client, pool: &Shared<SendPool>, local: SocketAddr, remote: SocketAddr, receiver: R) -> Result<Self> {
-        let core = Core { socket: AtomicPtr::new(null_mut()), retained: AtomicUsize::new(0), sending: AtomicUsize::new(0) };
+    pub fn new(
+        client: &Client,
+        pool: &Shared<SendPool>,
+        local: SocketAddr,
+        remote: SocketAddr,
+        receiver: R,
+    ) -> Result<Self> {
+        let core =
+            Core { socket: AtomicPtr::new(null_mut()), retained: AtomicUsize::new(0), sending: AtomicUsize::new(0) };
         let inner = NonNull::from(Box::leak(dco_sync::try_box(Inner { core, receiver })?));
         let this = Self { inner, pool: pool.clone(), _client: client.clone() };
         let create = client.dispatch().WskSocket.ok_or(Status::INTERNAL_ERROR)?;
@@ -156,7 +180,8 @@ impl<R: Receive> DatagramSocket<R> {
         Ok(this)
     }
 
-    const DISPATCH: *const wsk::WSK_CLIENT_DATAGRAM_DISPATCH = &wsk::WSK_CLIENT_DATAGRAM_DISPATCH { WskReceiveFromEvent: Some(receive_from::<R>) };
+    const DISPATCH: *const wsk::WSK_CLIENT_DATAGRAM_DISPATCH =
+        &wsk::WSK_CLIENT_DATAGRAM_DISPATCH { WskReceiveFromEvent: Some(receive_from::<R>) };
 
     fn core(&self) -> &Core {
         // SAFETY: `inner` lives until `drop` has run.
@@ -224,9 +249,15 @@ impl<R: Receive> DatagramSocket<R> {
 }
 
 /// Trampoline of WskReceiveFromEvent.
-unsafe extern "C" fn receive_from<R: Receive>(context: PVOID, _flags: u32, list: *mut wsk::WSK_DATAGRAM_INDICATION) -> NTSTATUS {
+unsafe extern "C" fn receive_from<R: Receive>(
+    context: PVOID,
+    _flags: u32,
+    list: *mut wsk::WSK_DATAGRAM_INDICATION,
+) -> NTSTATUS {
     // A NULL list says that the socket is dead: it is closed when its peer goes; until then nothing more arrives.
-    let (Some(inner), Some(list)) = (NonNull::new(context.cast::<Inner<R>>()), NonNull::new(list)) else { return Status::SUCCESS.0 };
+    let (Some(inner), Some(list)) = (NonNull::new(context.cast::<Inner<R>>()), NonNull::new(list)) else {
+        return Status::SUCCESS.0;
+    };
     // SAFETY: the context was given at creation and lives until the socket is closed.
     let inner = unsafe { inner.as_ref() };
     // SAFETY: the list was just indicated on this socket.
@@ -239,4 +270,3 @@ unsafe extern "C" fn receive_from<R: Receive>(context: PVOID, _flags: u32, list:
         None => Status::PENDING.0,
     }
 }
-

@@ -31,7 +31,10 @@ pub unsafe fn act(what: u8, irp: Irp) -> Status {
                 KeAcquireSpinLockRaiseToDpc(&raw mut FREE);
                 KeAcquireSpinLockRaiseToDpc(&raw mut FREE);
             }
-            6 => KeReleaseSpinLock(&raw mut FREE, 0),
+            6 => {
+                let old = KfRaiseIrql(2);
+                KeReleaseSpinLock(&raw mut FREE, old);
+            }
             7 => {
                 let old = KfRaiseIrql(2);
                 ExAllocatePool2(0x100, 32, TAG);
