@@ -34,6 +34,9 @@ pub struct Layout<'a> {
     pub fields: Vec<Field<'a>>,
 }
 
+/// An enumeration's name and its members.
+pub type Enumeration<'a> = (&'a str, Vec<(&'a str, i64)>);
+
 impl Facts {
     pub fn load(root: &Path) -> Result<Self> {
         let path = root.join("docs/facts/nt-layout.json");
@@ -74,8 +77,8 @@ impl Facts {
             .collect())
     }
 
-    /// Enumerations: name, then members.
-    pub fn enums(&self) -> Result<Vec<(&str, Vec<(&str, i64)>)>> {
+    /// Enumerations.
+    pub fn enums(&self) -> Result<Vec<Enumeration<'_>>> {
         Ok(self
             .object("enums")?
             .iter()

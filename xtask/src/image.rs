@@ -57,7 +57,7 @@ pub fn set_checksum(image: &mut [u8]) -> Result<()> {
 /// Replaces what the linker derived from the symbol file, which names build folders, by a hash of the image
 /// itself: the time stamps and the symbol file's identity, which is returned. Sets the checksum.
 pub fn stamp(image: &mut [u8]) -> Result<Option<Guid>> {
-    let (stamps, guid) = stamped_places(image)?;
+    let Places { stamps, guid } = Places::find(image)?;
     for place in stamps.iter().chain(&guid) {
         image[place.clone()].fill(0);
     }
@@ -76,33 +76,43 @@ pub fn stamp(image: &mut [u8]) -> Result<Option<Guid>> {
     Ok(identity)
 }
 
-/// The time stamps of the header and the debug directory, and the identity of the symbol file.
-fn stamped_places(image: &[u8]) -> Result<(Vec<Range<usize>>, Option<Range<usize>>)> {
-    const STAMP_IN_HEADER: usize = 8;
-    const ENTRY: usize = 28;
-    const STAMP_IN_ENTRY: usize = 4;
-    let at = header(image)? + STAMP_IN_HEADER;
-    let mut stamps = vec![at..at + 4];
-    let mut guid = None;
+/// File offsets of what [`stamp`] replaces.
+struct Places {
+    /// Time stamps of the header and of the debug directory's entries.
+    stamps: Vec<Range<usize>>,
+    /// The symbol file's identity.
+    guid: Option<Range<usize>>,
+}
 
-    let pe = PeFile64::parse(image).context("not a 64-bit PE image")?;
-    if let Some(directory) = pe.data_directory(IMAGE_DIRECTORY_ENTRY_DEBUG)
-        && directory.size.get(LE) != 0
-    {
+impl Places {
+    fn find(image: &[u8]) -> Result<Self> {
+        const STAMP_IN_HEADER: usize = 8;
+        const ENTRY: usize = 28;
+        const STAMP_IN_ENTRY: usize = 4;
+        let mut places = Self { stamps: Vec::new(), guid: None };
+        let at = header(image)? + STAMP_IN_HEADER;
+        places.stamps.push(at..at + 4);
+
+        let pe = PeFile64::parse(image).context("not a 64-bit PE image")?;
+        let Some(directory) = pe.data_directory(IMAGE_DIRECTORY_ENTRY_DEBUG) else { return Ok(places) };
+        let entries = directory.size.get(LE) as usize / ENTRY;
+        if entries == 0 {
+            return Ok(places);
+        }
         let (start, _) = directory.file_range(&pe.section_table())?;
-        for index in 0..directory.size.get(LE) as usize / ENTRY {
+        for index in 0..entries {
             let at = start as usize + index * ENTRY;
             let entry = image.get(at..at + ENTRY).context("the debug directory lies outside the file")?;
-            stamps.push(at + STAMP_IN_ENTRY..at + STAMP_IN_ENTRY + 4);
+            places.stamps.push(at + STAMP_IN_ENTRY..at + STAMP_IN_ENTRY + 4);
             let number = |at: usize| u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]]);
-            if number(12) == u32::from(IMAGE_DEBUG_TYPE_CODEVIEW) {
+            if number(12) == IMAGE_DEBUG_TYPE_CODEVIEW {
                 let at = number(24) as usize;
                 ensure!(image.get(at..at + 20).is_some_and(|data| data.starts_with(b"RSDS")), "no RSDS record");
-                guid = Some(at + 4..at + 20);
+                places.guid = Some(at + 4..at + 20);
             }
         }
+        Ok(places)
     }
-    Ok((stamps, guid))
 }
 
 /// Gives a symbol file (PDB) the identity its image has.

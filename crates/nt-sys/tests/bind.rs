@@ -128,7 +128,7 @@ unsafe extern "C" fn WdfVersionBindClass(
             class.FunctionTable.add(index).write(function);
         }
         class.ClassBindInfo.cast::<*mut NET_DRIVER_GLOBALS>().write(NET_GLOBALS.0.get());
-        class.ClassModule = 1 as *mut c_void;
+        class.ClassModule = ptr::dangling_mut();
     }
     CLASS_RESULT.load(SeqCst)
 }

@@ -146,6 +146,20 @@ struct Structures<'a> {
     text: &'a mut String,
 }
 
+/// A structure within a layout.
+struct Piece<'a> {
+    name: String,
+    kind: &'a str,
+    /// Its offset in the outermost structure.
+    start: u64,
+    size: u64,
+    /// Known of the outermost one only.
+    align: Option<u64>,
+    /// Its own fields have paths of one name more than this.
+    depth: usize,
+    fields: Vec<&'a Field<'a>>,
+}
+
 impl Structures<'_> {
     fn top(&mut self, layout: &Layout) -> Result<()> {
         let fields: Vec<&Field> = layout.fields.iter().collect();
@@ -154,21 +168,14 @@ impl Structures<'_> {
             writeln!(self.text, "pub type {name} = u{};", layout.size * 8)?;
             return Ok(());
         }
-        self.one(&name, layout.kind, 0, layout.size, Some(layout.align), 0, &fields)?;
+        let (kind, size, align) = (layout.kind, layout.size, Some(layout.align));
+        self.one(&Piece { name, kind, start: 0, size, align, depth: 0, fields })?;
         Ok(())
     }
 
-    /// Writes one structure whose own fields have paths of `depth + 1` names; returns its alignment.
-    fn one(
-        &mut self,
-        name: &str,
-        kind: &str,
-        start: u64,
-        size: u64,
-        align: Option<u64>,
-        depth: usize,
-        fields: &[&Field],
-    ) -> Result<u64> {
+    /// Writes one structure; returns its alignment.
+    fn one(&mut self, piece: &Piece) -> Result<u64> {
+        let Piece { ref name, kind, start, size, align, depth, ref fields } = *piece;
         let mut members = String::new();
         let (mut end, mut widest, mut nested, mut paddings, mut blobs) = (start, 1, 0, 0, 0);
         let mut index = 0;
@@ -205,7 +212,15 @@ impl Structures<'_> {
             let (rust, natural) = if matches!(field.c_type, "struct" | "union") && !inner.is_empty() {
                 nested += 1;
                 let rust = format!("{name}__bindgen_ty_{nested}");
-                let natural = self.one(&rust, field.c_type, offset, length, None, depth + 1, &inner)?;
+                let natural = self.one(&Piece {
+                    name: rust.clone(),
+                    kind: field.c_type,
+                    start: offset,
+                    size: length,
+                    align: None,
+                    depth: depth + 1,
+                    fields: inner,
+                })?;
                 (rust, natural)
             } else {
                 (self.types.rust(field.c_type, "size_t"), self.natural(field.c_type, length))

@@ -10,7 +10,7 @@ use crate::time;
 use alloc::boxed::Box;
 use core::net::SocketAddr;
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use dco_sync::Shared;
 use nt_sys::wsk;
 use nt_sys::{NTSTATUS, PVOID};
@@ -29,6 +29,8 @@ pub(super) struct Core {
     pub(super) retained: AtomicUsize,
     /// Sends whose IRP has not completed.
     sending: AtomicUsize,
+    /// Whether the receive callback is enabled.
+    receiving: AtomicBool,
 }
 
 #[repr(C)]
@@ -143,7 +145,7 @@ impl<R: Receive> DatagramSocket<R> {
         receiver: R,
     ) -> Result<Self> {
         let core =
-            Core { socket: AtomicPtr::new(null_mut()), retained: AtomicUsize::new(0), sending: AtomicUsize::new(0) };
+            Core { socket: AtomicPtr::new(null_mut()), retained: AtomicUsize::new(0), sending: AtomicUsize::new(0), receiving: AtomicBool::new(false) };
         let inner = NonNull::from(Box::leak(dco_sync::try_box(Inner { core, receiver })?));
         let this = Self { inner, pool: pool.clone(), _client: client.clone() };
         let create = client.dispatch().WskSocket.ok_or(Status::INTERNAL_ERROR)?;
@@ -193,13 +195,19 @@ impl<R: Receive> DatagramSocket<R> {
     /// # Errors
     /// WSK's status.
     pub fn start(&self) -> Result<()> {
-        self.core().receive_events(true)
+        self.core().receive_events(true)?;
+        self.core().receiving.store(true, Ordering::Release);
+        Ok(())
     }
 
-    /// Ends receiving and waits for running callbacks: after it, no list is retained any more. PASSIVE_LEVEL.
+    /// Ends receiving and waits for running callbacks: after it, no list is retained any more. PASSIVE_LEVEL, not concurrently with
+    /// [`start`](Self::start).
     pub fn stop(&self) {
-        // A socket that never received, or is dead, has nothing to disable; close copes with either.
-        let _ = self.core().receive_events(false);
+        // Only where it was enabled: a socket that never got as far as being bound has no callback to disable. A failure leaves the
+        // rest to the close, which waits for callbacks too.
+        if self.core().receiving.swap(false, Ordering::AcqRel) {
+            let _ = self.core().receive_events(false);
+        }
     }
 
     /// Sends a chain of datagrams to the remote. Returns at once; buffers go back to their pool when the send completes, and the
