@@ -12,7 +12,8 @@ mod tests;
 
 use crate::Export;
 use crate::nt::status::{
-    AUTH_TAG_MISMATCH, BUFFER_TOO_SMALL, INVALID_HANDLE, INVALID_PARAMETER, NO_MEMORY, NOT_FOUND, NOT_SUPPORTED, SUCCESS, UNSUCCESSFUL,
+    AUTH_TAG_MISMATCH, BUFFER_TOO_SMALL, INVALID_HANDLE, INVALID_PARAMETER, NO_MEMORY, NOT_FOUND, NOT_SUPPORTED,
+    SUCCESS, UNSUCCESSFUL,
 };
 use crate::report::{Rule, record};
 
@@ -23,7 +24,8 @@ const OBJECT_LENGTH: u32 = 654;
 const AEAD_DOC: &str = "WDK: BCryptEncrypt, BCryptDecrypt, BCRYPT_AUTHENTICATED_CIPHER_MODE_INFO";
 
 const BAD_INFO: Rule = Rule::new("cng.bad-info", AEAD_DOC);
-const LEAK: Rule = Rule::new("cng.leak", "WDK: BCryptCloseAlgorithmProvider, BCryptDestroyKey; Driver Verifier pool tracking");
+const LEAK: Rule =
+    Rule::new("cng.leak", "WDK: BCryptCloseAlgorithmProvider, BCryptDestroyKey; Driver Verifier pool tracking");
 const NOT_IMPLEMENTED: Rule = Rule::new("cng.not-implemented", "the lab");
 
 fn not_implemented(what: &str) {

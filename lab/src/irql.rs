@@ -64,10 +64,11 @@ pub fn lower(old: Kirql) {
         stop(BAD_LOWER, &format!("from {now} up to {old}"));
     }
     LEVEL.set(old);
-    if now >= DISPATCH && old < DISPATCH {
-        if let Some(b) = BUSY.get(CPU.get()) {
-            b.store(false, Ordering::Release);
-        }
+    if now >= DISPATCH
+        && old < DISPATCH
+        && let Some(b) = BUSY.get(CPU.get())
+    {
+        b.store(false, Ordering::Release);
     }
 }
 
@@ -100,11 +101,11 @@ fn own_a_processor() {
     loop {
         for i in 0..PROCESSORS {
             let c = (start + i) % PROCESSORS;
-            if let Some(b) = BUSY.get(c) {
-                if b.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-                    CPU.set(c);
-                    return;
-                }
+            if let Some(b) = BUSY.get(c)
+                && b.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            {
+                CPU.set(c);
+                return;
             }
         }
         std::thread::yield_now();

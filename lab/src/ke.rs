@@ -1,9 +1,10 @@
 //! The kernel's executive: locks, dispatcher objects, timers, DPCs, threads, time.
 //!
-//! Files here: `spin` (spin locks), `wait` (events, semaphores, waits), `timer`, `dpc`, `thread`, `time`.
+//! Files here: `spin` (spin locks), `stack` (depth), `wait` (events, semaphores, waits), `timer`, `dpc`, `thread`, `time`.
 
 pub mod dpc;
 pub mod spin;
+pub mod stack;
 pub mod thread;
 pub mod time;
 pub mod timer;
@@ -39,13 +40,22 @@ pub struct Balance {
     irql: crate::irql::Kirql,
     locks: usize,
     what: &'static str,
+    outermost: bool,
+}
+
+impl Drop for Balance {
+    fn drop(&mut self) {
+        if self.outermost {
+            stack::leave();
+        }
+    }
 }
 
 impl Balance {
     /// Notes the state before the call.
     #[must_use]
     pub fn before(what: &'static str) -> Self {
-        Self { irql: crate::irql::current(), locks: spin::held(), what }
+        Self { irql: crate::irql::current(), locks: spin::held(), what, outermost: stack::enter() }
     }
 
     /// Checks the state after the call.

@@ -709,7 +709,7 @@ impl OwnedUnicode {
     /// A UNICODE_STRING that borrows this one.
     #[must_use]
     pub fn unicode(&mut self) -> UNICODE_STRING {
-        let bytes = u16::try_from(self.units.len() * 2).unwrap_or(u16::MAX & !1);
+        let bytes = u16::try_from(self.units.len() * 2).unwrap_or(u16::MAX - 1);
         UNICODE_STRING { Length: bytes.saturating_sub(2), MaximumLength: bytes, Buffer: self.units.as_mut_ptr() }
     }
 }

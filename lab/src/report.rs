@@ -30,6 +30,9 @@ impl Rule {
     }
 }
 
+/// As often a violation is noted when it comes again and again.
+const REPEATS: usize = 16;
+
 static COLLECT: AtomicBool = AtomicBool::new(false);
 static TEXTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -96,6 +99,7 @@ impl InCall {
     /// Enters `name`.
     #[must_use]
     pub fn enter(name: &'static str) -> Self {
+        crate::ke::stack::check(name);
         Self(CALL.replace(name))
     }
 }
@@ -131,10 +135,15 @@ pub fn record(rule: Rule, detail: &str) {
     let at = if caller == 0 { String::new() } else { format!("  caller: {}\n", address_text(caller)) };
     let irql = crate::irql::current();
     let text = format!("violation: {}\n  call:   {call} at IRQL {irql}\n{at}  rule:   {}\n  detail: {detail}\n", rule.name, rule.source);
-    let mut err = std::io::stderr().lock();
-    // Nothing is left to do where stderr itself fails.
-    let _ = err.write_all(text.as_bytes());
-    TEXTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(text);
+    {
+        let mut texts = TEXTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // While violations are collected, one that repeats itself for ever must not drown the others.
+        if texts.len() < REPEATS || texts.iter().rev().take(REPEATS).any(|t| *t != text) {
+            // Nothing is left to do where stderr itself fails.
+            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+            texts.push(text);
+        }
+    }
     if !COLLECT.load(Ordering::SeqCst) {
         exit_now(EXIT_VIOLATION);
     }

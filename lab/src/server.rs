@@ -75,6 +75,7 @@ fn register_own() {
     register_query("objects", objects::listing);
     register_query("interfaces", io::names::interface_listing);
     register_query("names", io::names::listing);
+    register_query("stack", ke::stack::listing);
     register_query("pool", || {
         let (blocks, bytes) = pool::usage();
         format!("blocks {blocks}\nbytes {bytes}\n")

@@ -237,7 +237,11 @@ unsafe extern "win64" fn tx_advance(queue: Handle) {
         // SAFETY: a packet that the driver owns.
         let (index, count, flags) = unsafe {
             let p = packets.at(packets.begin);
-            (p.cast::<u32>().read_unaligned(), p.wrapping_add(4).cast::<u16>().read_unaligned(), p.wrapping_add(11).read())
+            (
+                p.cast::<u32>().read_unaligned(),
+                p.wrapping_add(4).cast::<u16>().read_unaligned(),
+                p.wrapping_add(11).read(),
+            )
         };
         if flags & 1 == 0 {
             let mut bytes = Vec::new();
@@ -309,7 +313,11 @@ unsafe extern "win64" fn rx_advance(queue: Handle) {
                 let capacity = e.read_unaligned() >> 26 & 0x3FF_FFFF;
                 let valid = if f == Fault::TooLong { capacity + 1 } else { part.len() as u64 };
                 e.write_unaligned(valid | capacity << 26 | 7 << 52);
-                std::ptr::copy_nonoverlapping(part.as_ptr(), (va(&RX_VA, at, fragments.mask) + 7) as *mut u8, part.len());
+                std::ptr::copy_nonoverlapping(
+                    part.as_ptr(),
+                    (va(&RX_VA, at, fragments.mask) + 7) as *mut u8,
+                    part.len(),
+                );
             }
             at = (at + 1) & fragments.mask;
         }
@@ -376,7 +384,14 @@ fn create_queue(tx: bool, init: *mut u8) -> Status {
     } else {
         (rx_advance as *const (), rx_notification as *const (), rx_cancel as *const ())
     };
-    let config: [usize; 6] = [48, start as *const () as usize, stop as *const () as usize, advance.addr(), notification.addr(), cancel.addr()];
+    let config: [usize; 6] = [
+        48,
+        start as *const () as usize,
+        stop as *const () as usize,
+        advance.addr(),
+        notification.addr(),
+        cancel.addr(),
+    ];
     let c = config.as_ptr();
     let s = if tx {
         call!("NetTxQueueCreate", (init => *mut u8, 0 => usize, c => *const usize, p => *mut Handle) -> Status)
@@ -417,14 +432,18 @@ unsafe extern "win64" fn device_add(_driver: Handle, init: *mut u8) -> Status {
     }
     let mut device: Handle = 0;
     let (place, out) = (&raw mut init, &raw mut device);
-    assert_eq!(call!("WdfDeviceCreate", (place => *mut *mut u8, null() => *const Attributes, out => *mut Handle) -> Status), 0);
+    assert_eq!(
+        call!("WdfDeviceCreate", (place => *mut *mut u8, null() => *const Attributes, out => *mut Handle) -> Status),
+        0
+    );
     let adapter_init = call!("NetAdapterInitAllocate", (device => Handle) -> *mut u8);
     let callbacks: [usize; 3] = [24, create_tx as *const () as usize, create_rx as *const () as usize];
     let c = callbacks.as_ptr();
     call!("NetAdapterInitSetDatapathCallbacks", (adapter_init => *mut u8, c => *const usize));
     let mut adapter: Handle = 0;
     let out = &raw mut adapter;
-    let s = call!("NetAdapterCreate", (adapter_init => *mut u8, null() => *const Attributes, out => *mut Handle) -> Status);
+    let s =
+        call!("NetAdapterCreate", (adapter_init => *mut u8, null() => *const Attributes, out => *mut Handle) -> Status);
     if !SKIP_FREE.load(Ordering::SeqCst) {
         call!("NetAdapterInitFree", (adapter_init => *mut u8));
     }
@@ -506,7 +525,10 @@ impl Driver {
         BACKFILL.store(backfill, Ordering::SeqCst);
         lock(&SENT).clear();
         lock(&TO_RECEIVE).clear();
-        let driver = io::device::create_driver(r"\Driver\nettest", r"\Registry\Machine\System\CurrentControlSet\Services\nettest");
+        let driver = io::device::create_driver(
+            r"\Driver\nettest",
+            r"\Registry\Machine\System\CurrentControlSet\Services\nettest",
+        );
         let bus = io::device::create_driver(r"\Driver\netbus", "");
         // SAFETY: both driver objects are the test's.
         let pdo = unsafe {
@@ -516,7 +538,14 @@ impl Driver {
         let wide = |s: &str| Box::leak(Box::new(OwnedUnicode::new(s))).unicode();
         let path = wide(r"\Registry\Machine\nettest");
         let table: &'static mut *const usize = Box::leak(Box::new(null()));
-        let mut info = Box::new(BindInfo { size: 48, component: wide("KmdfLibrary").Buffer, version: [1, 15, 0], count: 444, table, module: 0 });
+        let mut info = Box::new(BindInfo {
+            size: 48,
+            component: wide("KmdfLibrary").Buffer,
+            version: [1, 15, 0],
+            count: 444,
+            table,
+            module: 0,
+        });
         let net_table: &'static mut [usize; 75] = Box::leak(Box::new([0; 75]));
         let globals: &'static mut usize = Box::leak(Box::new(0));
         let mut class = Box::new(ClassInfo {
@@ -586,7 +615,10 @@ fn turn() -> MutexGuard<'static, ()> {
 fn pair() -> UnixDatagram {
     let mut fds = [0i32; 2];
     // SAFETY: two descriptors of ours.
-    assert_eq!(unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_NONBLOCK, 0, fds.as_mut_ptr()) }, 0);
+    assert_eq!(
+        unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_NONBLOCK, 0, fds.as_mut_ptr()) },
+        0
+    );
     // SAFETY: fresh descriptors.
     let (ours, labs) = unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) };
     netcx::hand_over(labs);
@@ -611,9 +643,11 @@ fn configure(tx_fragments: usize, advance: netcx::Advance, ring: u32) {
 #[test]
 fn packets_travel_both_ways() {
     let _turn = turn();
-    for (backfill, fragments, advance, ring) in
-        [(0, 1, netcx::Advance::Alternate, 256), (64, 5, netcx::Advance::Alternate, 16), (32, 3, netcx::Advance::Dispatch, 8)]
-    {
+    for (backfill, fragments, advance, ring) in [
+        (0, 1, netcx::Advance::Alternate, 256),
+        (64, 5, netcx::Advance::Alternate, 16),
+        (32, 3, netcx::Advance::Dispatch, 8),
+    ] {
         configure(fragments, advance, ring);
         LEVELS.store(0, Ordering::SeqCst);
         let net = pair();
@@ -747,11 +781,17 @@ fn configuration_values_are_the_inf_s() {
     let d = Driver::start(0, Fault::None);
     let (mut c, adapter): (Handle, Handle) = (0, ADAPTER.load(Ordering::SeqCst));
     let out = &raw mut c;
-    assert_eq!(call!("NetAdapterOpenConfiguration", (adapter => Handle, null() => *const Attributes, out => *mut Handle) -> Status), 0);
+    assert_eq!(
+        call!("NetAdapterOpenConfiguration", (adapter => Handle, null() => *const Attributes, out => *mut Handle) -> Status),
+        0
+    );
     let (mut owned, mut missing) = (OwnedUnicode::new("*IfType"), OwnedUnicode::new("NoSuchValue"));
     let (name, none, mut v) = (owned.unicode(), missing.unicode(), 0u32);
     let (n, m, at) = (&raw const name, &raw const none, &raw mut v);
-    assert_eq!(call!("NetConfigurationQueryUlong", (c => Handle, 0 => u32, n => *const UNICODE_STRING, at => *mut u32) -> Status), 0);
+    assert_eq!(
+        call!("NetConfigurationQueryUlong", (c => Handle, 0 => u32, n => *const UNICODE_STRING, at => *mut u32) -> Status),
+        0
+    );
     assert_eq!(v, 53);
     let s = call!("NetConfigurationQueryUlong", (c => Handle, 0 => u32, m => *const UNICODE_STRING, at => *mut u32) -> Status);
     assert_eq!(s, 0xC000_0034_u32.cast_signed());
@@ -789,7 +829,12 @@ fn a_tun_device_carries_packets() {
         return;
     }
     configure(2, netcx::Advance::Alternate, 64);
-    netcx::configure(netcx::Config { tun: Some("labtest0".to_owned()), tx_fragments: 2, advance: netcx::Advance::Alternate, ring: 64 });
+    netcx::configure(netcx::Config {
+        tun: Some("labtest0".to_owned()),
+        tx_fragments: 2,
+        advance: netcx::Advance::Alternate,
+        ring: 64,
+    });
     let d = Driver::start(16, Fault::None);
     let before = report::collected().len();
     ip("addr add 10.99.0.1/24 dev labtest0");

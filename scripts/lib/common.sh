@@ -65,6 +65,8 @@ finish() {
     trap - EXIT
     trap '' INT TERM HUP
     if [ "$exit_status" != 0 ] && [ "$exit_status" -lt 128 ] && [ -z "$kept_logs" ] && [ -n "$(ls -A "$run/logs")" ]; then
+        # What is counted while all still runs says more than what is logged.
+        if declare -F diagnose >/dev/null; then (set +e; diagnose) >"$run/logs/diagnosis.log" 2>&1; fi
         keep_logs "$run_name"
     fi
     set +e

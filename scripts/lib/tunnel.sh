@@ -325,3 +325,23 @@ compare_counters() {
         return 1
     fi
 }
+
+# diagnose: what each part counted, when something failed. Called by common.sh.
+diagnose() {
+    local ns
+    for ns in "$ns_server" "$ns_client"; do
+        [ -n "$ns" ] || continue
+        echo "== $ns"
+        ip -n "$ns" -s addr
+        in_ns "$ns" cat /proc/net/snmp | grep -E '^(Ip|Icmp|Udp|Tcp):'
+        in_ns "$ns" cat /proc/net/snmp6 | grep -E '^(Ip6In|Ip6Out|Icmp6In|Icmp6Out|Udp6)'
+    done
+    if [ -n "$client_lab_pid" ] && running "$client_lab_pid"; then
+        echo "== the driver"
+        driver_counters
+        for ns in adapter netcx violations; do
+            echo "== lab: $ns"
+            in_ns "$ns_client" "$cli" query "$ns" --target "127.0.0.1:$lab_port"
+        done
+    fi
+}

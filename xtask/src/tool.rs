@@ -34,9 +34,15 @@ pub fn say(message: impl AsRef<str>) {
     eprintln!("xtask: {}", message.as_ref());
 }
 
+/// A command without its environment.
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
 /// Runs a command whose output the user sees.
 pub fn run(command: &mut Command) -> Result<()> {
-    let shown = format!("{command:?}");
+    let shown = shown(command);
     let status = command.status().with_context(|| format!("cannot start {shown}"))?;
     if !status.success() {
         bail!("{status} from {shown}");
@@ -46,7 +52,7 @@ pub fn run(command: &mut Command) -> Result<()> {
 
 /// Runs a command and takes its standard output.
 pub fn output(command: &mut Command) -> Result<String> {
-    let shown = format!("{command:?}");
+    let shown = shown(command);
     let output = command.stderr(Stdio::null()).output().with_context(|| format!("cannot start {shown}"))?;
     if !output.status.success() {
         bail!("{} from {shown}", output.status);

@@ -23,7 +23,7 @@ impl Model {
             && id < 1 << 48
             && !self.accepted.contains(&id)
             && id > self.closed_up_to
-            && (id > highest || highest - id <= span - 1);
+            && (id > highest || highest - id < span);
         if fresh {
             self.accepted.insert(id);
             self.last = Some(now);

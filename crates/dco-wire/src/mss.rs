@@ -120,18 +120,15 @@ fn lower_all(tcp: &mut [u8], limit: u16) -> bool {
 
 /// The Internet checksum after one of its 16-bit words went from `old` to `new` (RFC 1624, equation 3).
 ///
-/// The two zeroes of ones' complement: a sum over a TCP segment and its pseudo-header is never all zero bits, so a computed checksum
-/// is never 0xFFFF; it is given as 0 here too.
+/// Of ones' complement's two zeroes the sum here is 0xFFFF, so the checksum 0, as where it is computed in whole: the sum's words are all
+/// zero only if `new` is, and no limit is 0.
 #[inline]
 fn adjusted(checksum: u16, old: u16, new: u16) -> u16 {
     let sum = u32::from(!checksum).wrapping_add(u32::from(!old)).wrapping_add(u32::from(new));
     let sum = (sum & 0xffff).wrapping_add(sum >> 16);
     let sum = (sum & 0xffff).wrapping_add(sum >> 16);
     let [_, _, hi, lo] = sum.to_be_bytes();
-    match !u16::from_be_bytes([hi, lo]) {
-        0xffff => 0,
-        checksum => checksum,
-    }
+    !u16::from_be_bytes([hi, lo])
 }
 
 #[cfg(test)]

@@ -67,7 +67,13 @@ pub fn run(key: &Key, info: &mut AuthInfo, work: &Work, iv: *mut u8, iv_len: u32
         return NOT_SUPPORTED;
     }
     if info.mac_context.is_null() || info.mac_context_len < BLOCK {
-        record(BAD_INFO, &format!("chained call with pbMacContext {:p} of {} bytes, expected 16", info.mac_context, info.mac_context_len));
+        record(
+            BAD_INFO,
+            &format!(
+                "chained call with pbMacContext {:p} of {} bytes, expected 16",
+                info.mac_context, info.mac_context_len
+            ),
+        );
         return INVALID_PARAMETER;
     }
     if iv.is_null() || iv_len < BLOCK {
@@ -90,7 +96,10 @@ pub fn run(key: &Key, info: &mut AuthInfo, work: &Work, iv: *mut u8, iv_len: u32
     let mut chain = if in_progress {
         let found = if known { chains.take(found_mac[0]) } else { None };
         let Some(chain) = found else {
-            record(BAD_CHAIN, "pbMacContext and pbIV hold no message in progress of this key (overwritten, finished, or of another key)");
+            record(
+                BAD_CHAIN,
+                "pbMacContext and pbIV hold no message in progress of this key (overwritten, finished, or of another key)",
+            );
             return INVALID_PARAMETER;
         };
         if chain.direction != work.direction {
@@ -98,7 +107,10 @@ pub fn run(key: &Key, info: &mut AuthInfo, work: &Work, iv: *mut u8, iv_len: u32
             return INVALID_PARAMETER;
         }
         if chain.data_begun && info.aad_len != 0 {
-            record(BAD_CHAIN, "associated data after data: pbAuthData must be NULL and cbAuthData 0 once data has been passed");
+            record(
+                BAD_CHAIN,
+                "associated data after data: pbAuthData must be NULL and cbAuthData 0 once data has been passed",
+            );
             return INVALID_PARAMETER;
         }
         chain

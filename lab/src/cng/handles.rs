@@ -17,7 +17,10 @@ const SLOTS: usize = 4096;
 const BASE: usize = 0xFFFF_D000_0000_0000;
 const GENERATIONS: u32 = 0x00FF_FFFF;
 
-const BAD_HANDLE: Rule = Rule::new("cng.bad-handle", "WDK: BCryptEncrypt, BCryptDestroyKey, BCryptCloseAlgorithmProvider (hKey, hAlgorithm)");
+const BAD_HANDLE: Rule = Rule::new(
+    "cng.bad-handle",
+    "WDK: BCryptEncrypt, BCryptDestroyKey, BCryptCloseAlgorithmProvider (hKey, hAlgorithm)",
+);
 const IN_USE: Rule = Rule::new("cng.destroyed-in-use", AEAD_DOC);
 
 /// What a handle stands for.
@@ -36,7 +39,8 @@ struct Slot {
     object: AtomicPtr<Object>,
 }
 
-static TABLE: [Slot; SLOTS] = [const { Slot { state: AtomicU64::new(0), object: AtomicPtr::new(std::ptr::null_mut()) } }; SLOTS];
+static TABLE: [Slot; SLOTS] =
+    [const { Slot { state: AtomicU64::new(0), object: AtomicPtr::new(std::ptr::null_mut()) } }; SLOTS];
 static FREE: Mutex<Option<Vec<u32>>> = Mutex::new(None);
 static PROVIDERS: Kind = Kind::of_lab("cng.provider");
 static KEYS: Kind = Kind::of_lab("cng.key");

@@ -4,8 +4,8 @@ use super::chain::Chains;
 use super::handles::{self, Handle, Object};
 use super::provider::{Algorithm, Chaining, ChainingCell, check_irql};
 use super::{
-    AEAD_DOC, AUTH_TAG_MISMATCH, BAD_INFO, BUFFER_TOO_SMALL, INVALID_HANDLE, INVALID_PARAMETER, NO_MEMORY, NOT_SUPPORTED, OBJECT_LENGTH,
-    SUCCESS, UNSUCCESSFUL, not_implemented, wide,
+    AEAD_DOC, AUTH_TAG_MISMATCH, BAD_INFO, BUFFER_TOO_SMALL, INVALID_HANDLE, INVALID_PARAMETER, NO_MEMORY,
+    NOT_SUPPORTED, OBJECT_LENGTH, SUCCESS, UNSUCCESSFUL, not_implemented, wide,
 };
 use crate::irql;
 use crate::report::{InCall, Rule, record};
@@ -15,7 +15,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 const PARTIAL_OVERLAP: Rule = Rule::new("cng.partial-overlap", AEAD_DOC);
-const OBJECT_TOUCHED: Rule = Rule::new("cng.key-object-overwritten", "WDK: BCryptGenerateSymmetricKey (pbKeyObject belongs to CNG until BCryptDestroyKey)");
+const OBJECT_TOUCHED: Rule = Rule::new(
+    "cng.key-object-overwritten",
+    "WDK: BCryptGenerateSymmetricKey (pbKeyObject belongs to CNG until BCryptDestroyKey)",
+);
 const OBJECT_PATTERN: u8 = 0xC6;
 const INFO_SIZE: u32 = 88;
 const INFO_VERSION: u32 = 1;
@@ -226,7 +229,15 @@ fn make(provider_handle: Handle, out: *mut Handle, object: *mut u8, object_len: 
 }
 
 /// `BCryptGenerateSymmetricKey`.
-pub extern "win64" fn generate(provider: Handle, out: *mut Handle, object: *mut u8, object_len: u32, secret: *const u8, len: u32, flags: u32) -> i32 {
+pub extern "win64" fn generate(
+    provider: Handle,
+    out: *mut Handle,
+    object: *mut u8,
+    object_len: u32,
+    secret: *const u8,
+    len: u32,
+    flags: u32,
+) -> i32 {
     let _call = InCall::enter("BCryptGenerateSymmetricKey");
     if out.is_null() || secret.is_null() || flags != 0 {
         record(BAD_INFO, "phKey and pbSecret must not be NULL, dwFlags must be 0");
@@ -267,7 +278,9 @@ pub extern "win64" fn import(
     if word(0) != Some(MAGIC) || word(4) != Some(1) {
         return INVALID_PARAMETER;
     }
-    let Some(secret) = word(8).and_then(|n| blob.get(12..12usize.checked_add(n as usize)?)) else { return INVALID_PARAMETER };
+    let Some(secret) = word(8).and_then(|n| blob.get(12..12usize.checked_add(n as usize)?)) else {
+        return INVALID_PARAMETER;
+    };
     make(provider, out, object, object_len, secret)
 }
 
@@ -336,7 +349,11 @@ impl Work {
     pub fn finish(&self, ctx: &mut CipherCtx, tag: &mut [u8]) -> i32 {
         match self.direction {
             Direction::Seal => {
-                if ctx.cipher_final(&mut []).is_ok() && ctx.tag(tag).is_ok() { SUCCESS } else { UNSUCCESSFUL }
+                if ctx.cipher_final(&mut []).is_ok() && ctx.tag(tag).is_ok() {
+                    SUCCESS
+                } else {
+                    UNSUCCESSFUL
+                }
             }
             Direction::Open => {
                 if ctx.set_tag(tag).is_err() {
@@ -386,7 +403,10 @@ fn check_info(key: &Key, info: &AuthInfo) -> bool {
         ok = false;
     };
     if info.size != INFO_SIZE || info.version != INFO_VERSION {
-        bad(format!("cbSize {} and dwInfoVersion {}, expected {INFO_SIZE} and {INFO_VERSION}", info.size, info.version));
+        bad(format!(
+            "cbSize {} and dwInfoVersion {}, expected {INFO_SIZE} and {INFO_VERSION}",
+            info.size, info.version
+        ));
     }
     if info.nonce.is_null() || info.nonce_len != 12 {
         bad(format!("nonce {:p} of {} bytes, expected 12", info.nonce, info.nonce_len));

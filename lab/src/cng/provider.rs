@@ -1,7 +1,7 @@
 //! Algorithm providers and their properties.
 
 use super::handles::{self, Handle, Object};
-use super::{INVALID_PARAMETER, NOT_FOUND, NOT_SUPPORTED, SUCCESS, BUFFER_TOO_SMALL, BAD_INFO, not_implemented, wide};
+use super::{BAD_INFO, BUFFER_TOO_SMALL, INVALID_PARAMETER, NOT_FOUND, NOT_SUPPORTED, SUCCESS, not_implemented, wide};
 use crate::irql;
 use crate::report::{InCall, Rule, record};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 const PROV_DISPATCH: u32 = 1;
 const HMAC_FLAG: u32 = 8;
 
-const KEY_OUTLIVES: Rule = Rule::new("cng.key-outlives-provider", "WDK: BCryptCloseAlgorithmProvider (destroy all keys first)");
-const DISPATCH_WITHOUT_FLAG: Rule = Rule::new("cng.dispatch-without-flag", "WDK: BCryptOpenAlgorithmProvider (BCRYPT_PROV_DISPATCH)");
+const KEY_OUTLIVES: Rule =
+    Rule::new("cng.key-outlives-provider", "WDK: BCryptCloseAlgorithmProvider (destroy all keys first)");
+const DISPATCH_WITHOUT_FLAG: Rule =
+    Rule::new("cng.dispatch-without-flag", "WDK: BCryptOpenAlgorithmProvider (BCRYPT_PROV_DISPATCH)");
 
 static CHACHA: AtomicBool = AtomicBool::new(true);
 
@@ -105,7 +107,10 @@ pub struct Provider {
 pub fn check_irql(dispatch: bool) {
     irql::require_at_most(irql::DISPATCH);
     if !dispatch && irql::current() > irql::PASSIVE {
-        record(DISPATCH_WITHOUT_FLAG, "used above PASSIVE_LEVEL, and the provider was opened without BCRYPT_PROV_DISPATCH");
+        record(
+            DISPATCH_WITHOUT_FLAG,
+            "used above PASSIVE_LEVEL, and the provider was opened without BCRYPT_PROV_DISPATCH",
+        );
     }
 }
 
@@ -170,7 +175,10 @@ pub extern "win64" fn close(handle: Handle, flags: u32) -> i32 {
         };
         let keys = provider.keys.load(Ordering::SeqCst);
         if keys != 0 {
-            record(KEY_OUTLIVES, &format!("provider {} closed while {keys} of its keys live", provider.algorithm.name()));
+            record(
+                KEY_OUTLIVES,
+                &format!("provider {} closed while {keys} of its keys live", provider.algorithm.name()),
+            );
         }
     }
     match handles::remove(handle) {
@@ -208,7 +216,14 @@ pub extern "win64" fn set_property(handle: Handle, name: *const u16, input: *con
 }
 
 /// `BCryptGetProperty`.
-pub extern "win64" fn get_property(handle: Handle, name: *const u16, output: *mut u8, len: u32, result: *mut u32, flags: u32) -> i32 {
+pub extern "win64" fn get_property(
+    handle: Handle,
+    name: *const u16,
+    output: *mut u8,
+    len: u32,
+    result: *mut u32,
+    flags: u32,
+) -> i32 {
     let _call = InCall::enter("BCryptGetProperty");
     if name.is_null() || result.is_null() || flags != 0 {
         record(BAD_INFO, "pszProperty and pcbResult must not be NULL, dwFlags must be 0");
@@ -232,7 +247,9 @@ pub extern "win64" fn get_property(handle: Handle, name: *const u16, output: *mu
         ("AuthTagLength", Algorithm::ChaCha) => words(&[16, 16, 0]),
         ("KeyLength" | "KeyStrength", _) if strength.is_some() => strength.unwrap_or(0).to_le_bytes().to_vec(),
         ("AlgorithmName", _) => units(algorithm.name()),
-        ("ChainingMode", Algorithm::Aes) => units(if chaining == Chaining::Gcm { "ChainingModeGCM" } else { "ChainingModeCBC" }),
+        ("ChainingMode", Algorithm::Aes) => {
+            units(if chaining == Chaining::Gcm { "ChainingModeGCM" } else { "ChainingModeCBC" })
+        }
         _ => return NOT_SUPPORTED,
     };
     // SAFETY: checked not NULL.

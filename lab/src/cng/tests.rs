@@ -63,7 +63,15 @@ fn info(nonce: &[u8], aad: &[u8], tag: &mut [u8]) -> AuthInfo {
     }
 }
 
-fn call(sealing: bool, k: Handle, input: *const u8, i: &mut AuthInfo, iv: &mut [u8], output: *mut u8, len: usize) -> i32 {
+fn call(
+    sealing: bool,
+    k: Handle,
+    input: *const u8,
+    i: &mut AuthInfo,
+    iv: &mut [u8],
+    output: *mut u8,
+    len: usize,
+) -> i32 {
     let mut done = 0u32;
     let f = if sealing { encrypt } else { decrypt };
     let iv_at = if iv.is_empty() { null_mut() } else { iv.as_mut_ptr() };
@@ -148,7 +156,10 @@ fn known_answers_apart_and_in_place() {
                 tag[3] ^= 1;
                 let mut out = vec![0xAAu8; plain.len()];
                 let mut i = info(&nonce, &aad, &mut tag);
-                assert_eq!(call(false, k, cipher.as_ptr(), &mut i, &mut [], out.as_mut_ptr(), plain.len()), AUTH_TAG_MISMATCH);
+                assert_eq!(
+                    call(false, k, cipher.as_ptr(), &mut i, &mut [], out.as_mut_ptr(), plain.len()),
+                    AUTH_TAG_MISMATCH
+                );
                 assert!(out.iter().all(|b| *b == 0), "output of a failed decryption is zeroed");
             }
         });

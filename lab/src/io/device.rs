@@ -51,6 +51,9 @@ pub unsafe fn is_device(d: *const DEVICE_OBJECT) -> bool {
 }
 
 /// The routine of every major function a driver does not fill in.
+///
+/// # Safety
+/// `irp` is an IRP that the caller's location owns.
 pub unsafe extern "win64" fn invalid_request(_device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     // SAFETY: the I/O manager passes an IRP that this location owns.
     unsafe { irp::complete(irp, status::INVALID_DEVICE_REQUEST, 0) };

@@ -110,7 +110,10 @@ pub unsafe fn insert(dpc: *mut KDPC, arg1: *mut c_void, arg2: *mut c_void) -> bo
 }
 
 /// Takes a DPC from the queue; false when it was not there.
-pub fn remove(dpc: *mut KDPC) -> bool {
+///
+/// # Safety
+/// `dpc` is an initialised KDPC.
+pub unsafe fn remove(dpc: *mut KDPC) -> bool {
     let mut q = lock();
     let Some(i) = q.waiting.iter().position(|w| w.dpc == dpc as usize) else { return false };
     q.waiting.remove(i);
@@ -205,8 +208,10 @@ extern "win64" fn insert_queue(dpc: *mut KDPC, arg1: *mut c_void, arg2: *mut c_v
 extern "win64" fn remove_queue(dpc: *mut KDPC) -> u8 {
     let _c = InCall::enter("KeRemoveQueueDpc");
     // SAFETY: the driver passes a KDPC; check() refuses what is not initialised.
-    unsafe { check(dpc) };
-    u8::from(remove(dpc))
+    unsafe {
+        check(dpc);
+        u8::from(remove(dpc))
+    }
 }
 
 extern "win64" fn flush_queued() {

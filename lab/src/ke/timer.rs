@@ -6,7 +6,7 @@ use crate::nt::{KDPC, KTIMER, dispatcher};
 use crate::objects::Kind;
 use crate::report::{InCall, Rule, record, stop};
 use crate::Export;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,11 +28,13 @@ struct Armed {
 #[derive(Default)]
 struct Timers {
     by_due: BTreeMap<(Instant, u64), usize>,
-    by_address: Option<HashMap<usize, Armed>>,
+    by_address: BTreeMap<usize, Armed>,
+    /// KDPCs of armed timers, and how many timers have each.
+    dpcs: BTreeMap<usize, usize>,
     next: u64,
 }
 
-static TIMERS: Mutex<Timers> = Mutex::new(Timers { by_due: BTreeMap::new(), by_address: None, next: 0 });
+static TIMERS: Mutex<Timers> = Mutex::new(Timers { by_due: BTreeMap::new(), by_address: BTreeMap::new(), dpcs: BTreeMap::new(), next: 0 });
 static CHANGED: Condvar = Condvar::new();
 static START: Once = Once::new();
 static ARMED: AtomicUsize = AtomicUsize::new(0);
@@ -46,13 +48,20 @@ impl Timers {
         self.next += 1;
         let sequence = self.next;
         self.by_due.insert((due, sequence), timer);
-        self.by_address.get_or_insert_default().insert(timer, Armed { due, sequence, period, dpc });
+        *self.dpcs.entry(dpc).or_default() += 1;
+        self.by_address.insert(timer, Armed { due, sequence, period, dpc });
         ARMED.fetch_add(1, Ordering::Relaxed);
         ACTIVE.add();
     }
 
     fn remove(&mut self, timer: usize) -> Option<Armed> {
-        let a = self.by_address.as_mut()?.remove(&timer)?;
+        let a = self.by_address.remove(&timer)?;
+        if let Some(n) = self.dpcs.get_mut(&a.dpc) {
+            *n -= 1;
+            if *n == 0 {
+                self.dpcs.remove(&a.dpc);
+            }
+        }
         self.by_due.remove(&(a.due, a.sequence));
         ARMED.fetch_sub(1, Ordering::Relaxed);
         ACTIVE.remove();
@@ -103,9 +112,9 @@ pub(super) fn before_free(start: usize, size: usize) {
         return;
     }
     let t = lock();
-    let Some(map) = &t.by_address else { return };
-    if let Some((a, _)) = map.iter().find(|(a, v)| (**a >= start && **a < start + size) || (v.dpc >= start && v.dpc < start + size)) {
-        stop(FREED, &format!("KTIMER {a:#x} (or its KDPC) lies in the block {start:#x} of {size} bytes that is being freed, and it is set"));
+    let range = start..start + size;
+    if let Some(a) = t.by_address.range(range.clone()).next().map(|e| e.0).or(t.dpcs.range(range).next().map(|e| e.0)) {
+        stop(FREED, &format!("{a:#x}, a set KTIMER or its KDPC, lies in the block {start:#x} of {size} bytes that is being freed"));
     }
 }
 
@@ -114,7 +123,7 @@ pub(super) fn before_free(start: usize, size: usize) {
 /// # Safety
 /// `timer` is writable.
 pub unsafe fn init(timer: *mut KTIMER, synchronization: bool) {
-    if ARMED.load(Ordering::Relaxed) != 0 && lock().by_address.as_ref().is_some_and(|m| m.contains_key(&(timer as usize))) {
+    if ARMED.load(Ordering::Relaxed) != 0 && lock().by_address.contains_key(&(timer as usize)) {
         record(REINIT, &format!("KTIMER {timer:p} is set"));
     }
     let kind = if synchronization { dispatcher::SYNCHRONIZATION_TIMER } else { dispatcher::NOTIFICATION_TIMER };

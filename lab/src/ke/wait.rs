@@ -42,10 +42,15 @@ struct Waiter {
 }
 
 static TABLE: [Mutex<Vec<Waiter>>; STRIPES] = [const { Mutex::new(Vec::new()) }; STRIPES];
-static WAITERS: AtomicUsize = AtomicUsize::new(0);
+/// Waiters by stripe, so that a look for some takes no lock where there are none.
+static WAITERS: [AtomicUsize; STRIPES] = [const { AtomicUsize::new(0) }; STRIPES];
 
 fn stripe_of(object: usize) -> usize {
     (object >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58
+}
+
+fn waiters_of(object: usize) -> &'static AtomicUsize {
+    &WAITERS[stripe_of(object) % STRIPES]
 }
 
 fn lock(stripe: usize) -> MutexGuard<'static, Vec<Waiter>> {
@@ -112,7 +117,7 @@ pub(crate) unsafe fn signal(h: *mut DISPATCHER_HEADER, count: i32) -> i32 {
                 consume(h);
                 w.state.thread.unpark();
                 waiters.remove(i);
-                WAITERS.fetch_sub(1, Ordering::Relaxed);
+                waiters_of(h as usize).fetch_sub(1, Ordering::Relaxed);
                 if (*h).SignalState.load(Ordering::Relaxed) <= 0 {
                     break;
                 }
@@ -196,7 +201,7 @@ pub unsafe fn wait(objects: &[*mut DISPATCHER_HEADER], all: bool, timeout: Optio
             let s = stripe_of(o as usize);
             if let Some((_, g)) = stripes.iter_mut().find(|(n, _)| *n == s) {
                 g.push(Waiter { object: o as usize, index: i32::try_from(i).unwrap_or(0), all, state: Arc::clone(&state) });
-                WAITERS.fetch_add(1, Ordering::Relaxed);
+                waiters_of(o as usize).fetch_add(1, Ordering::Relaxed);
             }
         }
         state
@@ -222,10 +227,10 @@ pub unsafe fn wait(objects: &[*mut DISPATCHER_HEADER], all: bool, timeout: Optio
         }
         if outcome != WAITING {
             // Also gives the signaller time to let go of the stripe before the objects may die.
-            for (_, mut g) in locked(objects) {
+            for (s, mut g) in locked(objects) {
                 let before = g.len();
                 g.retain(|w| !Arc::ptr_eq(&w.state, &state));
-                WAITERS.fetch_sub(before - g.len(), Ordering::Relaxed);
+                WAITERS[s % STRIPES].fetch_sub(before - g.len(), Ordering::Relaxed);
             }
             return if outcome == TIMED_OUT { status::TIMEOUT } else { status::WAIT_0 + outcome };
         }
@@ -237,10 +242,7 @@ pub unsafe fn wait(objects: &[*mut DISPATCHER_HEADER], all: bool, timeout: Optio
 }
 
 pub(super) fn before_free(start: usize, size: usize) {
-    if WAITERS.load(Ordering::Relaxed) == 0 {
-        return;
-    }
-    for s in 0..STRIPES {
+    for s in (0..STRIPES).filter(|&s| WAITERS[s].load(Ordering::Relaxed) != 0) {
         if let Some(w) = lock(s).iter().find(|w| w.object >= start && w.object < start + size) {
             stop(FREED, &format!("object {:#x} lies in the block {start:#x} of {size} bytes that is being freed, and a thread waits on it", w.object));
         }
@@ -263,7 +265,8 @@ const fn header(kind: u8, words: u8, state: i32) -> DISPATCHER_HEADER {
 /// # Safety
 /// `h` is writable.
 pub(crate) unsafe fn init_header(h: *mut DISPATCHER_HEADER, kind: u8, words: u8, state: i32) {
-    if WAITERS.load(Ordering::Relaxed) != 0 && lock(stripe_of(h as usize)).iter().any(|w| w.object == h as usize) {
+    if waiters_of(h as usize).load(Ordering::Relaxed) != 0
+        && lock(stripe_of(h as usize)).iter().any(|w| w.object == h as usize) {
         record(REINIT, &format!("object {h:p} has waiters"));
     }
     // SAFETY: as our caller promises.

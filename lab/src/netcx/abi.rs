@@ -193,11 +193,20 @@ pub struct LinkLayerAddress {
 const _: () = {
     assert!(size_of::<DatapathCallbacks>() == 24 && size_of::<LinkLayerCapabilities>() == 24);
     assert!(size_of::<TxCapabilities>() == 56 && offset_of!(TxCapabilities, max_queues) == 40);
-    assert!(size_of::<RxCapabilities>() == 56 && offset_of!(RxCapabilities, max_frame) == 16 && offset_of!(RxCapabilities, alignment) == 40);
+    assert!(
+        size_of::<RxCapabilities>() == 56
+            && offset_of!(RxCapabilities, max_frame) == 16
+            && offset_of!(RxCapabilities, alignment) == 40
+    );
     assert!(size_of::<LinkState>() == 40 && offset_of!(LinkState, connect) == 24);
     assert!(size_of::<QueueConfig>() == 48 && offset_of!(QueueConfig, cancel) == 40);
     assert!(size_of::<Extension>() == 40 && offset_of!(Extension, enabled) == 32 && size_of::<ExtensionQuery>() == 24);
-    assert!(size_of::<NetRing>() == 64 && offset_of!(NetRing, begin) == 48 && offset_of!(NetRing, end) == 12 && offset_of!(NetRing, reserved2) == 16);
+    assert!(
+        size_of::<NetRing>() == 64
+            && offset_of!(NetRing, begin) == 48
+            && offset_of!(NetRing, end) == 12
+            && offset_of!(NetRing, reserved2) == 16
+    );
     assert!(size_of::<RingCollection>() == 24 && size_of::<LinkLayerAddress>() == 34);
 };
 
@@ -248,7 +257,14 @@ impl Packet {
         Self {
             fragment: u32::from_le_bytes([b[0], b[1], b[2], b[3]]),
             count: u16::from_le_bytes([b[4], b[5]]),
-            layout: Layout { l2_len: first & 0x7F, l3_len: first >> 7, l4_len: b[8], l2: b[9] & 0xF, l3: b[9] >> 4, l4: b[10] & 0xF },
+            layout: Layout {
+                l2_len: first & 0x7F,
+                l3_len: first >> 7,
+                l4_len: b[8],
+                l2: b[9] & 0xF,
+                l3: b[9] >> 4,
+                l4: b[10] & 0xF,
+            },
             flags: b[11],
         }
     }

@@ -25,9 +25,14 @@ use std::thread::JoinHandle;
 pub static ADAPTER: Kind = Kind::new("NETADAPTER", true, true, false);
 
 const SEQUENCE: Rule = Rule::new("netcx.sequence", "NetAdapterCx: Device initialization; nt-abi.md section 4");
-const BAD_INIT: Rule = Rule::new("netcx.bad-adapter-init", "NetAdapterCx: NETADAPTER_INIT from NetAdapterInitAllocate to NetAdapterInitFree");
-const INIT_LEAK: Rule = Rule::new("netcx.adapter-init-leak", "NetAdapterCx: NetAdapterInitFree, whether NetAdapterCreate succeeded or not");
-const BAD_CAPABILITIES: Rule = Rule::new("netcx.bad-capabilities", "NetAdapterCx: NET_ADAPTER_TX_CAPABILITIES, NET_ADAPTER_RX_CAPABILITIES");
+const BAD_INIT: Rule = Rule::new(
+    "netcx.bad-adapter-init",
+    "NetAdapterCx: NETADAPTER_INIT from NetAdapterInitAllocate to NetAdapterInitFree",
+);
+const INIT_LEAK: Rule =
+    Rule::new("netcx.adapter-init-leak", "NetAdapterCx: NetAdapterInitFree, whether NetAdapterCreate succeeded or not");
+const BAD_CAPABILITIES: Rule =
+    Rule::new("netcx.bad-capabilities", "NetAdapterCx: NET_ADAPTER_TX_CAPABILITIES, NET_ADAPTER_RX_CAPABILITIES");
 const BAD_PARAMETER: Rule = Rule::new("netcx.bad-parameter", "NetAdapterCx: the call's page");
 
 static INITS: objects::Kind = objects::Kind::of_lab("netcx.adapter-init");
@@ -153,7 +158,10 @@ impl Adapter {
             match queue::create_by_driver(me, tx, f, &plan, &tun) {
                 Ok(q) => made.push(q),
                 Err(s) => {
-                    eprintln!("dco-lab: the driver could not create its {} queue: {s:#010x}; the adapter has no data path", if tx { "Tx" } else { "Rx" });
+                    eprintln!(
+                        "dco-lab: the driver could not create its {} queue: {s:#010x}; the adapter has no data path",
+                        if tx { "Tx" } else { "Rx" }
+                    );
                     made.into_iter().for_each(object::delete);
                     return;
                 }
@@ -387,7 +395,12 @@ fn check_rx(c: &RxCapabilities) {
     }
 }
 
-unsafe extern "win64" fn set_datapath_capabilities(g: G, handle: Handle, tx: *const TxCapabilities, rx: *const RxCapabilities) {
+unsafe extern "win64" fn set_datapath_capabilities(
+    g: G,
+    handle: Handle,
+    tx: *const TxCapabilities,
+    rx: *const RxCapabilities,
+) {
     let _call = enter(g, "NetAdapterSetDataPathCapabilities", PASSIVE);
     let a: &Adapter = object::expect(handle, &ADAPTER).body();
     // SAFETY: the driver's structures; their sizes are checked first.
@@ -465,7 +478,10 @@ pub fn queue_status(answer: NTSTATUS, made: Option<Ref>, tx: bool) -> Result<Ref
     match (nt_success(answer), made) {
         (true, Some(q)) => Ok(q),
         (true, None) => {
-            record(SEQUENCE, &format!("EvtAdapterCreate{}Queue succeeded without creating the queue", if tx { "Tx" } else { "Rx" }));
+            record(
+                SEQUENCE,
+                &format!("EvtAdapterCreate{}Queue succeeded without creating the queue", if tx { "Tx" } else { "Rx" }),
+            );
             Err(status::UNSUCCESSFUL)
         }
         (false, made) => {

@@ -12,9 +12,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 const BAD_BIND: Rule = Rule::new("netcx.bad-bind", "nt-abi.md section 1: WDF_CLASS_BIND_INFO of NetAdapterCx");
-const BAD_GLOBALS: Rule = Rule::new("netcx.bad-globals", "nt-abi.md section 2: each call takes the NetDriverGlobals of the bind first");
-const NOT_IMPLEMENTED: Rule = Rule::new("netcx.not-implemented", "the lab (docs/lab.md): what it does not implement stops it by name");
-const UNBIND: Rule = Rule::new("netcx.unbind-with-adapters", "NetAdapterCx: every NETADAPTER is gone when the driver is unloaded");
+const BAD_GLOBALS: Rule =
+    Rule::new("netcx.bad-globals", "nt-abi.md section 2: each call takes the NetDriverGlobals of the bind first");
+const NOT_IMPLEMENTED: Rule =
+    Rule::new("netcx.not-implemented", "the lab (docs/lab.md): what it does not implement stops it by name");
+const UNBIND: Rule =
+    Rule::new("netcx.unbind-with-adapters", "NetAdapterCx: every NETADAPTER is gone when the driver is unloaded");
 
 static CLIENT: Kind = Kind::new("netcx.client");
 static GLOBALS: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());

@@ -20,9 +20,18 @@ fn values<R>(f: impl FnOnce(&mut HashMap<String, u32>) -> R) -> R {
     let mut guard = lock(&VALUES);
     let map = guard.get_or_insert_with(|| {
         // What the INF of an IP tunnel adapter writes.
-        [("*iftype", 53), ("*mediatype", 19), ("*physicalmediatype", 0), ("*ifconnectorpresent", 0), ("*connectiontype", 1), ("*directiontype", 0), ("*accesstype", 2), ("*hardwareloopback", 0)]
-            .map(|(k, v)| (k.to_owned(), v))
-            .into()
+        [
+            ("*iftype", 53),
+            ("*mediatype", 19),
+            ("*physicalmediatype", 0),
+            ("*ifconnectorpresent", 0),
+            ("*connectiontype", 1),
+            ("*directiontype", 0),
+            ("*accesstype", 2),
+            ("*hardwareloopback", 0),
+        ]
+        .map(|(k, v)| (k.to_owned(), v))
+        .into()
     });
     f(map)
 }
@@ -64,7 +73,13 @@ unsafe extern "win64" fn close(g: G, configuration: Handle) {
     object::delete(object::expect(configuration, &CONFIGURATION));
 }
 
-unsafe extern "win64" fn query_ulong(g: G, configuration: Handle, flags: u32, name: *const UNICODE_STRING, out: *mut u32) -> NTSTATUS {
+unsafe extern "win64" fn query_ulong(
+    g: G,
+    configuration: Handle,
+    flags: u32,
+    name: *const UNICODE_STRING,
+    out: *mut u32,
+) -> NTSTATUS {
     let _call = enter(g, "NetConfigurationQueryUlong", PASSIVE);
     let _configuration = object::expect(configuration, &CONFIGURATION);
     if name.is_null() || out.is_null() || flags > 1 {

@@ -11,16 +11,27 @@ use crate::wdf::object::{Ref, lock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-const FORBIDDEN: Rule = Rule::new("netcx.forbidden-init-call", "NetAdapterCx: NetDeviceInitConfig makes these settings; nt-abi.md section 4");
+const FORBIDDEN: Rule = Rule::new(
+    "netcx.forbidden-init-call",
+    "NetAdapterCx: NetDeviceInitConfig makes these settings; nt-abi.md section 4",
+);
 const NO_REFERENCE: Rule = Rule::new(
     "netcx.interface-without-reference",
     "NetAdapterCx: WdfDeviceCreateDeviceInterface needs a ReferenceString, or NDIS takes the I/O",
 );
-const FS_CONTEXT: Rule = Rule::new("netcx.fs-context", "nt-abi.md section 4: no FileObjectClass WdfFileObjectWdfCanUseFsContext with NetAdapterCx");
+const FS_CONTEXT: Rule = Rule::new(
+    "netcx.fs-context",
+    "nt-abi.md section 4: no FileObjectClass WdfFileObjectWdfCanUseFsContext with NetAdapterCx",
+);
 
 /// Calls that NetDeviceInitConfig has made already.
-const MADE: [&str; 5] =
-    ["WdfDeviceInitAssignName", "WdfDeviceInitSetDeviceType", "WdfDeviceInitSetCharacteristics", "WdfDeviceInitSetIoType", "WdfDeviceInitSetPowerPageable"];
+const MADE: [&str; 5] = [
+    "WdfDeviceInitAssignName",
+    "WdfDeviceInitSetDeviceType",
+    "WdfDeviceInitSetCharacteristics",
+    "WdfDeviceInitSetIoType",
+    "WdfDeviceInitSetPowerPageable",
+];
 
 /// A device that NetDeviceInitConfig prepared.
 #[derive(Debug)]

@@ -30,7 +30,8 @@ use std::sync::{Mutex, Once};
 pub use configuration::set as set_configuration;
 pub use tun::hand_over;
 
-const NOT_IMPLEMENTED: Rule = Rule::new("netcx.not-implemented", "the lab (docs/lab.md): what it does not implement stops it by name");
+const NOT_IMPLEMENTED: Rule =
+    Rule::new("netcx.not-implemented", "the lab (docs/lab.md): what it does not implement stops it by name");
 
 /// At which IRQL EvtPacketQueueAdvance, Cancel and SetNotificationEnabled are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,8 @@ pub struct Config {
     pub ring: u32,
 }
 
-static CONFIG: Mutex<Config> = Mutex::new(Config { tun: None, tx_fragments: 1, advance: Advance::Alternate, ring: 256 });
+static CONFIG: Mutex<Config> =
+    Mutex::new(Config { tun: None, tx_fragments: 1, advance: Advance::Alternate, ring: 256 });
 
 /// `Config::advance`, read for each callback.
 static ADVANCE: AtomicU8 = AtomicU8::new(Advance::Alternate as u8);

@@ -10,7 +10,10 @@ use crate::wdf::abi::Handle;
 use crate::wdf::attributes::{self, check_size};
 use crate::wdf::object::{self, Kind, Plain, Ref, lock};
 
-const OLD_CLIENTS: Rule = Rule::new("netcx.offload-for-2.0-only", "nt-abi.md section 2: NetAdapterOffloadSetChecksumCapabilities is for 2.0 clients");
+const OLD_CLIENTS: Rule = Rule::new(
+    "netcx.offload-for-2.0-only",
+    "nt-abi.md section 2: NetAdapterOffloadSetChecksumCapabilities is for 2.0 clients",
+);
 
 static OFFLOAD: Kind = Kind::new("NETOFFLOAD", false, true, false);
 

@@ -28,11 +28,19 @@ use std::time::{Duration, Instant};
 /// NETPACKETQUEUE.
 pub static QUEUE: Kind = Kind::new("NETPACKETQUEUE", false, true, false);
 
-const OUTSIDE: Rule = Rule::new("netcx.queue-create-outside-callback", "NetAdapterCx: NetTxQueueCreate, NetRxQueueCreate (only within EvtAdapterCreate...Queue)");
+const OUTSIDE: Rule = Rule::new(
+    "netcx.queue-create-outside-callback",
+    "NetAdapterCx: NetTxQueueCreate, NetRxQueueCreate (only within EvtAdapterCreate...Queue)",
+);
 const BAD_CONFIG: Rule = Rule::new("netcx.bad-queue-config", "NetAdapterCx: NET_PACKET_QUEUE_CONFIG");
-const NOT_DRAINED: Rule = Rule::new("netcx.queue-not-drained", "NetAdapterCx: EvtPacketQueueCancel (all packets are returned, or the queue never goes)");
-const AFTER_STOP: Rule = Rule::new("netcx.notify-after-stop", "nt-abi.md section 4: no NotifyMore... once EvtPacketQueueStop has returned");
-const WRONG_QUEUE: Rule = Rule::new("netcx.wrong-queue", "NetAdapterCx: NetTxQueue... takes a Tx queue, NetRxQueue... an Rx queue");
+const NOT_DRAINED: Rule = Rule::new(
+    "netcx.queue-not-drained",
+    "NetAdapterCx: EvtPacketQueueCancel (all packets are returned, or the queue never goes)",
+);
+const AFTER_STOP: Rule =
+    Rule::new("netcx.notify-after-stop", "nt-abi.md section 4: no NotifyMore... once EvtPacketQueueStop has returned");
+const WRONG_QUEUE: Rule =
+    Rule::new("netcx.wrong-queue", "NetAdapterCx: NetTxQueue... takes a Tx queue, NetRxQueue... an Rx queue");
 const BAD_QUERY: Rule = Rule::new("netcx.bad-extension-query", "NetAdapterCx: NET_EXTENSION_QUERY");
 
 static QUEUE_INITS: objects::Kind = objects::Kind::of_lab("netcx.queue-init");
@@ -107,7 +115,13 @@ thread_local! {
 }
 
 /// Lets the driver create a queue.
-pub fn create_by_driver(adapter: Ref, tx: bool, callback: CreateQueue, plan: &Plan, tun: &Arc<Tun>) -> Result<Ref, NTSTATUS> {
+pub fn create_by_driver(
+    adapter: Ref,
+    tx: bool,
+    callback: CreateQueue,
+    plan: &Plan,
+    tun: &Arc<Tun>,
+) -> Result<Ref, NTSTATUS> {
     let init = pool::alloc_lab(&QUEUE_INITS, 64);
     CREATING.set(Some(Creation { init, tx, adapter, plan: *plan, tun: Arc::clone(tun), made: Cell::new(None) }));
     let name = if tx { "EvtAdapterCreateTxQueue" } else { "EvtAdapterCreateRxQueue" };
@@ -134,7 +148,10 @@ fn create(init: *mut u8, tx: bool, a: *const RawAttributes, config: *const Queue
     };
     CREATING.with_borrow(|c| {
         let Some(c) = c.as_ref().filter(|c| c.init == init && c.tx == tx && c.made.get().is_none()) else {
-            record(OUTSIDE, &format!("{init:p} is not the queue init of a callback in progress on this thread, or was used"));
+            record(
+                OUTSIDE,
+                &format!("{init:p} is not the queue init of a callback in progress on this thread, or was used"),
+            );
             return status::INVALID_DEVICE_STATE;
         };
         if config.advance.is_none() || config.set_notification.is_none() || config.cancel.is_none() || out.is_null() {
@@ -317,7 +334,13 @@ impl Queue {
                 break;
             }
             if Instant::now() > end {
-                record(NOT_DRAINED, &format!("the {} queue still holds packets {DRAIN:?} after EvtPacketQueueCancel", if self.tx { "Tx" } else { "Rx" }));
+                record(
+                    NOT_DRAINED,
+                    &format!(
+                        "the {} queue still holds packets {DRAIN:?} after EvtPacketQueueCancel",
+                        if self.tx { "Tx" } else { "Rx" }
+                    ),
+                );
                 break;
             }
             self.advance(me);
@@ -370,7 +393,10 @@ fn extension(handle: Handle, tx: bool, query: *const ExtensionQuery, out: *mut E
         query.read_unaligned()
     };
     if query.name.is_null() || out.is_null() || query.version == 0 || !(1..=2).contains(&query.kind) {
-        record(BAD_QUERY, &format!("Name {:p}, Version {}, Type {}, Extension {out:p}", query.name, query.version, query.kind));
+        record(
+            BAD_QUERY,
+            &format!("Name {:p}, Version {}, Type {}, Extension {out:p}", query.name, query.version, query.kind),
+        );
         return;
     }
     // SAFETY: not null; a NUL-terminated string.
@@ -378,7 +404,10 @@ fn extension(handle: Handle, tx: bool, query: *const ExtensionQuery, out: *mut E
     let found = match (name.as_str(), query.kind) {
         ("ms_fragment_virtualaddress", 2) => Some((q.fragments, VA_AT)),
         ("ms_packet_checksum", 1) if q.checksum => Some((q.packets, CHECKSUM_AT)),
-        ("ms_packet_checksum" | "ms_packet_gso" | "ms_packet_rsc" | "ms_packet_rsc_timestamp" | "ms_packet_hash", 1) => None,
+        (
+            "ms_packet_checksum" | "ms_packet_gso" | "ms_packet_rsc" | "ms_packet_rsc_timestamp" | "ms_packet_hash",
+            1,
+        ) => None,
         ("ms_fragment_logicaladdress" | "ms_fragment_mdl" | "ms_fragment_returncontext", 2) => None,
         _ => {
             record(BAD_QUERY, &format!("no extension {name:?} of type {}", query.kind));
@@ -386,7 +415,9 @@ fn extension(handle: Handle, tx: bool, query: *const ExtensionQuery, out: *mut E
         }
     };
     let extension = match found {
-        Some(((base, stride), at)) if query.version == 1 => Extension { data: base + at, stride, reserved: [0; 2], enabled: 1 },
+        Some(((base, stride), at)) if query.version == 1 => {
+            Extension { data: base + at, stride, reserved: [0; 2], enabled: 1 }
+        }
         _ => Extension { data: 0, stride: 0, reserved: [0; 2], enabled: 0 },
     };
     // SAFETY: not null; the driver's structure.
@@ -401,12 +432,24 @@ fn queue_id(init: *mut u8, tx: bool) -> u32 {
     0
 }
 
-unsafe extern "win64" fn tx_create(g: G, init: *mut u8, a: *const RawAttributes, config: *const QueueConfig, out: *mut Handle) -> NTSTATUS {
+unsafe extern "win64" fn tx_create(
+    g: G,
+    init: *mut u8,
+    a: *const RawAttributes,
+    config: *const QueueConfig,
+    out: *mut Handle,
+) -> NTSTATUS {
     let _call = enter(g, "NetTxQueueCreate", PASSIVE);
     create(init, true, a, config, out)
 }
 
-unsafe extern "win64" fn rx_create(g: G, init: *mut u8, a: *const RawAttributes, config: *const QueueConfig, out: *mut Handle) -> NTSTATUS {
+unsafe extern "win64" fn rx_create(
+    g: G,
+    init: *mut u8,
+    a: *const RawAttributes,
+    config: *const QueueConfig,
+    out: *mut Handle,
+) -> NTSTATUS {
     let _call = enter(g, "NetRxQueueCreate", PASSIVE);
     create(init, false, a, config, out)
 }

@@ -7,8 +7,12 @@ use crate::report::{Rule, record};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-const HEADER: Rule = Rule::new("netcx.ring.header-changed", "nt-abi.md section 4: the driver writes BeginIndex, NextIndex and Scratch of a ring only");
-const INDEX: Rule = Rule::new("netcx.ring.index", "NetAdapterCx: NET_RING (BeginIndex moves forward, not past EndIndex)");
+const HEADER: Rule = Rule::new(
+    "netcx.ring.header-changed",
+    "nt-abi.md section 4: the driver writes BeginIndex, NextIndex and Scratch of a ring only",
+);
+const INDEX: Rule =
+    Rule::new("netcx.ring.index", "NetAdapterCx: NET_RING (BeginIndex moves forward, not past EndIndex)");
 
 static RINGS: Kind = Kind::of_lab("netcx.ring");
 static BUFFERS: Kind = Kind::of_lab("netcx.fragment-buffers");
@@ -102,13 +106,29 @@ impl Ring {
         // SAFETY: the ring's own memory.
         let r = unsafe { &*self.ring.as_ptr() };
         let begin = r.begin;
-        if r.end != self.end || r.mask != self.count - 1 || r.count != self.count || usize::from(r.stride) != self.stride {
-            record(HEADER, &format!("{what} ring: EndIndex {} (given {}), mask {:#x}, {} elements of {}", r.end, self.end, r.mask, r.count, r.stride));
+        if r.end != self.end
+            || r.mask != self.count - 1
+            || r.count != self.count
+            || usize::from(r.stride) != self.stride
+        {
+            record(
+                HEADER,
+                &format!(
+                    "{what} ring: EndIndex {} (given {}), mask {:#x}, {} elements of {}",
+                    r.end, self.end, r.mask, r.count, r.stride
+                ),
+            );
             return None;
         }
         let owned = self.distance(self.reclaimed, self.end);
         if begin >= self.count || self.distance(self.reclaimed, begin) > owned {
-            record(INDEX, &format!("{what} ring: BeginIndex {begin}, the driver owned [{}, {}) of {}", self.reclaimed, self.end, self.count));
+            record(
+                INDEX,
+                &format!(
+                    "{what} ring: BeginIndex {begin}, the driver owned [{}, {}) of {}",
+                    self.reclaimed, self.end, self.count
+                ),
+            );
             return None;
         }
         Some(begin)

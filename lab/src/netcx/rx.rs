@@ -5,11 +5,20 @@ use super::queue::{Parts, Side};
 use crate::report::{Rule, record};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const PACKET: Rule = Rule::new("netcx.ring.rx-packet", "NetAdapterCx: a received packet has FragmentCount >= 1, or Ignore");
-const FRAGMENTS: Rule = Rule::new("netcx.ring.rx-fragments", "NetAdapterCx: fragments of received packets are increasing, and before the fragment BeginIndex");
-const FRAGMENT: Rule = Rule::new("netcx.ring.rx-fragment", "NetAdapterCx: NET_FRAGMENT of a received packet (Offset + ValidLength <= Capacity; Capacity and address are the system's)");
-const LAYOUT: Rule = Rule::new("netcx.rx-layout", "NetAdapterCx: NET_PACKET_LAYOUT of a received packet; nt-abi.md section 4");
-const TOO_LARGE: Rule = Rule::new("netcx.rx-frame-too-large", "NetAdapterCx: NET_ADAPTER_RX_CAPABILITIES.MaximumFrameSize");
+const PACKET: Rule =
+    Rule::new("netcx.ring.rx-packet", "NetAdapterCx: a received packet has FragmentCount >= 1, or Ignore");
+const FRAGMENTS: Rule = Rule::new(
+    "netcx.ring.rx-fragments",
+    "NetAdapterCx: fragments of received packets are increasing, and before the fragment BeginIndex",
+);
+const FRAGMENT: Rule = Rule::new(
+    "netcx.ring.rx-fragment",
+    "NetAdapterCx: NET_FRAGMENT of a received packet (Offset + ValidLength <= Capacity; Capacity and address are the system's)",
+);
+const LAYOUT: Rule =
+    Rule::new("netcx.rx-layout", "NetAdapterCx: NET_PACKET_LAYOUT of a received packet; nt-abi.md section 4");
+const TOO_LARGE: Rule =
+    Rule::new("netcx.rx-frame-too-large", "NetAdapterCx: NET_ADAPTER_RX_CAPABILITIES.MaximumFrameSize");
 
 /// Packets written to the device.
 pub static PACKETS: AtomicU64 = AtomicU64::new(0);
@@ -64,8 +73,17 @@ impl RxSide {
             record(PACKET, &format!("packet {slot}: {packet:?}"));
             return None;
         }
-        if packet.fragment > r.room() + r.distance(r.reclaimed, r.end()) || r.distance(from, packet.fragment) + count > r.distance(from, to) {
-            record(FRAGMENTS, &format!("packet {slot}: fragments {} and {} more, outside of [{from}, {to})", packet.fragment, count - 1));
+        if packet.fragment > r.room() + r.distance(r.reclaimed, r.end())
+            || r.distance(from, packet.fragment) + count > r.distance(from, to)
+        {
+            record(
+                FRAGMENTS,
+                &format!(
+                    "packet {slot}: fragments {} and {} more, outside of [{from}, {to})",
+                    packet.fragment,
+                    count - 1
+                ),
+            );
             return None;
         }
         self.vecs.clear();
@@ -74,10 +92,17 @@ impl RxSide {
             let at = r.after(packet.fragment, i);
             let f = r.fragment(at);
             let va = self.parts.buffers.of(at);
-            if f.capacity() != self.parts.buffers.size || r.va(at) != va.addr() || f.offset() + f.valid() > f.capacity() {
+            if f.capacity() != self.parts.buffers.size || r.va(at) != va.addr() || f.offset() + f.valid() > f.capacity()
+            {
                 record(
                     FRAGMENT,
-                    &format!("fragment {at} of packet {slot}: Offset {}, ValidLength {}, Capacity {} (was {})", f.offset(), f.valid(), f.capacity(), self.parts.buffers.size),
+                    &format!(
+                        "fragment {at} of packet {slot}: Offset {}, ValidLength {}, Capacity {} (was {})",
+                        f.offset(),
+                        f.valid(),
+                        f.capacity(),
+                        self.parts.buffers.size
+                    ),
                 );
                 return None;
             }
@@ -86,7 +111,10 @@ impl RxSide {
             self.vecs.push(libc::iovec { iov_base: va.wrapping_add(f.offset()).cast(), iov_len: f.valid() });
         }
         if len > self.parts.plan.rx.max_frame {
-            record(TOO_LARGE, &format!("packet {slot} has {len} bytes, MaximumFrameSize is {}", self.parts.plan.rx.max_frame));
+            record(
+                TOO_LARGE,
+                &format!("packet {slot} has {len} bytes, MaximumFrameSize is {}", self.parts.plan.rx.max_frame),
+            );
         }
         let l = &packet.layout;
         let version = self.vecs.first().filter(|v| v.iov_len != 0).map_or(0, |v| {

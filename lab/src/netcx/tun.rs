@@ -59,7 +59,11 @@ fn control(request: libc::c_ulong, r: &mut IfReq) -> io::Result<()> {
 impl Tun {
     /// Opens (creating it unless it exists) the TUN device `name` in the current network namespace.
     pub fn open(name: &str) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open("/dev/net/tun")?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+            .open("/dev/net/tun")?;
         let mut r = IfReq::new(name);
         r.data[..2].copy_from_slice(&(IFF_TUN | IFF_NO_PI).to_ne_bytes());
         // SAFETY: an ifreq of ours.

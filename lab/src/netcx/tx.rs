@@ -6,9 +6,16 @@ use super::settings;
 use crate::report::{Rule, record};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const CHANGED: Rule = Rule::new("netcx.ring.tx-changed", "NetAdapterCx, Verifier: of a Tx packet and fragment only Scratch may be written");
-const FRAGMENTS: Rule = Rule::new("netcx.ring.tx-fragments", "NetAdapterCx: the fragment ring's BeginIndex moves past the completed packets' fragments");
-const PAYLOAD: Rule = Rule::new("netcx.tx-payload-changed", "NDIS: the data of a packet to send belongs to the protocol");
+const CHANGED: Rule = Rule::new(
+    "netcx.ring.tx-changed",
+    "NetAdapterCx, Verifier: of a Tx packet and fragment only Scratch may be written",
+);
+const FRAGMENTS: Rule = Rule::new(
+    "netcx.ring.tx-fragments",
+    "NetAdapterCx: the fragment ring's BeginIndex moves past the completed packets' fragments",
+);
+const PAYLOAD: Rule =
+    Rule::new("netcx.tx-payload-changed", "NDIS: the data of a packet to send belongs to the protocol");
 
 /// Payload (or backfill) begins at this Offset: not 0, for drivers that forget it.
 pub const OFFSET: usize = 18;
@@ -89,7 +96,9 @@ impl TxSide {
             count += 1;
         }
         // SAFETY: the first part holds that many bytes of the packet.
-        let head = unsafe { std::slice::from_raw_parts(places[0].iov_base.cast::<u8>().cast_const(), places[0].iov_len.min(len)) };
+        let head = unsafe {
+            std::slice::from_raw_parts(places[0].iov_base.cast::<u8>().cast_const(), places[0].iov_len.min(len))
+        };
         let packet = Packet { fragment: first, count, layout: layout(head), flags: 0 };
         self.give(slot, packet);
         if self.sampled.is_none() && self.number.is_multiple_of(SAMPLE_EVERY) {
@@ -243,7 +252,9 @@ impl Side for TxSide {
         if fragment_begin != fragment {
             record(
                 FRAGMENTS,
-                &format!("fragment BeginIndex {fragment_begin}, packets up to {begin} are completed and their fragments end at {fragment}"),
+                &format!(
+                    "fragment BeginIndex {fragment_begin}, packets up to {begin} are completed and their fragments end at {fragment}"
+                ),
             );
         }
         self.parts.packets.set_reclaimed(begin);

@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn formats_what_drivers_print() {
         let wide: Vec<u16> = "wide\0".encode_utf16().collect();
-        let args = [7u64, 0xFFFF_FFFF_FFFF_FFFF, b"narrow\0".as_ptr() as u64, wide.as_ptr() as u64, 0x1234, 5];
+        let args = [7u64, 0xFFFF_FFFF_FFFF_FFFF, c"narrow".as_ptr() as u64, wide.as_ptr() as u64, 0x1234, 5];
         // SAFETY: the arguments are what the format asks for.
         let s = unsafe { format_text(b"%u %d %s %ws %p %04llu%%", args.as_ptr()) };
         assert_eq!(s, "7 -1 narrow wide 0000000000001234 0005%");

@@ -45,7 +45,8 @@ pub const SET_STATIC_EVENT_CALLBACKS: u32 = 7;
 pub const TDI_BEHAVIOR: u32 = 8;
 
 /// `NPI_WSK_INTERFACE_ID`.
-pub const INTERFACE_ID: GUID = GUID { Data1: 0x2227_E803, Data2: 0x8D8B, Data3: 0x11D4, Data4: [0xAB, 0xAD, 0x00, 0x90, 0x27, 0x71, 0x9E, 0x09] };
+pub const INTERFACE_ID: GUID =
+    GUID { Data1: 0x2227_E803, Data2: 0x8D8B, Data3: 0x11D4, Data4: [0xAB, 0xAD, 0x00, 0x90, 0x27, 0x71, 0x9E, 0x09] };
 
 /// `WSK_CLIENT_NPI`.
 #[repr(C)]
@@ -204,7 +205,8 @@ pub struct ClientDatagramDispatch {
 }
 
 /// `PFN_WSK_RECEIVE_FROM_EVENT`.
-pub type ReceiveFromEvent = unsafe extern "win64" fn(context: *mut c_void, flags: u32, list: *mut DatagramIndication) -> NTSTATUS;
+pub type ReceiveFromEvent =
+    unsafe extern "win64" fn(context: *mut c_void, flags: u32, list: *mut DatagramIndication) -> NTSTATUS;
 
 /// An IRP from the driver.
 pub type Irp = *mut IRP;

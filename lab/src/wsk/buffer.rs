@@ -6,7 +6,10 @@ use crate::report::{Rule, record};
 
 const BOUNDS: Rule = Rule::new("wsk.buf-bounds", "WDK: WSK_BUF (Offset within the first MDL, Length within the chain)");
 const NOT_LOCKED: Rule = Rule::new("wsk.mdl-not-locked", "WDK: WSK_BUF (MDLs of locked pages or non-paged pool)");
-const FREED: Rule = Rule::new("wsk.buffer-freed-before-completion", "WDK: WskSendTo, WskSendMessages (the buffer stays valid and locked until the IRP completes)");
+const FREED: Rule = Rule::new(
+    "wsk.buffer-freed-before-completion",
+    "WDK: WskSendTo, WskSendMessages (the buffer stays valid and locked until the IRP completes)",
+);
 
 /// Bytes of freed pool.
 const FREED_FLAGS: i16 = i16::from_ne_bytes([crate::pool::FREE_PATTERN; 2]);
@@ -26,7 +29,10 @@ unsafe fn address(mdl: *mut MDL) -> Option<(*mut u8, usize)> {
     }
     let locked = mdl_flags::PAGES_LOCKED | mdl_flags::SOURCE_IS_NONPAGED_POOL | mdl_flags::PARTIAL;
     if m.MdlFlags & locked == 0 {
-        record(NOT_LOCKED, &format!("MDL {mdl:p} (flags {:#x}) describes neither locked pages nor non-paged pool", m.MdlFlags));
+        record(
+            NOT_LOCKED,
+            &format!("MDL {mdl:p} (flags {:#x}) describes neither locked pages nor non-paged pool", m.MdlFlags),
+        );
         return None;
     }
     let mapped = mdl_flags::MAPPED_TO_SYSTEM_VA | mdl_flags::SOURCE_IS_NONPAGED_POOL;
@@ -54,7 +60,10 @@ pub unsafe fn iovecs(buf: &Buf, out: &mut Vec<libc::iovec>) -> bool {
     while left != 0 {
         count += 1;
         if mdl.is_null() || count > LONGEST {
-            record(BOUNDS, &format!("Offset {} and Length {} reach {left} bytes past the MDL chain", buf.offset, buf.length));
+            record(
+                BOUNDS,
+                &format!("Offset {} and Length {} reach {left} bytes past the MDL chain", buf.offset, buf.length),
+            );
             return false;
         }
         // SAFETY: not null; the driver's, by the caller's contract.

@@ -1,8 +1,8 @@
 //! `WskControlSocket`: options, addresses, event callbacks.
 
 use super::abi::{
-    EVENT_DISABLE, EVENT_RECEIVE_FROM, EventCallbackControl, INTERFACE_ID, IPPROTO_IP, IPPROTO_IPV6, Irp, SIO_SET_REMOTE, SIO_SET_SENDTO, SO_WSK_EVENT_CALLBACK,
-    SOL_SOCKET,
+    EVENT_DISABLE, EVENT_RECEIVE_FROM, EventCallbackControl, INTERFACE_ID, IPPROTO_IP, IPPROTO_IPV6, Irp,
+    SIO_SET_REMOTE, SIO_SET_SENDTO, SO_WSK_EVENT_CALLBACK, SOL_SOCKET,
 };
 use super::address::LinuxAddress;
 use super::irp::Held;
@@ -15,8 +15,10 @@ use std::ffi::c_void;
 use std::os::fd::RawFd;
 use std::sync::PoisonError;
 
-const NOT_BOUND: Rule = Rule::new("wsk.events-before-bind", "WDK: SO_WSK_EVENT_CALLBACK (on a datagram socket after it is bound)");
-const BAD_DISPATCH: Rule = Rule::new("wsk.bad-dispatch", "WDK: WskSocket (Dispatch holds each callback that is enabled)");
+const NOT_BOUND: Rule =
+    Rule::new("wsk.events-before-bind", "WDK: SO_WSK_EVENT_CALLBACK (on a datagram socket after it is bound)");
+const BAD_DISPATCH: Rule =
+    Rule::new("wsk.bad-dispatch", "WDK: WskSocket (Dispatch holds each callback that is enabled)");
 
 const SET_OPTION: u32 = 0;
 const GET_OPTION: u32 = 1;
@@ -110,7 +112,13 @@ fn set_option(socket: &'static Socket, level: u32, code: u32, input: *const c_vo
     }
 }
 
-fn get_option(socket: &'static Socket, level: u32, code: u32, output: *mut c_void, len: usize) -> Result<u64, NTSTATUS> {
+fn get_option(
+    socket: &'static Socket,
+    level: u32,
+    code: u32,
+    output: *mut c_void,
+    len: usize,
+) -> Result<u64, NTSTATUS> {
     let Some((l, o, _)) = option(level, code) else {
         not_implemented(&format!("reading socket option {level:#x}/{code:#x}"));
         return Err(status::NOT_SUPPORTED);
@@ -174,7 +182,10 @@ fn event_callback(socket: &'static Socket, input: *const c_void, len: usize, irp
         return status::INVALID_PARAMETER;
     }
     if control.mask & !EVENT_DISABLE != EVENT_RECEIVE_FROM {
-        record(BAD_PARAMETER, &format!("EventMask {:#x}: a datagram socket has WSK_EVENT_RECEIVE_FROM only", control.mask));
+        record(
+            BAD_PARAMETER,
+            &format!("EventMask {:#x}: a datagram socket has WSK_EVENT_RECEIVE_FROM only", control.mask),
+        );
         return status::INVALID_PARAMETER;
     }
     if !socket.is_bound() {

@@ -102,7 +102,12 @@ impl Held {
         let location: &mut IO_STACK_LOCATION = unsafe { &mut *next };
         let wanted = sl::INVOKE_ON_SUCCESS | sl::INVOKE_ON_ERROR | sl::INVOKE_ON_CANCEL;
         if location.CompletionRoutine.is_none() || location.Control & wanted != wanted {
-            record(NO_ROUTINE, &format!("IRP {irp:p} has no completion routine for success, error and cancellation: nobody would free it"));
+            record(
+                NO_ROUTINE,
+                &format!(
+                    "IRP {irp:p} has no completion routine for success, error and cancellation: nobody would free it"
+                ),
+            );
         }
         i.Tail.DriverContext[3] = Self::mark_of(irp);
         // SAFETY: an IRP with a location left, as checked.
@@ -143,7 +148,10 @@ impl Held {
         let depth = DEPTH.get() + 1;
         DEPTH.set(depth);
         if depth > DEEPEST {
-            record(RECURSION, &format!("{depth} completions on one stack: WSK calls are made from completion routines"));
+            record(
+                RECURSION,
+                &format!("{depth} completions on one stack: WSK calls are made from completion routines"),
+            );
         }
         // SAFETY: the IRP is WSK's, its current location is ours, and nothing here touches it afterwards.
         unsafe { crate::io::complete_request(irp, 0) };

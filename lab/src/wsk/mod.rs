@@ -21,8 +21,8 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-use crate::report::{Rule, record, stop};
 use crate::Export;
+use crate::report::{Rule, record, stop};
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
@@ -32,7 +32,10 @@ pub use receive::set_threads as set_receive_threads;
 
 const BAD_PARAMETER: Rule = Rule::new("wsk.bad-parameter", "WDK: the call's page");
 const NOT_IMPLEMENTED: Rule = Rule::new("wsk.not-implemented", "the lab");
-const WAIT: Rule = Rule::new("wsk.wait-in-callback", "WDK: WSK event callback functions must not wait (for WSK requests least of all)");
+const WAIT: Rule = Rule::new(
+    "wsk.wait-in-callback",
+    "WDK: WSK event callback functions must not wait (for WSK requests least of all)",
+);
 
 thread_local! {
     static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };

@@ -144,7 +144,8 @@ impl Nodes {
                 return false;
             }
             // The time-out only guards against a wake-up lost to a bug of the lab's.
-            store = self.freed.wait_timeout(store, Duration::from_millis(500)).unwrap_or_else(PoisonError::into_inner).0;
+            store =
+                self.freed.wait_timeout(store, Duration::from_millis(500)).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -190,7 +191,10 @@ impl Nodes {
         // SAFETY: as above.
         let state = unsafe { &(*head).state };
         if state.swap(FREE, Ordering::AcqRel) == RELEASED_EARLY {
-            record(TWICE, &format!("list {head:p} was released with WskRelease, and the callback did not return STATUS_PENDING"));
+            record(
+                TWICE,
+                &format!("list {head:p} was released with WskRelease, and the callback did not return STATUS_PENDING"),
+            );
         }
         self.recycle(head);
     }
@@ -220,7 +224,10 @@ impl Nodes {
                     }
                 }
                 MEMBER => {
-                    record(BAD, &format!("{head:p} is in the middle of a list: the list is released by its first node"));
+                    record(
+                        BAD,
+                        &format!("{head:p} is in the middle of a list: the list is released by its first node"),
+                    );
                     return status::INVALID_PARAMETER;
                 }
                 _ => {
@@ -298,7 +305,11 @@ impl Batch {
     pub fn receive(&mut self, fd: RawFd) -> usize {
         let count = self.nodes.len().min(BATCH);
         for i in 0..count {
-            let (Some(&node), Some(vecs), Some(m)) = (self.nodes.get(i), self.vecs.get_mut(i), self.messages.get_mut(i)) else { break };
+            let (Some(&node), Some(vecs), Some(m)) =
+                (self.nodes.get(i), self.vecs.get_mut(i), self.messages.get_mut(i))
+            else {
+                break;
+            };
             let place = Place(node);
             *vecs = [
                 libc::iovec { iov_base: place.data().wrapping_add(LEAD).cast(), iov_len: FIRST },
@@ -349,7 +360,12 @@ impl Batch {
         let mut control_len = 0;
         if m.msg_hdr.msg_controllen != 0 {
             // SAFETY: the kernel wrote that many bytes there.
-            let linux = unsafe { std::slice::from_raw_parts(n.linux_control.as_ptr().cast::<u8>(), m.msg_hdr.msg_controllen.min(CONTROL_ROOM)) };
+            let linux = unsafe {
+                std::slice::from_raw_parts(
+                    n.linux_control.as_ptr().cast::<u8>(),
+                    m.msg_hdr.msg_controllen.min(CONTROL_ROOM),
+                )
+            };
             let mut out = [0u8; CONTROL_ROOM];
             control_len = address::control_to_windows(linux, &mut out);
             for (to, from) in n.control.iter_mut().zip(out.chunks_exact(8)) {

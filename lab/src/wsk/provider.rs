@@ -1,8 +1,8 @@
 //! `WSK_PROVIDER_DISPATCH`: making sockets.
 
 use super::abi::{
-    ClientDatagramDispatch, EventCallbackControl, FLAG_CONNECTION, FLAG_DATAGRAM, FLAG_LISTEN, FLAG_STREAM, INTERFACE_ID, IPPROTO_UDP, Irp,
-    ProviderDispatch, SET_STATIC_EVENT_CALLBACKS, TDI_BEHAVIOR, VERSION,
+    ClientDatagramDispatch, EventCallbackControl, FLAG_CONNECTION, FLAG_DATAGRAM, FLAG_LISTEN, FLAG_STREAM,
+    INTERFACE_ID, IPPROTO_UDP, Irp, ProviderDispatch, SET_STATIC_EVENT_CALLBACKS, TDI_BEHAVIOR, VERSION,
 };
 use super::irp::Held;
 use super::registration;
@@ -10,8 +10,8 @@ use super::socket::Socket;
 use super::{BAD_PARAMETER, not_implemented};
 use crate::irql;
 use crate::nt::{NTSTATUS, af, status};
-use crate::thunk::wrap;
 use crate::report::{InCall, record};
+use crate::thunk::wrap;
 use std::ffi::c_void;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;

@@ -16,8 +16,10 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-const BAD_RETURN: Rule = Rule::new("wsk.bad-callback-status", "WDK: PFN_WSK_RECEIVE_FROM_EVENT (SUCCESS, PENDING or DATA_NOT_ACCEPTED)");
-const AFTER_DISABLE: Rule = Rule::new("wsk.not-accepted-static", "WDK: WSK_SET_STATIC_EVENT_CALLBACKS (the callbacks cannot be disabled)");
+const BAD_RETURN: Rule =
+    Rule::new("wsk.bad-callback-status", "WDK: PFN_WSK_RECEIVE_FROM_EVENT (SUCCESS, PENDING or DATA_NOT_ACCEPTED)");
+const AFTER_DISABLE: Rule =
+    Rule::new("wsk.not-accepted-static", "WDK: WSK_SET_STATIC_EVENT_CALLBACKS (the callbacks cannot be disabled)");
 
 /// Datagrams indicated since the start.
 pub static DATAGRAMS: AtomicU64 = AtomicU64::new(0);
@@ -95,7 +97,10 @@ pub fn drain(fd: &OwnedFd) {
 
 /// Waits until `fd` has `events` or `wake` is readable; `true` for the former.
 pub fn wait_io(fd: i32, events: i16, wake: &OwnedFd, timeout_ms: i32) -> bool {
-    let mut p = [libc::pollfd { fd, events, revents: 0 }, libc::pollfd { fd: wake.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+    let mut p = [
+        libc::pollfd { fd, events, revents: 0 },
+        libc::pollfd { fd: wake.as_raw_fd(), events: libc::POLLIN, revents: 0 },
+    ];
     // SAFETY: two entries of ours.
     unsafe { libc::poll(p.as_mut_ptr(), 2, timeout_ms) };
     if p[1].revents != 0 {
@@ -209,7 +214,9 @@ fn next(socket: &'static Socket) -> Next {
         if socket.is_closing() {
             return Next::Close;
         }
-        if gate.enabled && let Some(event) = socket.event {
+        if gate.enabled
+            && let Some(event) = socket.event
+        {
             return Next::Indicate(event, std::mem::take(&mut gate.stash.0));
         }
         if !gate.requests.is_empty() {
@@ -274,7 +281,8 @@ fn indicate(socket: &'static Socket, event: ReceiveFromEvent, list: &[*mut Node]
             irql::at(irql::DISPATCH, || {
                 let balance = Balance::before("WskReceiveFromEvent");
                 // SAFETY: the callback and context the driver gave WskSocket; the list lives until it is released.
-                let answer = unsafe { event(socket.context as *mut c_void, AT_DISPATCH, head.cast::<DatagramIndication>()) };
+                let answer =
+                    unsafe { event(socket.context as *mut c_void, AT_DISPATCH, head.cast::<DatagramIndication>()) };
                 balance.after();
                 answer
             })

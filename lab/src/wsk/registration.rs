@@ -12,11 +12,18 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-const REGISTER: Rule = Rule::new("wsk.bad-registration", "WDK: WskRegister, WskDeregister (exactly one of each per WSK_REGISTRATION)");
-const NOT_CAPTURED: Rule = Rule::new("wsk.npi-not-captured", "WDK: WskReleaseProviderNPI (no provider call after it; one release per capture)");
-const OPEN_SOCKETS: Rule = Rule::new("wsk.deregister-with-open-sockets", "WDK: WskDeregister waits until all sockets are closed");
-const STILL_CAPTURED: Rule = Rule::new("wsk.deregister-with-npi-captured", "WDK: WskDeregister waits until all captured NPIs are released");
-const BAD_CLIENT: Rule = Rule::new("wsk.bad-client", "WDK: WSK_PROVIDER_NPI (Client is passed to each provider function)");
+const REGISTER: Rule =
+    Rule::new("wsk.bad-registration", "WDK: WskRegister, WskDeregister (exactly one of each per WSK_REGISTRATION)");
+const NOT_CAPTURED: Rule = Rule::new(
+    "wsk.npi-not-captured",
+    "WDK: WskReleaseProviderNPI (no provider call after it; one release per capture)",
+);
+const OPEN_SOCKETS: Rule =
+    Rule::new("wsk.deregister-with-open-sockets", "WDK: WskDeregister waits until all sockets are closed");
+const STILL_CAPTURED: Rule =
+    Rule::new("wsk.deregister-with-npi-captured", "WDK: WskDeregister waits until all captured NPIs are released");
+const BAD_CLIENT: Rule =
+    Rule::new("wsk.bad-client", "WDK: WSK_PROVIDER_NPI (Client is passed to each provider function)");
 
 /// How long `WskDeregister` waits for other threads before the lab calls it a hang.
 const PATIENCE: Duration = Duration::from_secs(4);

@@ -114,7 +114,9 @@ impl Op {
                 s.ends[0] = s.vecs.len();
                 count = 1;
             }
-            while count < BATCH && let Some((buf, next)) = self.step(at) {
+            while count < BATCH
+                && let Some((buf, next)) = self.step(at)
+            {
                 // SAFETY: as above.
                 if !unsafe { buffer::iovecs(&buf, &mut s.vecs) } {
                     self.fail(status::INVALID_PARAMETER);
@@ -129,17 +131,20 @@ impl Op {
             }
             let mut begin = 0;
             for (m, &end) in s.messages.iter_mut().zip(&s.ends).take(count) {
-                m.msg_hdr.msg_name = if self.to.len == 0 { std::ptr::null_mut() } else { self.to.bytes.as_mut_ptr().cast() };
+                m.msg_hdr.msg_name =
+                    if self.to.len == 0 { std::ptr::null_mut() } else { self.to.bytes.as_mut_ptr().cast() };
                 m.msg_hdr.msg_namelen = self.to.len;
                 m.msg_hdr.msg_iov = s.vecs.as_mut_ptr().wrapping_add(begin);
                 m.msg_hdr.msg_iovlen = end - begin;
-                m.msg_hdr.msg_control = if control.is_empty() { std::ptr::null_mut() } else { control.as_mut_ptr().cast() };
+                m.msg_hdr.msg_control =
+                    if control.is_empty() { std::ptr::null_mut() } else { control.as_mut_ptr().cast() };
                 m.msg_hdr.msg_controllen = control.len();
                 begin = end;
             }
             let n = u32::try_from(count).unwrap_or(0);
             // SAFETY: the messages describe our arrays and the driver's locked memory.
-            let sent = unsafe { libc::sendmmsg(fd, s.messages.as_mut_ptr(), n, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+            let sent =
+                unsafe { libc::sendmmsg(fd, s.messages.as_mut_ptr(), n, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
             if let Ok(sent) = usize::try_from(sent) {
                 let bytes: u64 = s.messages.iter().take(sent).map(|m| u64::from(m.msg_len)).sum();
                 self.bytes += bytes;
@@ -294,7 +299,8 @@ fn begin(socket: &'static Socket, mut op: Op, remote: *const u8) -> NTSTATUS {
             }
         }
     }
-    if socket.tx.waiting.load(Ordering::SeqCst) == 0 && !send_async() && matches!(op.run(socket.raw()), Progress::Done) {
+    if socket.tx.waiting.load(Ordering::SeqCst) == 0 && !send_async() && matches!(op.run(socket.raw()), Progress::Done)
+    {
         return op.complete();
     }
     socket.tx.later(socket, op);
@@ -323,7 +329,16 @@ pub extern "win64" fn send_to(
     let control_len = if control.is_null() { 0 } else { control_len as usize };
     // SAFETY: not null; the driver's WSK_BUF.
     let single = Some(unsafe { *buf });
-    let op = Op { held, list: std::ptr::null(), single, to: LinuxAddress::NONE, control, control_len, bytes: 0, error: status::SUCCESS };
+    let op = Op {
+        held,
+        list: std::ptr::null(),
+        single,
+        to: LinuxAddress::NONE,
+        control,
+        control_len,
+        bytes: 0,
+        error: status::SUCCESS,
+    };
     begin(entered.socket(), op, remote)
 }
 
@@ -347,6 +362,7 @@ pub extern "win64" fn send_messages(
         return held.complete(status::INVALID_PARAMETER, 0);
     }
     let control_len = if control.is_null() { 0 } else { control_len as usize };
-    let op = Op { held, list, single: None, to: LinuxAddress::NONE, control, control_len, bytes: 0, error: status::SUCCESS };
+    let op =
+        Op { held, list, single: None, to: LinuxAddress::NONE, control, control_len, bytes: 0, error: status::SUCCESS };
     begin(entered.socket(), op, remote)
 }

@@ -11,8 +11,8 @@ use crate::irql;
 use crate::nt::{NTSTATUS, af, status};
 use crate::objects::Kind;
 use crate::pool;
-use crate::thunk::wrap;
 use crate::report::{InCall, Rule, record};
+use crate::thunk::wrap;
 use std::ffi::c_void;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -20,11 +20,19 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-const BAD_SOCKET: Rule = Rule::new("wsk.bad-socket", "WDK: WskSocket, WskCloseSocket (a socket from the one to the other)");
+const BAD_SOCKET: Rule =
+    Rule::new("wsk.bad-socket", "WDK: WskSocket, WskCloseSocket (a socket from the one to the other)");
 const CLOSED: Rule = Rule::new("wsk.use-after-close", "WDK: WskCloseSocket (no call on the socket after it)");
-const BUSY: Rule = Rule::new("wsk.close-with-call-in-progress", "WDK: WskCloseSocket (no other call on the socket may be in progress)");
-const RETAINED: Rule = Rule::new("wsk.close-with-retained-indications", "WDK: WskCloseSocket, WskRelease (release all retained lists first)");
-const RELEASE_MISSING: Rule = Rule::new("wsk.release-missing", "WDK: WskRelease (every list retained with STATUS_PENDING is released once)");
+const BUSY: Rule = Rule::new(
+    "wsk.close-with-call-in-progress",
+    "WDK: WskCloseSocket (no other call on the socket may be in progress)",
+);
+const RETAINED: Rule = Rule::new(
+    "wsk.close-with-retained-indications",
+    "WDK: WskCloseSocket, WskRelease (release all retained lists first)",
+);
+const RELEASE_MISSING: Rule =
+    Rule::new("wsk.release-missing", "WDK: WskRelease (every list retained with STATUS_PENDING is released once)");
 
 static SOCKETS: Kind = Kind::new("wsk.socket");
 static LIVE: Mutex<Vec<&'static Socket>> = Mutex::new(Vec::new());
@@ -136,7 +144,12 @@ pub fn to_status(errno: i32) -> NTSTATUS {
 
 impl Socket {
     /// Makes one; gives the address of its `WSK_SOCKET`.
-    pub fn create(client: &'static Client, family: u16, context: *mut c_void, event: Option<ReceiveFromEvent>) -> Result<usize, NTSTATUS> {
+    pub fn create(
+        client: &'static Client,
+        family: u16,
+        context: *mut c_void,
+        event: Option<ReceiveFromEvent>,
+    ) -> Result<usize, NTSTATUS> {
         let linux = if family == af::INET { libc::AF_INET } else { libc::AF_INET6 };
         // SAFETY: no pointers.
         let raw = unsafe { libc::socket(linux, libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, 0) };
@@ -214,7 +227,10 @@ impl Socket {
         }
         let retained = self.rx.retained();
         if retained != 0 {
-            record(RELEASE_MISSING, &format!("the socket closed with {retained} retained indication lists never released"));
+            record(
+                RELEASE_MISSING,
+                &format!("the socket closed with {retained} retained indication lists never released"),
+            );
         }
         self.rx.free_buffers();
         self.fd.lock().unwrap_or_else(PoisonError::into_inner).take();

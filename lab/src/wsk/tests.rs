@@ -44,7 +44,11 @@ struct Done {
     information: AtomicU64,
 }
 
-unsafe extern "win64" fn on_complete(_device: *mut crate::nt::DEVICE_OBJECT, irp: *mut IRP, context: *mut c_void) -> NTSTATUS {
+unsafe extern "win64" fn on_complete(
+    _device: *mut crate::nt::DEVICE_OBJECT,
+    irp: *mut IRP,
+    context: *mut c_void,
+) -> NTSTATUS {
     // SAFETY: the context of `irp_for`.
     let done = unsafe { &*context.cast::<Done>() };
     // SAFETY: the completed IRP.
@@ -91,8 +95,18 @@ type SocketFn = extern "win64" fn(
     *mut c_void,
     Irp,
 ) -> NTSTATUS;
-type ControlFn =
-    extern "win64" fn(*mut c_void, u32, u32, u32, usize, *const c_void, usize, *mut c_void, *mut usize, Irp) -> NTSTATUS;
+type ControlFn = extern "win64" fn(
+    *mut c_void,
+    u32,
+    u32,
+    u32,
+    usize,
+    *const c_void,
+    usize,
+    *mut c_void,
+    *mut usize,
+    Irp,
+) -> NTSTATUS;
 type CloseFn = extern "win64" fn(*mut c_void, Irp) -> NTSTATUS;
 type BindFn = extern "win64" fn(*mut c_void, *const u8, u32, Irp) -> NTSTATUS;
 type SendToFn = extern "win64" fn(*mut c_void, *const Buf, u32, *const u8, u32, *const u8, Irp) -> NTSTATUS;
@@ -167,7 +181,9 @@ fn gather(b: &Buf) -> Vec<u8> {
         let m = unsafe { &*mdl };
         let n = (m.ByteCount as usize - skip).min(b.length - out.len());
         // SAFETY: mapped, as its flags say.
-        out.extend_from_slice(unsafe { std::slice::from_raw_parts(m.MappedSystemVa.cast::<u8>().wrapping_add(skip), n) });
+        out.extend_from_slice(unsafe {
+            std::slice::from_raw_parts(m.MappedSystemVa.cast::<u8>().wrapping_add(skip), n)
+        });
         skip = 0;
         mdl = m.Next;
     }
@@ -246,13 +262,25 @@ impl Wsk {
         // SAFETY: the table's function.
         let f: ControlFn = unsafe { transmute(self.table().control) };
         let control = EventCallbackControl { npi_id: &INTERFACE_ID, mask };
-        f(self.0, 0, SO_WSK_EVENT_CALLBACK, SOL_SOCKET, 16, (&raw const control).cast(), 0, null_mut(), null_mut(), null_mut())
+        f(
+            self.0,
+            0,
+            SO_WSK_EVENT_CALLBACK,
+            SOL_SOCKET,
+            16,
+            (&raw const control).cast(),
+            0,
+            null_mut(),
+            null_mut(),
+            null_mut(),
+        )
     }
 
     fn control(self, request: u32, code: u32, level: u32, input: &[u8]) -> NTSTATUS {
         // SAFETY: the table's function.
         let f: ControlFn = unsafe { transmute(self.table().control) };
-        call(|irp| f(self.0, request, code, level, input.len(), input.as_ptr().cast(), 0, null_mut(), null_mut(), irp)).0
+        call(|irp| f(self.0, request, code, level, input.len(), input.as_ptr().cast(), 0, null_mut(), null_mut(), irp))
+            .0
     }
 
     fn send(self, data: &mut [u8], to: &[u8], control: &[u8]) -> (NTSTATUS, u64) {
@@ -461,7 +489,11 @@ fn packet_info_arrives_and_is_obeyed() {
     assert_eq!(t.send(&mut [5; 8], &at, &control), (status::SUCCESS, 8));
     wait_for("datagram", || rx.got.lock().expect("lock").len() == 1);
     let got = rx.got.lock().expect("lock")[0].2.clone();
-    assert_eq!(got[..24], [&control[..20], &1u32.to_le_bytes()[..]].concat()[..24], "destination 127.0.0.1 on interface 1");
+    assert_eq!(
+        got[..24],
+        [&control[..20], &1u32.to_le_bytes()[..]].concat()[..24],
+        "destination 127.0.0.1 on interface 1"
+    );
     s.close();
     t.close();
     client.end();
@@ -485,7 +517,10 @@ fn receive_from_pends_and_completes() {
     assert_eq!(f(s.0, &buf, 0, remote.as_mut_ptr(), null_mut(), null_mut(), null_mut(), irp), status::PENDING);
     // The same IRP again, while WSK holds it.
     let reused = seen("wsk.irp-reused-while-pending");
-    assert_eq!(f(s.0, &buf, 0, remote.as_mut_ptr(), null_mut(), null_mut(), null_mut(), irp), status::INVALID_PARAMETER);
+    assert_eq!(
+        f(s.0, &buf, 0, remote.as_mut_ptr(), null_mut(), null_mut(), null_mut(), irp),
+        status::INVALID_PARAMETER
+    );
     assert_eq!(seen("wsk.irp-reused-while-pending"), reused + 1);
     s.send(&mut [7; 10], &at, &[]);
     wait_for("received", || done.completed.load(Ordering::SeqCst));
@@ -624,7 +659,9 @@ fn broken_contracts_are_named() {
         wait_for("datagram", || rx.got.lock().expect("lock").len() == 1);
     });
     let unbound = client.socket(af::INET, &rx);
-    once("wsk.events-before-bind", &mut || assert_eq!(unbound.events(EVENT_RECEIVE_FROM), status::INVALID_DEVICE_STATE));
+    once("wsk.events-before-bind", &mut || {
+        assert_eq!(unbound.events(EVENT_RECEIVE_FROM), status::INVALID_DEVICE_STATE)
+    });
     once("wsk.bad-parameter", &mut || {
         // An IPv6 address on an IPv4 socket.
         assert_eq!(s.send(&mut [1; 4], &loopback(af::INET6, 9), &[]).0, status::INVALID_PARAMETER);

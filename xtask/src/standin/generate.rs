@@ -186,6 +186,7 @@ impl Structures<'_> {
                 .take_while(|next| next.path.len() > depth + 1 && next.path[depth] == field.path[depth])
                 .copied()
                 .collect();
+            let after = index + 1 + inner.len();
             if field.anonymous || field.bit_offset.is_some() {
                 // Up to the next named field of this level, or the end.
                 let next = fields[index..]
@@ -236,7 +237,7 @@ impl Structures<'_> {
             writeln!(members, "    pub {leaf}: {rust},")?;
             widest = widest.max(natural);
             end = end.max(offset + length);
-            index += 1 + inner.len();
+            index = after;
         }
         let attribute = align.filter(|align| *align > widest).map(|align| format!("#[repr(align({align}))]\n"));
         if kind == "struct" && align.is_none() && (end - start).next_multiple_of(widest) < size {

@@ -145,7 +145,7 @@ pub fn tcp_checksum(addresses: &[u8], tcp: &[u8]) -> u16 {
     bytes.extend([0, 6]);
     bytes.extend(u16::try_from(tcp.len()).expect("fits").to_be_bytes());
     bytes.extend(tcp);
-    if bytes.len() % 2 != 0 {
+    if bytes.len() % 2 == 1 {
         bytes.push(0);
     }
     let mut sum: u32 = bytes.chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1])).sum();
