@@ -8,6 +8,7 @@ pub mod device;
 pub mod file;
 pub mod irp;
 pub mod names;
+pub mod removal;
 pub mod request;
 
 pub use device::{attach_to_stack, attached_device, create_device, delete_device, detach};
@@ -25,5 +26,6 @@ pub fn exports() -> Vec<Export> {
     let mut v = irp::exports();
     v.extend(device::exports());
     v.extend(names::exports());
+    v.extend(removal::exports());
     v
 }

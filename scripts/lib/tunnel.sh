@@ -145,7 +145,7 @@ use_last_build() {
 # build_client: OpenVPN for Windows, the bridge, Wine's prefix.
 build_client() {
     need_windows_target
-    need wine:wine wine64:wine64 x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64-posix cmake:cmake ninja:ninja-build \
+    need wine:wine /usr/lib/wine/wine64:wine64 x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64-posix cmake:cmake ninja:ninja-build \
         perl:perl make:make python3:python3 dpkg-source:dpkg-dev objdump:binutils
     step "building OpenVPN for Windows and preparing Wine (the first time: 10 minutes)" \
         "$repo/scripts/lib/wine-openvpn" --prepare

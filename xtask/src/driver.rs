@@ -19,64 +19,74 @@ const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_PACKAGES: &str = "rustc-web cargo-web rust-web-src lld";
 
 /// A compiler for the Windows target.
+///
+/// Either one builds `core` and `alloc` from its own source. rustup's precompiled target would need no unstable
+/// flag, but has neither `memcpy` and its like (on Windows they come from the C runtime, which a driver lacks)
+/// nor an `alloc` without infallible allocation.
 pub enum Toolchain {
-    /// rustup's, with the precompiled `core` and `alloc` of the target.
-    Rustup,
-    /// Debian's, which builds `core` and `alloc` from its own source package.
+    /// Debian's.
     Debian,
+    /// rustup's, with its component rust-src.
+    Rustup,
 }
 
 impl Toolchain {
-    /// By name, or (`auto`, nothing) what the machine has: rustup's target if it is installed, else Debian's
-    /// compiler, else rustup's target if it can be added.
+    /// By name; or (`auto`, nothing) Debian's if it is here, else rustup's.
     pub fn choose(name: Option<&str>) -> Result<Self> {
-        match name {
-            Some("rustup") => {
-                if rustup_target() || add_rustup_target() {
-                    return Ok(Self::Rustup);
-                }
-                bail!("rustup has no target {TARGET} and cannot add it");
-            }
-            Some("debian") => {
-                debian()?;
-                Ok(Self::Debian)
-            }
-            None | Some("auto") => {
-                if rustup_target() {
-                    return Ok(Self::Rustup);
-                }
-                let missing = match debian() {
-                    Ok(()) => return Ok(Self::Debian),
-                    Err(missing) => missing,
-                };
-                if add_rustup_target() {
-                    return Ok(Self::Rustup);
-                }
-                Err(missing)
-            }
-            Some(other) => bail!("no toolchain `{other}`: auto, rustup or debian"),
-        }
+        let toolchain = match name {
+            Some("debian") => Self::Debian,
+            Some("rustup") => Self::Rustup,
+            None | Some("auto") => match Self::Debian.check() {
+                Ok(()) => Self::Debian,
+                Err(missing) if Self::Rustup.check().is_err() && !add_rust_src() => return Err(missing),
+                Err(_) => Self::Rustup,
+            },
+            Some(other) => bail!("no toolchain `{other}`: auto, debian or rustup"),
+        };
+        toolchain.check()?;
+        Ok(toolchain)
+    }
+
+    /// Whether compiler, library source and linker are here.
+    fn check(&self) -> Result<()> {
+        let (programs, packages) = match self {
+            Self::Debian => ([DEBIAN_RUSTC, DEBIAN_CARGO], format!("on Debian: apt-get install {DEBIAN_PACKAGES}")),
+            Self::Rustup => (["rustup", "cargo"], "rustup component add rust-src; apt-get install lld".to_owned()),
+        };
+        let present = |program: &str| Path::new(program).is_file() || tool::find(program).is_some();
+        let library = self.sysroot().map(|root| root.join("lib/rustlib/src/rust/library/core/src/lib.rs"));
+        let missing = if let Some(program) = programs.into_iter().chain(["lld-link"]).find(|name| !present(name)) {
+            program
+        } else if !library.is_ok_and(|file| file.is_file()) {
+            "the source of Rust's library"
+        } else {
+            return Ok(());
+        };
+        bail!("cannot build for {TARGET}: {missing} is not installed ({packages})");
+    }
+
+    fn sysroot(&self) -> Result<PathBuf> {
+        Ok(PathBuf::from(tool::output(self.rustc().args(["--print", "sysroot"]))?.trim()))
     }
 
     /// `cargo` of this toolchain for the Windows target, with the flags of a kernel image.
     ///
     /// `remap` are folders whose names must not reach the image.
     pub fn cargo(&self, root: &Path, target_dir: &Path) -> Result<Command> {
-        let mut cargo;
-        match self {
-            Self::Rustup => {
-                cargo = Command::new("cargo");
-            }
+        let mut cargo = match self {
+            Self::Rustup => Command::new("cargo"),
             Self::Debian => {
-                cargo = Command::new(DEBIAN_CARGO);
-                cargo.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1");
+                let mut cargo = Command::new(DEBIAN_CARGO);
+                cargo.env("RUSTC", DEBIAN_RUSTC).env_remove("RUSTUP_TOOLCHAIN");
+                cargo
             }
-        }
+        };
         cargo
             .current_dir(root)
             .env("CARGO_TARGET_DIR", target_dir)
-            // Set by the cargo that runs this xtask; the other toolchain must not see them.
-            .env_remove("RUSTUP_TOOLCHAIN")
+            // build-std.
+            .env("RUSTC_BOOTSTRAP", "1")
+            // Set by the cargo that runs this xtask; not for another one.
             .env_remove("CARGO")
             .env_remove("RUSTFLAGS")
             .env("CARGO_ENCODED_RUSTFLAGS", self.rustflags(root)?.join("\x1f"));
@@ -84,30 +94,24 @@ impl Toolchain {
     }
 
     /// Arguments after cargo's subcommand.
-    pub fn arguments(&self) -> Vec<String> {
-        let mut arguments = vec![format!("--target={TARGET}")];
-        if matches!(self, Self::Debian) {
-            arguments.push("-Zbuild-std=core,alloc".to_owned());
-            arguments.push("-Zbuild-std-features=compiler-builtins-mem".to_owned());
-        }
-        arguments
+    pub fn arguments(&self) -> [String; 3] {
+        [
+            format!("--target={TARGET}"),
+            "-Zbuild-std=core,alloc".to_owned(),
+            "-Zbuild-std-features=compiler-builtins-mem".to_owned(),
+        ]
     }
 
     fn rustflags(&self, root: &Path) -> Result<Vec<String>> {
-        let linker = tool::find("lld-link").map(|_| "lld-link".to_owned());
-        let linker = match (linker, self) {
-            (Some(linker), _) => linker,
-            (None, Self::Rustup) => "rust-lld".to_owned(),
-            (None, Self::Debian) => {
-                bail!("`lld-link` is not installed; on Debian: apt-get install lld")
-            }
-        };
         let mut flags = vec![
-            format!("-Clinker={linker}"),
+            "-Clinker=lld-link".to_owned(),
             "-Clinker-flavor=lld-link".to_owned(),
             "-Ctarget-feature=+crt-static".to_owned(),
             // A call chain can be read off a crash dump without symbols.
             "-Cforce-frame-pointers=yes".to_owned(),
+            // Without this half of `alloc`, an allocation that cannot fail does not exist in the driver, so none
+            // can be forgotten.
+            "--cfg=no_global_oom_handling".to_owned(),
         ];
         for argument in [
             "/DRIVER",
@@ -121,16 +125,10 @@ impl Toolchain {
         ] {
             flags.push(format!("-Clink-arg={argument}"));
         }
-        if matches!(self, Self::Debian) {
-            // `alloc` is built from source: without the cfg's half, an allocation that cannot fail does not
-            // exist in the driver, so none can be forgotten.
-            flags.push("--cfg=no_global_oom_handling".to_owned());
-        }
-        let sysroot = tool::output(self.rustc().args(["--print", "sysroot"]))?;
         let cargo_home = std::env::var_os("CARGO_HOME")
             .map(PathBuf::from)
             .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
-        let mut remap = vec![(root.to_path_buf(), "/ovpn-dco"), (PathBuf::from(sysroot.trim()), "/rust")];
+        let mut remap = vec![(root.to_path_buf(), "/ovpn-dco"), (self.sysroot()?, "/rust")];
         remap.extend(cargo_home.map(|home| (home, "/cargo")));
         for (from, to) in remap {
             flags.push(format!("--remap-path-prefix={}={to}", from.display()));
@@ -151,32 +149,9 @@ impl Toolchain {
     }
 }
 
-fn rustup_target() -> bool {
-    tool::output(Command::new("rustup").args(["target", "list", "--installed"]))
-        .is_ok_and(|list| list.lines().any(|line| line == TARGET))
-}
-
-fn add_rustup_target() -> bool {
-    say(format!("trying `rustup target add {TARGET}`"));
-    tool::output(Command::new("timeout").args(["30", "rustup", "target", "add", TARGET])).is_ok()
-}
-
-/// Whether Debian's compiler, its library source and a linker are here.
-fn debian() -> Result<()> {
-    let library = || -> Result<PathBuf> {
-        let sysroot = tool::output(Command::new(DEBIAN_RUSTC).args(["--print", "sysroot"]))?;
-        Ok(Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core/src/lib.rs"))
-    };
-    let missing = [
-        (Path::new(DEBIAN_RUSTC).is_file(), "rustc"),
-        (Path::new(DEBIAN_CARGO).is_file(), "cargo"),
-        (library().is_ok_and(|file| file.is_file()), "the library source"),
-        (tool::find("lld-link").is_some(), "lld-link"),
-    ];
-    if let Some((_, what)) = missing.iter().find(|(present, _)| !present) {
-        bail!("no toolchain for {TARGET}: {what} is missing; on Debian: apt-get install {DEBIAN_PACKAGES}");
-    }
-    Ok(())
+fn add_rust_src() -> bool {
+    say("trying `rustup component add rust-src`");
+    tool::output(Command::new("timeout").args(["60", "rustup", "component", "add", "rust-src"])).is_ok()
 }
 
 /// A driver that was built.

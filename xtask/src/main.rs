@@ -21,7 +21,7 @@ Builds, checks and generators beside plain cargo.
 
 Usage: cargo xtask <command> [options]
 
-  driver [--out DIR] [--target-dir DIR] [--toolchain auto|rustup|debian]
+  driver [--out DIR] [--target-dir DIR] [--toolchain auto|debian|rustup]
                        Cross-build ovpn-dco.sys (default: target/driver), print its path and SHA-256.
   gate FILE.sys [--imports FILE]
                        Look into a built driver: imports on the list (default: driver/imports.txt), no section
