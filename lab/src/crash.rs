@@ -14,7 +14,14 @@ pub fn prepare_thread() {
     thunk::check_thread();
     // SAFETY: an anonymous mapping that this thread uses until the process ends (lab threads are few).
     unsafe {
-        let p = libc::mmap(std::ptr::null_mut(), STACK, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
+        let p = libc::mmap(
+            std::ptr::null_mut(),
+            STACK,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
         if p != libc::MAP_FAILED {
             let s = libc::stack_t { ss_sp: p, ss_flags: 0, ss_size: STACK };
             libc::sigaltstack(&raw const s, std::ptr::null_mut());
@@ -60,8 +67,10 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
         }
     }
     // SAFETY: the kernel passes both structures.
-    let (address, registers) = unsafe { ((*info).si_addr() as usize, (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs) };
-    let register = |n: libc::c_int| registers.get(usize::try_from(n).unwrap_or(0)).copied().unwrap_or(0).cast_unsigned();
+    let (address, registers) =
+        unsafe { ((*info).si_addr() as usize, (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs) };
+    let register =
+        |n: libc::c_int| registers.get(usize::try_from(n).unwrap_or(0)).copied().unwrap_or(0).cast_unsigned();
     let name = match signal {
         libc::SIGSEGV => "access violation",
         libc::SIGBUS => "bus error",
@@ -72,15 +81,33 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
     let rip = register(libc::REG_RIP);
     let mut t = Text { bytes: [0; 2048], used: 0 };
     // Writing to the buffer does not fail; what does not fit is cut.
-    let _ = write!(t, "violation: bugcheck.fault\n  call:   {} at IRQL {}\n  rule:   bug checks 0x50, 0xD1, 0x3B: a fault in driver code\n  detail: {name}, address {address:#x}, at ", report::current_call(), irql::current());
+    let _ = write!(
+        t,
+        "violation: bugcheck.fault\n  call:   {} at IRQL {}\n  rule:   bug checks 0x50, 0xD1, 0x3B: a fault in driver code\n  detail: {name}, address {address:#x}, at ",
+        report::current_call(),
+        irql::current()
+    );
     let _ = place(&mut t, usize::try_from(rip).unwrap_or(0));
     let _ = write!(t, "\n  last call into the lab from ");
     let _ = place(&mut t, report::last_caller());
     let _ = writeln!(t);
     for (n, r) in [
-        ("rax", libc::REG_RAX), ("rbx", libc::REG_RBX), ("rcx", libc::REG_RCX), ("rdx", libc::REG_RDX), ("rsi", libc::REG_RSI), ("rdi", libc::REG_RDI),
-        ("rbp", libc::REG_RBP), ("rsp", libc::REG_RSP), ("r8", libc::REG_R8), ("r9", libc::REG_R9), ("r10", libc::REG_R10), ("r11", libc::REG_R11),
-        ("r12", libc::REG_R12), ("r13", libc::REG_R13), ("r14", libc::REG_R14), ("r15", libc::REG_R15),
+        ("rax", libc::REG_RAX),
+        ("rbx", libc::REG_RBX),
+        ("rcx", libc::REG_RCX),
+        ("rdx", libc::REG_RDX),
+        ("rsi", libc::REG_RSI),
+        ("rdi", libc::REG_RDI),
+        ("rbp", libc::REG_RBP),
+        ("rsp", libc::REG_RSP),
+        ("r8", libc::REG_R8),
+        ("r9", libc::REG_R9),
+        ("r10", libc::REG_R10),
+        ("r11", libc::REG_R11),
+        ("r12", libc::REG_R12),
+        ("r13", libc::REG_R13),
+        ("r14", libc::REG_R14),
+        ("r15", libc::REG_R15),
     ] {
         let _ = write!(t, "  {n} {:016x}", register(r));
         if matches!(n, "rdx" | "rsp" | "r11" | "r15") {

@@ -20,7 +20,8 @@ pub const DISPATCH: Kirql = 2;
 /// Number of emulated processors.
 pub const PROCESSORS: usize = 8;
 
-const TOO_HIGH: Rule = Rule::new("irql.too-high", "WDK: the IRQL section of the call's page; Driver Verifier IRQL checking");
+const TOO_HIGH: Rule =
+    Rule::new("irql.too-high", "WDK: the IRQL section of the call's page; Driver Verifier IRQL checking");
 const TOO_LOW: Rule = Rule::new("irql.too-low", "WDK: the IRQL section of the call's page");
 const BAD_RAISE: Rule = Rule::new("irql.bad-raise", "WDK: KeRaiseIrql (new level must not be below the current one)");
 const BAD_LOWER: Rule = Rule::new("irql.bad-lower", "WDK: KeLowerIrql (level must be the one KeRaiseIrql saved)");

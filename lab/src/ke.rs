@@ -60,16 +60,26 @@ impl Balance {
 
     /// Checks the state after the call.
     pub fn after(&self) {
-        const IRQL: crate::report::Rule =
-            crate::report::Rule::new("irql.callback-changed", "Driver Verifier 0xC4/0x29: a routine must return at the IRQL it was called at");
-        const LOCKS: crate::report::Rule =
-            crate::report::Rule::new("spinlock.callback-holds", "Driver Verifier: a routine must release the spin locks it acquired before it returns");
+        const IRQL: crate::report::Rule = crate::report::Rule::new(
+            "irql.callback-changed",
+            "Driver Verifier 0xC4/0x29: a routine must return at the IRQL it was called at",
+        );
+        const LOCKS: crate::report::Rule = crate::report::Rule::new(
+            "spinlock.callback-holds",
+            "Driver Verifier: a routine must release the spin locks it acquired before it returns",
+        );
         let (irql, locks) = (crate::irql::current(), spin::held());
         if irql != self.irql {
-            crate::report::record(IRQL, &format!("{} was called at IRQL {} and returned at {irql}", self.what, self.irql));
+            crate::report::record(
+                IRQL,
+                &format!("{} was called at IRQL {} and returned at {irql}", self.what, self.irql),
+            );
         }
         if locks != self.locks {
-            crate::report::record(LOCKS, &format!("{} was called with {} spin locks held and returned with {locks}", self.what, self.locks));
+            crate::report::record(
+                LOCKS,
+                &format!("{} was called with {} spin locks held and returned with {locks}", self.what, self.locks),
+            );
         }
     }
 }

@@ -1,5 +1,8 @@
 //! The lab: enough of NT, strictly, to run the very `.sys` file that Windows would load. See docs/lab.md.
-#![expect(unsafe_code, reason = "the lab is the other side of an FFI boundary: it runs foreign machine code in its own process")]
+#![expect(
+    unsafe_code,
+    reason = "the lab is the other side of an FFI boundary: it runs foreign machine code in its own process"
+)]
 
 /// An entry of the export registry: `export!("KeSetEvent", set_event)` for ntoskrnl.exe, or with the module before it.
 macro_rules! export {

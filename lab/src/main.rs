@@ -77,7 +77,8 @@ fn main() -> ExitCode {
 /// Options that take no value.
 const SWITCHES: [&str; 2] = ["verbose", "no-chacha"];
 /// Options that take one.
-const VALUES: [&str; 9] = ["sys", "tun", "listen", "registry", "fail-alloc", "wsk-completion", "tx-fragments", "ring", "advance"];
+const VALUES: [&str; 9] =
+    ["sys", "tun", "listen", "registry", "fail-alloc", "wsk-completion", "tx-fragments", "ring", "advance"];
 
 fn parse(arguments: &[String]) -> Result<Vec<(String, String)>, Failure> {
     let mut given = Vec::new();
@@ -133,8 +134,17 @@ fn check(arguments: &[String]) -> Result<(), Failure> {
         println!("import  {}!{} {}", i.module, i.name, if have { "provided" } else { "NOT PROVIDED" });
     }
     let missing = pe::unknown_imports(&image);
-    println!("{} imports, {} not provided; the lab has {} exports", image.imports.len(), missing.len(), thunk::export_count());
-    if missing.is_empty() { Ok(()) } else { Err(Failure(NOT_LOADED, format!("{} import(s) not provided", missing.len()))) }
+    println!(
+        "{} imports, {} not provided; the lab has {} exports",
+        image.imports.len(),
+        missing.len(),
+        thunk::export_count()
+    );
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure(NOT_LOADED, format!("{} import(s) not provided", missing.len())))
+    }
 }
 
 fn apply(given: &[(String, String)]) -> Result<(), Failure> {
@@ -186,7 +196,8 @@ fn start(path: &Path) -> Result<(), Failure> {
     })?;
     if let Err(code) = pnp::start() {
         let (violations, report) = pnp::unload();
-        let exit = if violations == 0 { NOT_STARTED } else { u8::try_from(report::EXIT_VIOLATION).unwrap_or(NOT_STARTED) };
+        let exit =
+            if violations == 0 { NOT_STARTED } else { u8::try_from(report::EXIT_VIOLATION).unwrap_or(NOT_STARTED) };
         return Err(Failure(exit, format!("the device did not start: {code:#010x}\n{report}")));
     }
     Ok(())

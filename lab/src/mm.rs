@@ -9,11 +9,14 @@ use crate::report::{InCall, Rule, record, stop};
 use std::ffi::c_void;
 
 const INVALID: Rule = Rule::new("mdl.invalid", "WDK: the argument must be an MDL");
-const NOT_LOCKED: Rule = Rule::new("mdl.not-locked", "WDK: MmMapLockedPagesSpecifyCache (pages must be locked, or non-paged pool)");
+const NOT_LOCKED: Rule =
+    Rule::new("mdl.not-locked", "WDK: MmMapLockedPagesSpecifyCache (pages must be locked, or non-paged pool)");
 const FREED_LOCKED: Rule = Rule::new("mdl.freed-locked", "WDK: IoFreeMdl (unlock the pages first)");
-const STATE: Rule = Rule::new("mdl.state", "WDK: MmProbeAndLockPages, MmUnlockPages, MmUnmapLockedPages, MmBuildMdlForNonPagedPool");
+const STATE: Rule =
+    Rule::new("mdl.state", "WDK: MmProbeAndLockPages, MmUnlockPages, MmUnmapLockedPages, MmBuildMdlForNonPagedPool");
 const RANGE: Rule = Rule::new("mdl.range", "WDK: IoBuildPartialMdl (a part of the source, which the target can hold)");
-const REMAPPED: Rule = Rule::new("mdl.mapped-nonpaged", "WDK: MmMapLockedPagesSpecifyCache (not for MDL_SOURCE_IS_NONPAGED_POOL)");
+const REMAPPED: Rule =
+    Rule::new("mdl.mapped-nonpaged", "WDK: MmMapLockedPagesSpecifyCache (not for MDL_SOURCE_IS_NONPAGED_POOL)");
 
 const PAGE: usize = 4096;
 static MDLS: Kind = Kind::new("mm.mdl");
@@ -105,7 +108,13 @@ unsafe fn checked<'a>(m: *mut MDL) -> &'a mut MDL {
     }
 }
 
-extern "win64" fn io_allocate_mdl(address: *mut c_void, length: u32, secondary: u8, _charge: u8, irp: *mut IRP) -> *mut MDL {
+extern "win64" fn io_allocate_mdl(
+    address: *mut c_void,
+    length: u32,
+    secondary: u8,
+    _charge: u8,
+    irp: *mut IRP,
+) -> *mut MDL {
     let _c = InCall::enter("IoAllocateMdl");
     irql::require_at_most(DISPATCH);
     let m = allocate(address, length);
@@ -151,7 +160,14 @@ extern "win64" fn build_nonpaged(m: *mut MDL) {
     unsafe { fill_pages(m) };
 }
 
-extern "win64" fn map_locked(m: *mut MDL, mode: i8, _cache: i32, _address: *mut c_void, _bugcheck: u32, _priority: u32) -> *mut c_void {
+extern "win64" fn map_locked(
+    m: *mut MDL,
+    mode: i8,
+    _cache: i32,
+    _address: *mut c_void,
+    _bugcheck: u32,
+    _priority: u32,
+) -> *mut c_void {
     let _c = InCall::enter("MmMapLockedPagesSpecifyCache");
     irql::require_at_most(if mode == 0 { DISPATCH } else { APC });
     // SAFETY: the driver passes an MDL.
@@ -176,7 +192,10 @@ extern "win64" fn unmap_locked(address: *mut c_void, m: *mut MDL) {
     // SAFETY: the driver passes an MDL.
     let m = unsafe { checked(m) };
     if m.MdlFlags & f::MAPPED_TO_SYSTEM_VA == 0 || address != m.MappedSystemVa {
-        stop(STATE, &format!("{address:p} is not where the MDL is mapped ({:p}, flags {:#x})", m.MappedSystemVa, m.MdlFlags));
+        stop(
+            STATE,
+            &format!("{address:p} is not where the MDL is mapped ({:p}, flags {:#x})", m.MappedSystemVa, m.MdlFlags),
+        );
     }
     m.MdlFlags &= !(f::MAPPED_TO_SYSTEM_VA | f::PARTIAL_HAS_BEEN_MAPPED);
 }
@@ -226,7 +245,9 @@ extern "win64" fn build_partial(source: *mut MDL, target: *mut MDL, address: *mu
     t.StartVa = (at & !(PAGE - 1)) as *mut c_void;
     t.ByteOffset = u32::try_from(at % PAGE).unwrap_or(0);
     t.ByteCount = u32::try_from(length).unwrap_or(0);
-    t.MdlFlags = (t.MdlFlags & f::ALLOCATED_FIXED_SIZE) | f::PARTIAL | (s.MdlFlags & (f::SOURCE_IS_NONPAGED_POOL | f::WRITE_OPERATION));
+    t.MdlFlags = (t.MdlFlags & f::ALLOCATED_FIXED_SIZE)
+        | f::PARTIAL
+        | (s.MdlFlags & (f::SOURCE_IS_NONPAGED_POOL | f::WRITE_OPERATION));
     if s.MdlFlags & (f::SOURCE_IS_NONPAGED_POOL | f::MAPPED_TO_SYSTEM_VA) != 0 {
         t.MdlFlags |= s.MdlFlags & f::MAPPED_TO_SYSTEM_VA;
         t.MappedSystemVa = address;
@@ -250,7 +271,8 @@ static HIGHEST_USER: usize = 0x0000_7FFF_FFFE_FFFF;
 /// What this family exports.
 #[must_use]
 pub fn exports() -> Vec<Export> {
-    let data = |name, at: &'static usize| Export { module: "ntoskrnl.exe", name, address: std::ptr::from_ref(at).addr() };
+    let data =
+        |name, at: &'static usize| Export { module: "ntoskrnl.exe", name, address: std::ptr::from_ref(at).addr() };
     vec![
         export!("IoAllocateMdl", io_allocate_mdl),
         export!("IoFreeMdl", io_free_mdl),

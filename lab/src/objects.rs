@@ -7,7 +7,8 @@ use crate::report::{Rule, record};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-const LEAK: Rule = Rule::new("objects.leak", "WDK: DriverUnload must free what the driver acquired; Driver Verifier at unload");
+const LEAK: Rule =
+    Rule::new("objects.leak", "WDK: DriverUnload must free what the driver acquired; Driver Verifier at unload");
 
 static KINDS: Mutex<Vec<&'static Kind>> = Mutex::new(Vec::new());
 

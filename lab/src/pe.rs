@@ -112,7 +112,10 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
         copy(memory, i.slot, &address.to_le_bytes()).ok_or_else(|| bad("an import slot"))?;
     }
     if let Some(cookie) = image.security_cookie {
-        let at = cookie.checked_sub(image.preferred_base).and_then(|o| usize::try_from(o).ok()).ok_or_else(|| bad("the security cookie"))?;
+        let at = cookie
+            .checked_sub(image.preferred_base)
+            .and_then(|o| usize::try_from(o).ok())
+            .ok_or_else(|| bad("the security cookie"))?;
         let place = memory.get(at..at + 8).ok_or_else(|| bad("the security cookie"))?;
         if place == DEFAULT_COOKIE.to_le_bytes() {
             // Any value but the default; the top two bytes are zero, as Windows keeps them.
@@ -125,7 +128,12 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
         protect(base + s.address, s.size.next_multiple_of(PAGE), protection(s))?;
     }
     report::set_image(base, image.size);
-    let discardable = image.sections.iter().filter(|s| s.discardable()).map(|s| (base + s.address, s.size.next_multiple_of(PAGE))).collect();
+    let discardable = image
+        .sections
+        .iter()
+        .filter(|s| s.discardable())
+        .map(|s| (base + s.address, s.size.next_multiple_of(PAGE)))
+        .collect();
     // SAFETY: the parser has checked that the entry point lies in an executable section; the image's entry has this type.
     let entry = unsafe { std::mem::transmute::<usize, PDRIVER_INITIALIZE>(base + image.entry) };
     Ok(Loaded { base, size: image.size, entry, sha256: sha256(&bytes), discardable })
@@ -149,7 +157,16 @@ impl Loaded {
 
 fn map(size: usize) -> Result<usize, LoadError> {
     // SAFETY: an anonymous mapping at an address the host chooses.
-    let p = unsafe { libc::mmap(std::ptr::null_mut(), size.next_multiple_of(PAGE), libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0) };
+    let p = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            size.next_multiple_of(PAGE),
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
     if p == libc::MAP_FAILED { Err(LoadError::Memory(std::io::Error::last_os_error())) } else { Ok(p as usize) }
 }
 

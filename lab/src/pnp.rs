@@ -4,7 +4,10 @@
 
 use crate::io::{self, device, irp};
 use crate::ke::Balance;
-use crate::nt::{DEVICE_OBJECT, DRIVER_OBJECT, IO_PARAMETERS_POWER, IRP, NTSTATUS, OwnedUnicode, dev_flags, mj, mn, nt_success, status};
+use crate::nt::{
+    DEVICE_OBJECT, DRIVER_OBJECT, IO_PARAMETERS_POWER, IRP, NTSTATUS, OwnedUnicode, dev_flags, mj, mn, nt_success,
+    status,
+};
 use crate::pe::{self, Loaded};
 use crate::report::{InCall, Rule, collect, collected, forget_caller, record};
 use crate::{cng, ex, netcx, objects, pool, wdf, wsk};
@@ -15,10 +18,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const INITIALIZING: Rule = Rule::new("pnp.still-initializing", "WDK: AddDevice must clear DO_DEVICE_INITIALIZING");
-const NOT_DETACHED: Rule = Rule::new("pnp.not-detached", "WDK: IRP_MN_REMOVE_DEVICE (detach from the stack and delete the device object)");
-const NOT_ADDED: Rule = Rule::new("pnp.not-attached", "WDK: AddDevice must attach a device object to the stack, or fail");
+const NOT_DETACHED: Rule =
+    Rule::new("pnp.not-detached", "WDK: IRP_MN_REMOVE_DEVICE (detach from the stack and delete the device object)");
+const NOT_ADDED: Rule =
+    Rule::new("pnp.not-attached", "WDK: AddDevice must attach a device object to the stack, or fail");
 const NO_UNLOAD: Rule = Rule::new("pnp.no-unload", "WDK: a PnP driver must have an Unload routine");
-const REMOVE_FAILED: Rule = Rule::new("pnp.remove-failed", "WDK: IRP_MN_REMOVE_DEVICE and IRP_MN_SURPRISE_REMOVAL must succeed");
+const REMOVE_FAILED: Rule =
+    Rule::new("pnp.remove-failed", "WDK: IRP_MN_REMOVE_DEVICE and IRP_MN_SURPRISE_REMOVAL must succeed");
 
 /// How long work that is about to return may take before it counts as left over at unload.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -86,7 +92,14 @@ unsafe extern "win64" fn bus_dispatch(_device: *mut DEVICE_OBJECT, i: *mut IRP) 
     unsafe {
         let s = &*irp::current_stack(i);
         let code = match (s.MajorFunction, s.MinorFunction) {
-            (mj::PNP, mn::START_DEVICE | mn::QUERY_REMOVE_DEVICE | mn::REMOVE_DEVICE | mn::CANCEL_REMOVE_DEVICE | mn::SURPRISE_REMOVAL)
+            (
+                mj::PNP,
+                mn::START_DEVICE
+                | mn::QUERY_REMOVE_DEVICE
+                | mn::REMOVE_DEVICE
+                | mn::CANCEL_REMOVE_DEVICE
+                | mn::SURPRISE_REMOVAL,
+            )
             | (mj::PNP, mn::STOP_DEVICE | mn::QUERY_STOP_DEVICE | 6 | mn::QUERY_CAPABILITIES)
             | (mj::POWER, _) => status::SUCCESS,
             // What the bus does not know keeps its status.
@@ -108,7 +121,9 @@ pub fn load(path: &Path) -> Result<(), String> {
     let service = path.file_stem().map_or_else(|| "driver".to_owned(), |s| s.to_string_lossy().into_owned());
     let driver = device::create_driver(&format!(r"\Driver\{service}"), &service);
     let bus = device::create_driver(r"\Driver\LabBus", "LabBus");
-    let registry = Box::leak(Box::new(OwnedUnicode::new(&format!(r"\Registry\Machine\System\CurrentControlSet\Services\{service}"))));
+    let registry = Box::leak(Box::new(OwnedUnicode::new(&format!(
+        r"\Registry\Machine\System\CurrentControlSet\Services\{service}"
+    ))));
     let mut registry = registry.unicode();
     // SAFETY: both driver objects are fresh; the entry point is the image's, called as Windows calls it.
     let code = unsafe {
@@ -129,7 +144,13 @@ pub fn load(path: &Path) -> Result<(), String> {
         code
     };
     image.discard();
-    *lock() = Some(Machine { driver: driver as usize, bus: bus as usize, image: Some(image), path: path.display().to_string(), surprised: false });
+    *lock() = Some(Machine {
+        driver: driver as usize,
+        bus: bus as usize,
+        image: Some(image),
+        path: path.display().to_string(),
+        surprised: false,
+    });
     if nt_success(code) {
         return Ok(());
     }
@@ -167,7 +188,7 @@ unsafe fn send(pdo: *mut DEVICE_OBJECT, major: u8, minor: u8, power: Option<IO_P
         }
         irp::call_driver(top, i);
     }
-    receiver.recv().unwrap_or(status::UNSUCCESSFUL)
+    irp::await_status(&receiver, &format!("IRP_MJ {major}, minor {minor}"))
 }
 
 /// Adds and starts the device: AddDevice on a new PDO, then IRP_MN_START_DEVICE. A driver without AddDevice has made its
@@ -386,7 +407,9 @@ pub fn unload() -> (usize, String) {
 /// Lets what has signalled its end, but not yet returned, return.
 fn settle() {
     let end = Instant::now() + SETTLE;
-    while Instant::now() < end && (ex::work::pending() != 0 || crate::ke::thread::running() != 0 || crate::ke::dpc::busy()) {
+    while Instant::now() < end
+        && (ex::work::pending() != 0 || crate::ke::thread::running() != 0 || crate::ke::dpc::busy())
+    {
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -191,11 +191,22 @@ pub unsafe fn free_driver(p: *mut u8, tag: Option<u32>, caller: usize) {
     let (size, block_tag, paged, shard) = unsafe { ((*h).size, (*h).tag, (*h).paged != 0, (*h).shard) };
     if tag.is_some_and(|t| t != block_tag) {
         let t = tag.unwrap_or(0);
-        record(WRONG_TAG, &format!("allocated as '{}', freed as '{}', caller {}", tag_text(block_tag), tag_text(t), address_text(caller)));
+        record(
+            WRONG_TAG,
+            &format!(
+                "allocated as '{}', freed as '{}', caller {}",
+                tag_text(block_tag),
+                tag_text(t),
+                address_text(caller)
+            ),
+        );
     }
     let limit = if paged { irql::APC } else { irql::DISPATCH };
     if irql::current() > limit {
-        record(IRQL_RULE, &format!("free of a {} block at IRQL {}", if paged { "paged" } else { "non-paged" }, irql::current()));
+        record(
+            IRQL_RULE,
+            &format!("free of a {} block at IRQL {}", if paged { "paged" } else { "non-paged" }, irql::current()),
+        );
     }
     ke::before_free(p as usize, size);
     if let Some(s) = POOLS.get(usize::from(shard)) {
@@ -286,7 +297,11 @@ pub unsafe fn is_lab_block(p: *const u8, kind: &'static Kind) -> bool {
     }
     let h = p.wrapping_sub(HEADER).cast::<Header>();
     // SAFETY: as our caller promises.
-    unsafe { (*h).magic.load(Ordering::Relaxed) == LIVE ^ (h as u64) && (*h).owner == LAB && (*h).kind.is_some_and(|k| std::ptr::eq(k, kind)) }
+    unsafe {
+        (*h).magic.load(Ordering::Relaxed) == LIVE ^ (h as u64)
+            && (*h).owner == LAB
+            && (*h).kind.is_some_and(|k| std::ptr::eq(k, kind))
+    }
 }
 
 /// Checks the canaries of a block that stays alive.
@@ -354,12 +369,23 @@ unsafe fn live_header(p: *mut u8, owner: u8, caller: usize) -> *mut Header {
         let (size, tag, freed_by) = unsafe { ((*h).size, (*h).tag, (*h).caller) };
         stop(
             DOUBLE_FREE,
-            &format!("{p:p}, {size} bytes, tag '{}', freed before by {}, now by {}", tag_text(tag), address_text(freed_by), address_text(caller)),
+            &format!(
+                "{p:p}, {size} bytes, tag '{}', freed before by {}, now by {}",
+                tag_text(tag),
+                address_text(freed_by),
+                address_text(caller)
+            ),
         );
     }
     // SAFETY: as our caller promises.
     if magic != LIVE ^ (h as u64) || unsafe { (*h).owner } != owner {
-        stop(BAD_FREE, &format!("{p:p} is not the start of a live block (or its header was overwritten), caller {}", address_text(caller)));
+        stop(
+            BAD_FREE,
+            &format!(
+                "{p:p} is not the start of a live block (or its header was overwritten), caller {}",
+                address_text(caller)
+            ),
+        );
     }
     // SAFETY: h is a live header.
     unsafe { check_canaries(h, caller) };
@@ -381,7 +407,9 @@ unsafe fn check_canaries(h: *mut Header, caller: usize) {
     if back != [CANARY; 2] {
         let bytes: Vec<u8> = back.iter().flat_map(|w| w.to_le_bytes()).collect();
         // SAFETY: h is live.
-        stop(OVERRUN, &format!("{}, {size} bytes followed by {bytes:02x?}, caller {}", unsafe { describe(h) }, address_text(caller)));
+        let text = unsafe { describe(h) };
+        let by = address_text(caller);
+        stop(OVERRUN, &format!("{text}, {size} bytes followed by {bytes:02x?}, caller {by}"));
     }
 }
 
@@ -392,7 +420,13 @@ unsafe fn describe(h: *mut Header) -> String {
     unsafe {
         match (*h).kind {
             Some(k) => format!("{:p} ({}, {} bytes)", payload(h), k.name(), (*h).size),
-            None => format!("{:p} (tag '{}', {} bytes, by {})", payload(h), tag_text((*h).tag), (*h).size, address_text((*h).caller)),
+            None => format!(
+                "{:p} (tag '{}', {} bytes, by {})",
+                payload(h),
+                tag_text((*h).tag),
+                (*h).size,
+                address_text((*h).caller)
+            ),
         }
     }
 }
@@ -428,7 +462,8 @@ unsafe fn release(h: *mut Header) {
     // SAFETY: as our caller promises.
     unsafe {
         check_freed(h);
-        let layout = Layout::from_size_align_unchecked((*h).total, (*h).align.max(if (*h).size >= PAGE { PAGE } else { 16 }));
+        let layout =
+            Layout::from_size_align_unchecked((*h).total, (*h).align.max(if (*h).size >= PAGE { PAGE } else { 16 }));
         let base = (*h).base;
         (*h).magic.store(0, Ordering::Relaxed);
         dealloc(base, layout);
@@ -451,7 +486,10 @@ unsafe fn check_freed(h: *mut Header) {
         let end = bytes.len().min(at + 16);
         // SAFETY: the header of a block in quarantine is intact.
         let text = unsafe { describe(h) };
-        record(AFTER_FREE, &format!("{text}, freed; written at offset {at}: {:02x?}", bytes.get(at..end).unwrap_or(&[])));
+        record(
+            AFTER_FREE,
+            &format!("{text}, freed; written at offset {at}: {:02x?}", bytes.get(at..end).unwrap_or(&[])),
+        );
     }
 }
 
@@ -482,8 +520,12 @@ pub fn check_leaks() {
     }
     for (tag, blocks) in by_tag {
         let bytes: usize = blocks.iter().map(|b| b.1).sum();
-        let each: Vec<String> = blocks.iter().take(16).map(|(p, n, c)| format!("{p:#x} {n} bytes by {}", address_text(*c))).collect();
-        record(LEAK, &format!("tag '{}': {} block(s), {bytes} bytes: {}", tag_text(tag), blocks.len(), each.join("; ")));
+        let each: Vec<String> =
+            blocks.iter().take(16).map(|(p, n, c)| format!("{p:#x} {n} bytes by {}", address_text(*c))).collect();
+        record(
+            LEAK,
+            &format!("tag '{}': {} block(s), {bytes} bytes: {}", tag_text(tag), blocks.len(), each.join("; ")),
+        );
     }
 }
 

@@ -134,7 +134,10 @@ pub fn record(rule: Rule, detail: &str) {
     let caller = last_caller();
     let at = if caller == 0 { String::new() } else { format!("  caller: {}\n", address_text(caller)) };
     let irql = crate::irql::current();
-    let text = format!("violation: {}\n  call:   {call} at IRQL {irql}\n{at}  rule:   {}\n  detail: {detail}\n", rule.name, rule.source);
+    let text = format!(
+        "violation: {}\n  call:   {call} at IRQL {irql}\n{at}  rule:   {}\n  detail: {detail}\n",
+        rule.name, rule.source
+    );
     {
         let mut texts = TEXTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // While violations are collected, one that repeats itself for ever must not drown the others.

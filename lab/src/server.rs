@@ -46,8 +46,15 @@ pub fn query(name: &str) -> Option<String> {
 /// The request's status; `INVALID_DEVICE_STATE` where no file is open.
 pub fn peek(arguments: &str) -> Result<String, NTSTATUS> {
     let mut words = arguments.split_whitespace();
-    let code = words.next().and_then(|w| u32::from_str_radix(w.trim_start_matches("0x"), 16).ok()).ok_or(status::INVALID_PARAMETER)?;
-    let length: usize = words.next().and_then(|w| w.parse().ok()).filter(|&n| n <= frame::MAX_OUTPUT / 2).ok_or(status::INVALID_PARAMETER)?;
+    let code = words
+        .next()
+        .and_then(|w| u32::from_str_radix(w.trim_start_matches("0x"), 16).ok())
+        .ok_or(status::INVALID_PARAMETER)?;
+    let length: usize = words
+        .next()
+        .and_then(|w| w.parse().ok())
+        .filter(|&n| n <= frame::MAX_OUTPUT / 2)
+        .ok_or(status::INVALID_PARAMETER)?;
     let file = io::file::first_open().ok_or(status::INVALID_DEVICE_STATE)?;
     let (sender, receiver) = sync_channel(1);
     let request = file.control(
@@ -115,9 +122,12 @@ impl Server {
             if UnixStream::connect(path).is_err() {
                 let _ = std::fs::remove_file(path);
             }
-            return UnixListener::bind(path).map(|l| Self(Listener::Unix(l, path.to_owned()))).map_err(|e| format!("cannot listen on {address}: {e}"));
+            return UnixListener::bind(path)
+                .map(|l| Self(Listener::Unix(l, path.to_owned())))
+                .map_err(|e| format!("cannot listen on {address}: {e}"));
         }
-        let a: SocketAddr = address.parse().map_err(|e| format!("{address:?} is neither IP:PORT nor unix:/path: {e}"))?;
+        let a: SocketAddr =
+            address.parse().map_err(|e| format!("{address:?} is neither IP:PORT nor unix:/path: {e}"))?;
         if !a.ip().is_loopback() {
             return Err(format!("{a} is not loopback: the protocol is not authenticated"));
         }
@@ -193,7 +203,8 @@ pub fn stop() -> (i32, String) {
             std::thread::park();
         }
     }
-    let all: Vec<Arc<Connection>> = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
+    let all: Vec<Arc<Connection>> =
+        CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
     for c in all {
         c.close_all();
     }

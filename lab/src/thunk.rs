@@ -12,7 +12,8 @@ const STUB: usize = 32;
 const CHUNK: usize = 64 * 1024;
 
 /// Called so often, or with arguments in registers that a stub would spoil: no stub.
-const PLAIN: [&str; 8] = ["memcpy", "memmove", "memset", "memcmp", "__chkstk", "KeGetCurrentIrql", "RtlCopyMemory", "RtlMoveMemory"];
+const PLAIN: [&str; 8] =
+    ["memcpy", "memmove", "memset", "memcmp", "__chkstk", "KeGetCurrentIrql", "RtlCopyMemory", "RtlMoveMemory"];
 
 fn thread_pointer() -> usize {
     let v: usize;
@@ -56,7 +57,16 @@ pub fn wrap(address: usize) -> usize {
     }
     if code.used + STUB > CHUNK {
         // SAFETY: an anonymous mapping; nothing else is told of it.
-        let p = unsafe { libc::mmap(std::ptr::null_mut(), CHUNK, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0) };
+        let p = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                CHUNK,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
         if p == libc::MAP_FAILED {
             return address;
         }
@@ -96,7 +106,9 @@ fn executable(address: usize) -> bool {
                 let mut w = l.split_whitespace();
                 let (range, protection) = (w.next()?, w.next()?);
                 let (a, b) = range.split_once('-')?;
-                protection.contains('x').then_some((usize::from_str_radix(a, 16).ok()?, usize::from_str_radix(b, 16).ok()?))
+                protection
+                    .contains('x')
+                    .then_some((usize::from_str_radix(a, 16).ok()?, usize::from_str_radix(b, 16).ok()?))
             })
             .collect()
     });

@@ -214,7 +214,8 @@ fn an_exclusive_device_opens_once_and_a_lost_connection_closes_it() {
     assert_eq!(lab.open_path(r"\DosDevices\LAB-hello").0, 0xC000_0022);
     assert_eq!(lab.open_path(r"\??\nothing").0, 0xC000_0034);
     lab.read(16);
-    let again = UnixStream::connect(lab.stream.peer_addr().expect("a path").as_pathname().expect("a path")).expect("connects");
+    let again =
+        UnixStream::connect(lab.stream.peer_addr().expect("a path").as_pathname().expect("a path")).expect("connects");
     drop(std::mem::replace(&mut lab.stream, again));
     // The lab closes the lost connection's file as soon as it notices.
     let mut tries = 0;
@@ -286,7 +287,10 @@ fn each_broken_rule_is_named() {
         } else {
             lab.end()
         };
-        assert!(text.contains(&format!("violation: {rule}\n")), "number {number} should be {rule}, exit {code}:\n{text}");
+        assert!(
+            text.contains(&format!("violation: {rule}\n")),
+            "number {number} should be {rule}, exit {code}:\n{text}"
+        );
         assert_eq!(code, 70, "{rule}:\n{text}");
         assert!(!text.contains("caller: 0x"), "the caller is not in the image:\n{text}");
     }

@@ -2,7 +2,10 @@
 //! at once is tested by `hello.rs` in a process of its own.
 #![expect(unsafe_code, reason = "the calls under test take NT's pointers")]
 
-use dco_lab::nt::{DEVICE_OBJECT, IRP, EX_RUNDOWN_REF, FAST_MUTEX, KDPC, KEVENT, KTIMER, LIST_ENTRY, SLIST_ENTRY, SLIST_HEADER, UNICODE_STRING, status};
+use dco_lab::nt::{
+    DEVICE_OBJECT, EX_RUNDOWN_REF, FAST_MUTEX, IRP, KDPC, KEVENT, KTIMER, LIST_ENTRY, SLIST_ENTRY, SLIST_HEADER,
+    UNICODE_STRING, status,
+};
 use dco_lab::objects::Kind;
 use dco_lab::{io, irql, ke, pool, report, thunk};
 use std::ffi::c_void;
@@ -99,7 +102,9 @@ fn a_set_and_reset_wakes_all_that_waited() {
 
 #[test]
 fn several_objects_are_waited_for_at_once() {
-    let wait = import!("KeWaitForMultipleObjects" as fn(u32, *const *mut c_void, i32, i32, i8, u8, *const i64, *mut c_void) -> i32);
+    let wait = import!(
+        "KeWaitForMultipleObjects" as fn(u32, *const *mut c_void, i32, i32, i8, u8, *const i64, *mut c_void) -> i32
+    );
     let (mut a, mut b) = (zeroed::<KEVENT>(), zeroed::<KEVENT>());
     let objects = [(&raw mut *a).cast::<c_void>(), (&raw mut *b).cast()];
     let ten_ms = -100_000i64;
@@ -304,7 +309,10 @@ fn irql_rules_are_named() {
             lower(old);
         })
     };
-    assert!(found.contains("violation: irql.too-high\n") && found.contains("KeDelayExecutionThread at IRQL 2"), "{found}");
+    assert!(
+        found.contains("violation: irql.too-high\n") && found.contains("KeDelayExecutionThread at IRQL 2"),
+        "{found}"
+    );
 }
 
 #[test]

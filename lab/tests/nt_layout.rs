@@ -157,7 +157,9 @@ fn unions_and_nested_fields_stand_where_they_should() {
 fn numbers_are_windows_own() {
     let f = facts();
     let c = |n: &str| f["constants"][n].as_i64().unwrap_or_else(|| panic!("no {n}"));
-    let signed = |n: &str| f["constants"][n]["i32"].as_i64().and_then(|v| i32::try_from(v).ok()).unwrap_or_else(|| panic!("no {n}"));
+    let signed = |n: &str| {
+        f["constants"][n]["i32"].as_i64().and_then(|v| i32::try_from(v).ok()).unwrap_or_else(|| panic!("no {n}"))
+    };
     for (mine, name) in [
         (status::PENDING, "STATUS_PENDING"),
         (status::TIMEOUT, "STATUS_TIMEOUT"),

@@ -260,6 +260,11 @@ make_namespaces() {
             echo 0 >router_solicitations
             echo 0 >accept_dad'
     done
+    # The first packets may come before the other end's addresses are in place, and the next try is a second later.
+    local address
+    for address in "$wire4_server" "$wire6_server"; do
+        wait_for 10 "a reply of $address" in_ns "$ns_client" ping -c 1 -W 1 "$address"
+    done
 }
 
 in_ns() { ip netns exec "$@"; }

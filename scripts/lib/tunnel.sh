@@ -234,7 +234,11 @@ set_tun_addresses() {
     ip -n "$1" link set dev dco0 up
     ip -n "$1" addr replace "$2" dev dco0
     ip -n "$1" addr replace "$3" dev dco0 nodad
+    # The kernel makes the address's local route a little later.
+    wait_for 5 "a local route for ${3%/*}" local_route "$1" "${3%/*}"
 }
+
+local_route() { ip -n "$1" -6 route show table local | grep -q "^local $2 "; }
 
 # stop_client: an orderly exit of OpenVPN, then a clean unload of the driver.
 stop_client() {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::commands::query_lab;
+use crate::device::{Device, Stats};
 use crate::netns::within;
 use crate::options::{Item, Options, Usage};
 use crate::target::lab::{Address, Lab};
@@ -218,6 +219,7 @@ impl Rig {
         for (side, batch) in batches {
             let status = batch?.wait()?;
             ensure!(status.success(), "configuring {TUN} in {}: ip ended with {status}", self.place(side).netns);
+            within(&self.place(side).netns, || wait_for_local_route(side.tunnel(Transport::V6)))?;
         }
         Ok(())
     }
@@ -276,6 +278,19 @@ impl Rig {
     pub fn tunnel(&self, side: Side, inner: Transport) -> IpAddr {
         side.tunnel(inner)
     }
+}
+
+/// Waits until packets to this address, of this thread's namespace, are taken. `ip` returns before: the kernel makes an IPv6
+/// address's local route in a work queue.
+fn wait_for_local_route(address: IpAddr) -> Result<()> {
+    let IpAddr::V6(address) = address else { return Ok(()) };
+    let route = format!("{:032x} 80 ", address.to_bits());
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !fs::read_to_string("/proc/thread-self/net/ipv6_route")?.lines().any(|line| line.starts_with(&route)) {
+        ensure!(Instant::now() < deadline, "expected a local route for {address} within 5 s, found none");
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 /// A child that is killed if it is not waited for.
@@ -370,6 +385,15 @@ impl Machine {
         }
     }
 
+    /// What the driver, the adapter and the kernel counted, for the report of a failure.
+    pub fn describe(&self, device: &Device) -> String {
+        let stats = device.stats().map_or_else(|error| error.to_string(), |stats| stats.to_string());
+        let lab = ["adapter", "netcx"].map(|question| query_lab(&self.lab, question).unwrap_or_else(|e| e.to_string()));
+        let link = Command::new("ip").args(["-n", &self.netns, "-s", "addr", "show", "dev", TUN]).output();
+        let link = link.map_or_else(|error| error.to_string(), |out| String::from_utf8_lossy(&out.stdout).into_owned());
+        format!("--- lab {}\n{stats}{}\n{link}", self.side.name(), lab.concat())
+    }
+
     /// Stops the device, unloads the driver, and expects that nothing was left behind and nothing was violated.
     pub fn stop(mut self) -> Result<()> {
         let side = self.side.name();
@@ -407,6 +431,43 @@ pub struct Traffic {
     pub packets: u64,
     /// Bytes each way, IP headers included.
     pub bytes: i64,
+}
+
+impl Traffic {
+    /// Bytes that each packet grows by on the wire.
+    const OVERHEAD: i64 = 24;
+
+    /// That a driver has counted so much, each way, and nothing else.
+    ///
+    /// A driver counts a batch when it is done with it, which may be after the other end has seen its packets.
+    pub fn expect_counted(self, device: &Device) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        loop {
+            match self.compare(&device.stats()?, &device.peer_stats()?) {
+                Err(_) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+                compared => return compared,
+            }
+        }
+    }
+
+    fn compare(self, stats: &Stats, peer: &dco_uapi::raw::PeerStats) -> Result<()> {
+        let packets = self.packets.cast_signed();
+        let transport = self.bytes + packets * Self::OVERHEAD;
+        for (name, value) in stats.named() {
+            let expected = match name {
+                "TunBytesSent" | "TunBytesReceived" => self.bytes,
+                "TransportBytesSent" | "TransportBytesReceived" => transport,
+                "ReceivedDataPackets" | "SentDataPackets" => packets,
+                _ => 0,
+            };
+            ensure!(value == expected, "{name}: expected {expected}, got {value}; all of them:\n{stats}");
+        }
+        let counted = [&peer.link_rx_bytes, &peer.link_tx_bytes, &peer.vpn_rx_bytes, &peer.vpn_tx_bytes];
+        let counted = counted.map(|counter| counter.get());
+        let expected = [transport, transport, self.bytes, self.bytes];
+        ensure!(counted == expected, "peer counters: expected {expected:?}, got {counted:?}");
+        Ok(())
+    }
 }
 
 impl std::ops::AddAssign for Traffic {

@@ -13,15 +13,19 @@ use crate::{
 pub fn run(root: &Path, keep: bool) -> Result<()> {
     let toolchain = Toolchain::choose(None)?;
     let work = tool::target_dir(root).join("repro");
+    if work.exists() {
+        fs::remove_dir_all(&work).with_context(|| work.display().to_string())?;
+    }
+    // Both at once: the sources may be worked on while the first is built.
+    let places = ["first", "second/somewhere-deeper"].map(|place| work.join(place));
+    say(format!("copying the sources to two folders below {}", work.display()));
+    let files = tool::files(root)?;
+    for place in &places {
+        tool::copy_files(root, &files, &place.join("source"))?;
+    }
     let mut built = Vec::new();
-    for place in ["first", "second/somewhere-deeper"] {
-        let copy = work.join(place);
-        if copy.exists() {
-            fs::remove_dir_all(&copy).with_context(|| copy.display().to_string())?;
-        }
-        say(format!("copying the sources to {}", copy.display()));
-        tool::copy_files(root, &copy.join("source"), |_| true)?;
-        built.push(driver::build(&copy.join("source"), &toolchain, &copy.join("build"), &copy.join("out"))?);
+    for place in &places {
+        built.push(driver::build(&place.join("source"), &toolchain, &place.join("build"), &place.join("out"))?);
     }
     for driver in &built {
         println!("{}  {}", driver.sha256, driver.path.display());

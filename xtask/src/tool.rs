@@ -104,14 +104,14 @@ pub fn files(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(list.split('\0').filter(|name| !name.is_empty() && root.join(name).is_file()).map(PathBuf::from).collect())
 }
 
-/// Copies those of the workspace's files that `wanted` picks.
-pub fn copy_files(root: &Path, to: &Path, wanted: impl Fn(&Path) -> bool) -> Result<()> {
-    for file in files(root)?.into_iter().filter(|file| wanted(file)) {
-        let target = to.join(&file);
+/// Copies files of the workspace.
+pub fn copy_files(root: &Path, files: &[PathBuf], to: &Path) -> Result<()> {
+    for file in files {
+        let target = to.join(file);
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         }
-        fs::copy(root.join(&file), &target).with_context(|| file.display().to_string())?;
+        fs::copy(root.join(file), &target).with_context(|| file.display().to_string())?;
     }
     Ok(())
 }

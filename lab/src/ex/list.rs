@@ -11,7 +11,8 @@ use crate::objects::Kind;
 use crate::report::{InCall, Rule, record, stop};
 use std::sync::atomic::Ordering;
 
-const UNALIGNED: Rule = Rule::new("slist.unaligned", "WDK: SLIST_HEADER and SLIST_ENTRY are 16-byte aligned on 64-bit Windows");
+const UNALIGNED: Rule =
+    Rule::new("slist.unaligned", "WDK: SLIST_HEADER and SLIST_ENTRY are 16-byte aligned on 64-bit Windows");
 const NOT_INIT: Rule = Rule::new("lookaside.not-initialized", "WDK: ExInitializeNPagedLookasideList must come first");
 
 static LOOKASIDES: Kind = Kind::new("ex.lookaside");
@@ -28,7 +29,9 @@ fn with<R>(head: &SLIST_HEADER, f: impl FnOnce(&mut *mut SLIST_ENTRY, &mut u16) 
     let mut s = Spinner::new();
     let region = loop {
         let v = head.Region.load(Ordering::Relaxed);
-        if v & LOCKED == 0 && head.Region.compare_exchange_weak(v, v | LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+        if v & LOCKED == 0
+            && head.Region.compare_exchange_weak(v, v | LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        {
             break v;
         }
         s.spin();
@@ -150,7 +153,12 @@ type AllocateEx = unsafe extern "win64" fn(i32, usize, u32, *mut NPAGED_LOOKASID
 type Free = unsafe extern "win64" fn(*mut u8);
 type FreeEx = unsafe extern "win64" fn(*mut u8, *mut NPAGED_LOOKASIDE_LIST);
 
-extern "win64" fn default_allocate_ex(pool_type: i32, size: usize, tag: u32, _list: *mut NPAGED_LOOKASIDE_LIST) -> *mut u8 {
+extern "win64" fn default_allocate_ex(
+    pool_type: i32,
+    size: usize,
+    tag: u32,
+    _list: *mut NPAGED_LOOKASIDE_LIST,
+) -> *mut u8 {
     pools::allocate_with_tag(pool_type, size, tag)
 }
 
@@ -160,7 +168,14 @@ extern "win64" fn default_free_ex(p: *mut u8, _list: *mut NPAGED_LOOKASIDE_LIST)
 
 /// # Safety
 /// `list` is writable for the fields before `ListEntry`.
-unsafe fn initialize(list: *mut NPAGED_LOOKASIDE_LIST, allocate: usize, free: usize, pool_type: i32, size: usize, tag: u32) {
+unsafe fn initialize(
+    list: *mut NPAGED_LOOKASIDE_LIST,
+    allocate: usize,
+    free: usize,
+    pool_type: i32,
+    size: usize,
+    tag: u32,
+) {
     irql::require_at_most(DISPATCH);
     // SAFETY: as our caller promises.
     unsafe {

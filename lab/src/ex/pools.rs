@@ -5,8 +5,10 @@ use crate::nt::{pool_flags, status};
 use crate::pool::{self, Request};
 use crate::report::{InCall, Rule, last_caller, record, stop};
 
-const BAD_FLAGS: Rule = Rule::new("pool.bad-flags", "WDK: POOL_FLAGS (exactly one of NON_PAGED, NON_PAGED_EXECUTE, PAGED)");
-const EXECUTABLE: Rule = Rule::new("pool.executable", "Driver Verifier 0xC4/0x2000: executable pool; HVCI compatibility");
+const BAD_FLAGS: Rule =
+    Rule::new("pool.bad-flags", "WDK: POOL_FLAGS (exactly one of NON_PAGED, NON_PAGED_EXECUTE, PAGED)");
+const EXECUTABLE: Rule =
+    Rule::new("pool.executable", "Driver Verifier 0xC4/0x2000: executable pool; HVCI compatibility");
 const RAISES: Rule = Rule::new("pool.raise", "WDK: an exception raised by a failed allocation has no handler");
 
 /// `POOL_TYPE`.
@@ -31,7 +33,14 @@ fn by_flags(flags: u64, size: usize, tag: u32) -> *mut u8 {
     use pool_flags as f;
     let kind = flags & (f::NON_PAGED | f::NON_PAGED_EXECUTE | f::PAGED);
     // Flags in the high half are optional: unknown ones are ignored there, and refused in the low half.
-    let known = f::USE_QUOTA | f::UNINITIALIZED | f::SESSION | f::CACHE_ALIGNED | f::RAISE_ON_FAILURE | f::NON_PAGED | f::NON_PAGED_EXECUTE | f::PAGED;
+    let known = f::USE_QUOTA
+        | f::UNINITIALIZED
+        | f::SESSION
+        | f::CACHE_ALIGNED
+        | f::RAISE_ON_FAILURE
+        | f::NON_PAGED
+        | f::NON_PAGED_EXECUTE
+        | f::PAGED;
     if kind.count_ones() != 1 || flags & 0xFFFF_FFFF & !known != 0 {
         record(BAD_FLAGS, &format!("flags {flags:#x}"));
     }
@@ -47,7 +56,10 @@ fn by_flags(flags: u64, size: usize, tag: u32) -> *mut u8 {
         caller: last_caller(),
     });
     if p.is_null() && flags & f::RAISE_ON_FAILURE != 0 {
-        stop(RAISES, &format!("POOL_FLAG_RAISE_ON_FAILURE, {size} bytes, status {:#x}", status::INSUFFICIENT_RESOURCES));
+        stop(
+            RAISES,
+            &format!("POOL_FLAG_RAISE_ON_FAILURE, {size} bytes, status {:#x}", status::INSUFFICIENT_RESOURCES),
+        );
     }
     p
 }

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 const UNDERFLOW: Rule = Rule::new("rundown.underflow", "WDK: ExReleaseRundownProtection (balances an acquire)");
-const COMPLETED: Rule = Rule::new("rundown.completed", "WDK: ExRundownCompleted, ExReInitializeRundownProtection (after the wait)");
+const COMPLETED: Rule =
+    Rule::new("rundown.completed", "WDK: ExRundownCompleted, ExReInitializeRundownProtection (after the wait)");
 const INVALID: Rule = Rule::new("rundown.invalid", "WDK: ExInitializeRundownProtection must come first");
 
 static LOCK: Mutex<()> = Mutex::new(());

@@ -11,8 +11,10 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, Once, PoisonError};
 
-const INVALID: Rule = Rule::new("workitem.invalid", "WDK: IoQueueWorkItem, IoFreeWorkItem (an item of IoAllocateWorkItem)");
-const QUEUED: Rule = Rule::new("workitem.queued", "WDK: IoQueueWorkItem, IoFreeWorkItem (not while the item is queued)");
+const INVALID: Rule =
+    Rule::new("workitem.invalid", "WDK: IoQueueWorkItem, IoFreeWorkItem (an item of IoAllocateWorkItem)");
+const QUEUED: Rule =
+    Rule::new("workitem.queued", "WDK: IoQueueWorkItem, IoFreeWorkItem (not while the item is queued)");
 
 const THREADS: usize = 3;
 

@@ -2,7 +2,9 @@
 
 use super::{irp, names};
 use crate::irql::{self, APC, DISPATCH};
-use crate::nt::{DEVICE_OBJECT, DRIVER_EXTENSION, DRIVER_OBJECT, IRP, NTSTATUS, OwnedUnicode, UNICODE_STRING, dev_flags, mj, status};
+use crate::nt::{
+    DEVICE_OBJECT, DRIVER_EXTENSION, DRIVER_OBJECT, IRP, NTSTATUS, OwnedUnicode, UNICODE_STRING, dev_flags, mj, status,
+};
 use crate::objects::Kind;
 use crate::report::{InCall, Rule, record, stop};
 use crate::{Export, ke, pool};
@@ -22,7 +24,8 @@ static DRIVERS: Kind = Kind::of_lab("io.driver");
 /// A driver object with the default dispatch routines, which fail with `INVALID_DEVICE_REQUEST`.
 #[must_use]
 pub fn create_driver(name: &str, service_key: &str) -> *mut DRIVER_OBJECT {
-    let driver = pool::alloc_lab_zeroed(&DRIVERS, size_of::<DRIVER_OBJECT>() + size_of::<DRIVER_EXTENSION>()).cast::<DRIVER_OBJECT>();
+    let driver = pool::alloc_lab_zeroed(&DRIVERS, size_of::<DRIVER_OBJECT>() + size_of::<DRIVER_EXTENSION>())
+        .cast::<DRIVER_OBJECT>();
     let extension = driver.wrapping_add(1).cast::<DRIVER_EXTENSION>();
     // Their buffers live as long as the process, as the driver object does.
     let name = Box::leak(Box::new(OwnedUnicode::new(name))).unicode();
@@ -221,7 +224,14 @@ extern "win64" fn io_create_device(
     unsafe {
         *out = std::ptr::null_mut();
         let name = name.as_ref().map(|n| n.to_string_lossy());
-        match create_device(driver, extension_size as usize, name.as_deref(), device_type, characteristics, exclusive != 0) {
+        match create_device(
+            driver,
+            extension_size as usize,
+            name.as_deref(),
+            device_type,
+            characteristics,
+            exclusive != 0,
+        ) {
             Ok(d) => {
                 *out = d;
                 status::SUCCESS

@@ -2,7 +2,10 @@
 
 use super::request::{Outcome, Request};
 use super::{device, irp, names};
-use crate::nt::{DEVICE_OBJECT, FILE_OBJECT, IO_PARAMETERS_CREATE, IO_SECURITY_CONTEXT, IRP, NTSTATUS, OwnedUnicode, dev_flags, mj, nt_success, status};
+use crate::nt::{
+    DEVICE_OBJECT, FILE_OBJECT, IO_PARAMETERS_CREATE, IO_SECURITY_CONTEXT, IRP, NTSTATUS, OwnedUnicode, dev_flags, mj,
+    nt_success, status,
+};
 use crate::objects::Kind;
 use crate::report::{Rule, record};
 use crate::{ke, pnp, pool};
@@ -11,7 +14,10 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-const STUCK: Rule = Rule::new("irp.not-cancelled", "WDK: IRP_MJ_CLEANUP and cancel routines must end what a closed file has outstanding");
+const STUCK: Rule = Rule::new(
+    "irp.not-cancelled",
+    "WDK: IRP_MJ_CLEANUP and cancel routines must end what a closed file has outstanding",
+);
 const CLOSE_FAILED: Rule = Rule::new("io.close-failed", "WDK: IRP_MJ_CLEANUP and IRP_MJ_CLOSE must succeed");
 
 /// `FILE_OBJECT::Type`.
@@ -250,7 +256,7 @@ impl OpenFile {
             (*i).Flags = crate::nt::irp_flags::CLOSE_OPERATION | crate::nt::irp_flags::SYNCHRONOUS_API;
             irp::call_driver(self.top, i);
         }
-        receiver.recv().unwrap_or(status::UNSUCCESSFUL)
+        irp::await_status(&receiver, &format!("IRP_MJ {major}"))
     }
 
     /// Closes the last handle: cleanup, cancellation of what is outstanding and its end, close. Blocks; at PASSIVE_LEVEL.

@@ -3,33 +3,51 @@
 //! An IRP that the lab allocates has a record before it ([`Record`]) which outlives the IRP while a dispatch routine that
 //! got it has not returned: so that what the routine returns can be held against what became of the IRP.
 
-use crate::irql::{self, DISPATCH, Kirql};
-use crate::ke::{Balance, spin};
-use crate::nt::{DEVICE_OBJECT, IO_STACK_LOCATION, IO_STATUS_BLOCK, IRP, IRP_TAIL, KSPIN_LOCK, LIST_ENTRY, NTSTATUS, PDRIVER_CANCEL, PIO_COMPLETION_ROUTINE, nt_success, sl, status};
+use crate::irql::{self, DISPATCH};
+use crate::ke::Balance;
+use crate::nt::{
+    DEVICE_OBJECT, IO_STACK_LOCATION, IO_STATUS_BLOCK, IRP, IRP_TAIL, LIST_ENTRY, NTSTATUS, PDRIVER_CANCEL,
+    PIO_COMPLETION_ROUTINE, nt_success, sl, status,
+};
 use crate::objects::Kind;
 use crate::report::{InCall, Rule, address_text, record, stop};
 use crate::{Export, pool};
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 const INVALID: Rule = Rule::new("irp.invalid", "Driver Verifier 0xC9: the pointer is no IRP, or a freed one");
 const TWICE: Rule = Rule::new("irp.completed-twice", "WDK: bug check 0x44 MULTIPLE_IRP_COMPLETE_REQUESTS");
-const STILL_PENDING: Rule = Rule::new("irp.completed-pending", "Driver Verifier 0xC9: IoCompleteRequest with STATUS_PENDING (or -1)");
-const CANCELABLE: Rule = Rule::new("irp.completed-cancelable", "Driver Verifier 0xC9: IoCompleteRequest with a cancel routine set");
-const FORWARDED: Rule = Rule::new("irp.forwarded-cancelable", "Driver Verifier 0xC9: IoCallDriver with a cancel routine set");
+const STILL_PENDING: Rule =
+    Rule::new("irp.completed-pending", "Driver Verifier 0xC9: IoCompleteRequest with STATUS_PENDING (or -1)");
+const CANCELABLE: Rule =
+    Rule::new("irp.completed-cancelable", "Driver Verifier 0xC9: IoCompleteRequest with a cancel routine set");
+const FORWARDED: Rule =
+    Rule::new("irp.forwarded-cancelable", "Driver Verifier 0xC9: IoCallDriver with a cancel routine set");
 const NO_STACK: Rule = Rule::new("irp.no-stack-locations", "WDK: bug check 0x35 NO_MORE_IRP_STACK_LOCATIONS");
 const NOT_RECLAIMED: Rule = Rule::new(
     "irp.not-reclaimed",
     "WDK: IoAllocateIrp (the completion routine of a driver's own IRP must return STATUS_MORE_PROCESSING_REQUIRED)",
 );
-const PENDING_MISMATCH: Rule = Rule::new("irp.pending-mismatch", "WDK: IoMarkIrpPending if and only if the dispatch routine returns STATUS_PENDING");
-const LOST: Rule = Rule::new("irp.lost", "WDK: a dispatch routine that does not return STATUS_PENDING must have completed the IRP");
-const STATUS_MISMATCH: Rule = Rule::new("irp.status-mismatch", "Driver Verifier 0xC9/0x14: the status returned differs from the IRP's");
-const IN_FLIGHT: Rule = Rule::new("irp.freed-in-flight", "WDK: IoFreeIrp, IoReuseIrp (not while a lower driver owns the IRP)");
+const PENDING_MISMATCH: Rule = Rule::new(
+    "irp.pending-mismatch",
+    "WDK: IoMarkIrpPending if and only if the dispatch routine returns STATUS_PENDING",
+);
+const LOST: Rule =
+    Rule::new("irp.lost", "WDK: a dispatch routine that does not return STATUS_PENDING must have completed the IRP");
+const STATUS_MISMATCH: Rule =
+    Rule::new("irp.status-mismatch", "Driver Verifier 0xC9/0x14: the status returned differs from the IRP's");
+const IN_FLIGHT: Rule =
+    Rule::new("irp.freed-in-flight", "WDK: IoFreeIrp, IoReuseIrp (not while a lower driver owns the IRP)");
 const BAD_COMPLETION: Rule = Rule::new("irp.bad-information", "WDK: IO_STATUS_BLOCK.Information");
-const CANCEL_LOCK: Rule = Rule::new("irp.cancel-lock", "WDK: a cancel routine must call IoReleaseCancelSpinLock with Irp->CancelIrql");
 const NO_DEVICE: Rule = Rule::new("irp.no-device", "WDK: IoCallDriver (DeviceObject is a device object)");
 
+const STUCK: Rule =
+    Rule::new("irp.stuck", "WDK: cleanup, close, PnP and power IRPs must complete; the system waits for them");
+
+/// How long the system's own synchronous requests may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// `IRP::Type`.
 const IO_TYPE_IRP: i16 = 6;
 /// What `IRP::Type` reads in a freed IRP.
@@ -75,7 +93,7 @@ unsafe fn record_of(irp: *mut IRP) -> Option<&'static Record> {
 
 /// # Safety
 /// `irp` is readable.
-unsafe fn check(irp: *mut IRP) {
+pub(super) unsafe fn check(irp: *mut IRP) {
     if irp.is_null() {
         stop(INVALID, "null");
     }
@@ -273,7 +291,14 @@ pub unsafe fn take_irp(irp: *mut IRP) -> *mut IO_STACK_LOCATION {
             record(FORWARDED, &format!("{irp:p}"));
         }
         if (*irp).CurrentLocation <= 1 {
-            stop(NO_STACK, &format!("{irp:p} with {} locations is passed on at location {}", (*irp).StackCount, (*irp).CurrentLocation));
+            stop(
+                NO_STACK,
+                &format!(
+                    "{irp:p} with {} locations is passed on at location {}",
+                    (*irp).StackCount,
+                    (*irp).CurrentLocation
+                ),
+            );
         }
         (*irp).CurrentLocation -= 1;
         let s = next_stack(irp);
@@ -329,7 +354,11 @@ unsafe fn check_outcome(r: &Record, s: *mut IO_STACK_LOCATION, location: i8, maj
     // SAFETY: as our caller promises; another thread may be completing the IRP, hence the volatile read.
     let control = unsafe { (&raw const (*s).Control).read_volatile() };
     let completed = r.completed.load(Ordering::Acquire) & bit(location) != 0;
-    let marked = if completed { r.pending.load(Ordering::Acquire) & bit(location) != 0 } else { control & sl::PENDING_RETURNED != 0 };
+    let marked = if completed {
+        r.pending.load(Ordering::Acquire) & bit(location) != 0
+    } else {
+        control & sl::PENDING_RETURNED != 0
+    };
     let what = || format!("IRP_MJ {major}, dispatch routine {} returned {returned:#010x}", address_text(at));
     if returned == status::PENDING {
         if !marked {
@@ -344,7 +373,8 @@ unsafe fn check_outcome(r: &Record, s: *mut IO_STACK_LOCATION, location: i8, maj
         record(LOST, &format!("{} and the IRP was not completed", what()));
         return;
     }
-    let completed_with = r.status.get(usize::from(location.unsigned_abs())).map_or(returned, |s| s.load(Ordering::Relaxed));
+    let completed_with =
+        r.status.get(usize::from(location.unsigned_abs())).map_or(returned, |s| s.load(Ordering::Relaxed));
     if completed_with != returned {
         record(STATUS_MISMATCH, &format!("{}, the IRP was completed with {completed_with:#010x}", what()));
     }
@@ -431,6 +461,15 @@ pub unsafe fn complete_request(irp: *mut IRP, _boost: i8) {
     }
 }
 
+/// Waits for the status of an IRP that NT's own callers wait for. One that does not come ends the lab: Windows would hang.
+#[must_use]
+pub fn await_status(receiver: &Receiver<NTSTATUS>, what: &str) -> NTSTATUS {
+    match receiver.recv_timeout(PATIENCE) {
+        Ok(code) => code,
+        Err(_) => stop(STUCK, &format!("{what} has not completed within {PATIENCE:?}")),
+    }
+}
+
 /// Completes with a status and an information value, and no boost.
 ///
 /// # Safety
@@ -440,54 +479,6 @@ pub unsafe fn complete(irp: *mut IRP, code: NTSTATUS, information: u64) {
     unsafe {
         (*irp).IoStatus = IO_STATUS_BLOCK { Status: code, Pad: 0, Information: information };
         complete_request(irp, 0);
-    }
-}
-
-static CANCEL_SPIN_LOCK: KSPIN_LOCK = AtomicU64::new(0);
-static CANCEL_HELD_BY_LAB: AtomicBool = AtomicBool::new(false);
-
-/// `IoAcquireCancelSpinLock`.
-#[must_use]
-pub fn acquire_cancel_lock() -> Kirql {
-    let old = irql::raise(DISPATCH);
-    spin::acquire(&CANCEL_SPIN_LOCK);
-    old
-}
-
-/// `IoReleaseCancelSpinLock`.
-pub fn release_cancel_lock(old: Kirql) {
-    CANCEL_HELD_BY_LAB.store(false, Ordering::Relaxed);
-    spin::release(&CANCEL_SPIN_LOCK);
-    spin::before_lower(old);
-    irql::lower(old);
-}
-
-/// `IoCancelIrp`: whether a cancel routine was called.
-///
-/// # Safety
-/// `irp` is valid and stays so for the call (its owner keeps it alive).
-pub unsafe fn cancel_irp(irp: *mut IRP) -> bool {
-    irql::require_at_most(DISPATCH);
-    let old = acquire_cancel_lock();
-    // SAFETY: as our caller promises; what is no IRP is refused.
-    unsafe {
-        check(irp);
-        (&raw mut (*irp).Cancel).write_volatile(1);
-        let Some(routine) = set_cancel_routine(irp, None) else {
-            release_cancel_lock(old);
-            return false;
-        };
-        (*irp).CancelIrql = old;
-        let device = (*current_stack(irp)).DeviceObject;
-        let before = spin::held();
-        routine(device, irp);
-        if spin::held() != before - 1 || irql::current() != old {
-            record(
-                CANCEL_LOCK,
-                &format!("cancel routine {} returned at IRQL {} (expected {old}) with {} spin locks", address_text(routine as usize), irql::current(), spin::held()),
-            );
-        }
-        true
     }
 }
 
@@ -542,27 +533,9 @@ extern "win64" fn io_call_driver(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> N
     unsafe { call_driver(device, irp) }
 }
 
-extern "win64" fn io_cancel_irp(irp: *mut IRP) -> u8 {
-    let _c = InCall::enter("IoCancelIrp");
-    // SAFETY: the driver passes an IRP that it keeps alive; anything else is refused.
-    u8::from(unsafe { cancel_irp(irp) })
-}
-
-extern "win64" fn io_acquire_cancel(old: *mut Kirql) {
-    let _c = InCall::enter("IoAcquireCancelSpinLock");
-    irql::require_at_most(DISPATCH);
-    let v = acquire_cancel_lock();
-    // SAFETY: Irql is the driver's out parameter.
-    unsafe { *old = v };
-}
-
-extern "win64" fn io_release_cancel(old: Kirql) {
-    let _c = InCall::enter("IoReleaseCancelSpinLock");
-    release_cancel_lock(old);
-}
-
 pub(super) fn exports() -> Vec<Export> {
-    const _: () = assert!(size_of::<IRP_TAIL>() == 88 && size_of::<LIST_ENTRY>() == 16 && size_of::<AtomicPtr<c_void>>() == 8);
+    const _: () =
+        assert!(size_of::<IRP_TAIL>() == 88 && size_of::<LIST_ENTRY>() == 16 && size_of::<AtomicPtr<c_void>>() == 8);
     vec![
         export!("IoAllocateIrp", io_allocate_irp),
         export!("IoFreeIrp", io_free_irp),
@@ -572,8 +545,5 @@ pub(super) fn exports() -> Vec<Export> {
         export!("IoCompleteRequest", io_complete_request),
         export!("IofCallDriver", io_call_driver),
         export!("IoCallDriver", io_call_driver),
-        export!("IoCancelIrp", io_cancel_irp),
-        export!("IoAcquireCancelSpinLock", io_acquire_cancel),
-        export!("IoReleaseCancelSpinLock", io_release_cancel),
     ]
 }

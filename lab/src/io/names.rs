@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-const LEAK: Rule = Rule::new("names.leak", "WDK: DriverUnload must delete the symbolic links and devices the driver made");
+const LEAK: Rule =
+    Rule::new("names.leak", "WDK: DriverUnload must delete the symbolic links and devices the driver made");
 const DELETED: Rule = Rule::new("names.unknown-link", "WDK: IoDeleteSymbolicLink (the link must exist)");
 
 static LINK_BUFFER: Kind = Kind::of_lab("io.interface-name");
@@ -193,7 +194,11 @@ pub fn set_interface_state(link: &str, enable: bool) -> Result<(), NTSTATUS> {
 /// `{guid} link enabled|disabled` a line: the answer to `QUERY interfaces`.
 #[must_use]
 pub fn interface_listing() -> String {
-    lock().interfaces.iter().map(|i| format!("{} {} {}\n", guid_text(&i.guid), i.link, if i.enabled { "enabled" } else { "disabled" })).collect()
+    lock()
+        .interfaces
+        .iter()
+        .map(|i| format!("{} {} {}\n", guid_text(&i.guid), i.link, if i.enabled { "enabled" } else { "disabled" }))
+        .collect()
 }
 
 /// `name -> target` a line: the answer to `QUERY names`.

@@ -30,7 +30,13 @@ extern "win64" fn initialize(lock: *mut RemoveLock, _tag: u32, _minutes: u32, _h
     }
 }
 
-extern "win64" fn acquire(lock: *mut RemoveLock, _tag: *const c_void, _file: *const u8, _line: u32, _size: u32) -> NTSTATUS {
+extern "win64" fn acquire(
+    lock: *mut RemoveLock,
+    _tag: *const c_void,
+    _file: *const u8,
+    _line: u32,
+    _size: u32,
+) -> NTSTATUS {
     let _c = InCall::enter("IoAcquireRemoveLockEx");
     irql::require_at_most(DISPATCH);
     // SAFETY: the driver passes a lock that it initialised.

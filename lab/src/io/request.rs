@@ -2,7 +2,10 @@
 
 use super::file::{Completed, OpenFile, READ, WRITE, may};
 use super::irp::{self, check_information};
-use crate::nt::{IO_PARAMETERS_DEVICE_CONTROL, IO_PARAMETERS_READ_WRITE, IRP, MDL, NTSTATUS, dev_flags, irp_flags, mdl_flags, mj, status};
+use crate::nt::{
+    IO_PARAMETERS_DEVICE_CONTROL, IO_PARAMETERS_READ_WRITE, IRP, MDL, NTSTATUS, dev_flags, irp_flags, mdl_flags, mj,
+    status,
+};
 use crate::objects::Kind;
 use crate::report::{InCall, Rule, stop};
 use crate::{mm, pool};
@@ -10,7 +13,10 @@ use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-const UNINITIALISED: Rule = Rule::new("io.uninitialised-output", "WDK: Failure to Initialize Output Buffers (kernel memory leaves to the user)");
+const UNINITIALISED: Rule = Rule::new(
+    "io.uninitialised-output",
+    "WDK: Failure to Initialize Output Buffers (kernel memory leaves to the user)",
+);
 
 /// Fills what the driver has not written: eight bytes that no driver returns by chance.
 const POISON: [u8; 8] = [0xD7, 0x5A, 0xE3, 0x91, 0x6C, 0xB8, 0x2F, 0xC5];
@@ -58,7 +64,7 @@ impl Request {
         }
         let _c = InCall::enter("IoCancelIrp (by the user)");
         // SAFETY: this holder keeps the IRP's memory.
-        unsafe { irp::cancel_irp(self.irp.load(Ordering::Acquire)) };
+        unsafe { super::cancel::cancel_irp(self.irp.load(Ordering::Acquire)) };
         self.release();
         true
     }
@@ -131,7 +137,10 @@ fn check_written(output: &[u8], input_length: usize, what: &str) {
     let start = input_length.next_multiple_of(8);
     for (i, w) in output.chunks_exact(8).enumerate() {
         if i * 8 >= start && w == POISON {
-            stop(UNINITIALISED, &format!("{what}: {} bytes returned, those at offset {} were not written", output.len(), i * 8));
+            stop(
+                UNINITIALISED,
+                &format!("{what}: {} bytes returned, those at offset {} were not written", output.len(), i * 8),
+            );
         }
     }
 }
@@ -275,8 +284,13 @@ impl OpenFile {
                 b.mdl = locked(memory, length);
             }
         }
-        let parameters =
-            IO_PARAMETERS_READ_WRITE { Length: u32::try_from(length).unwrap_or(u32::MAX), Pad: 0, Key: 0, Flags: 0, ByteOffset: 0 };
+        let parameters = IO_PARAMETERS_READ_WRITE {
+            Length: u32::try_from(length).unwrap_or(u32::MAX),
+            Pad: 0,
+            Key: 0,
+            Flags: 0,
+            ByteOffset: 0,
+        };
         let (system, user, mdl) = (b.system, b.user, b.mdl);
         Some(self.send(major, b, if reading { "read" } else { "write" }.to_owned(), done, |i, s| {
             // SAFETY: `send` passes a fresh IRP and its next location.
@@ -354,6 +368,9 @@ mod tests {
 
     #[test]
     fn methods_by_code() {
-        assert_eq!([0x22_0000, 0x22_0001, 0x22_0002, 0x22_0003].map(method), [Method::Buffered, Method::InDirect, Method::OutDirect, Method::Neither]);
+        assert_eq!(
+            [0x22_0000, 0x22_0001, 0x22_0002, 0x22_0003].map(method),
+            [Method::Buffered, Method::InDirect, Method::OutDirect, Method::Neither]
+        );
     }
 }

@@ -1,10 +1,10 @@
 //! Deferred procedure calls: a queue served by the lab's DPC threads at DISPATCH_LEVEL.
 
 use super::{Balance, thread};
+use crate::Export;
 use crate::irql::{self, DISPATCH, PASSIVE};
 use crate::nt::{KDPC, PKDEFERRED_ROUTINE};
 use crate::report::{InCall, Rule, record, stop};
-use crate::Export;
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};

@@ -4,19 +4,25 @@
 //! that is freed while held are seen. What each thread holds is kept in a small list.
 
 use super::thread::thread_id;
+use crate::Export;
 use crate::irql::{self, DISPATCH, Kirql};
 use crate::nt::{EX_SPIN_LOCK, KLOCK_QUEUE_HANDLE, KSPIN_LOCK};
 use crate::report::{InCall, Rule, record, stop};
-use crate::Export;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
-const RECURSIVE: Rule = Rule::new("spinlock.recursive", "WDK: KeAcquireSpinLock (spin locks are not recursive: self-deadlock)");
-const NOT_OWNER: Rule = Rule::new("spinlock.not-owner", "WDK: KeReleaseSpinLock (lock must be held by the caller); bug check 0x10");
-const AT_PASSIVE: Rule = Rule::new("spinlock.irql", "WDK: KeAcquireSpinLockAtDpcLevel, KeReleaseSpinLock (IRQL >= DISPATCH_LEVEL)");
-const CORRUPT: Rule = Rule::new("spinlock.corrupt", "WDK: KeInitializeSpinLock (storage must be initialised and resident)");
-const FREED: Rule = Rule::new("spinlock.freed-while-held", "Driver Verifier deadlock detection 0xC4/0x1007: a held lock was freed");
-const LOWERED: Rule = Rule::new("irql.lowered-holding", "WDK: KeLowerIrql below DISPATCH_LEVEL while a spin lock is held");
+const RECURSIVE: Rule =
+    Rule::new("spinlock.recursive", "WDK: KeAcquireSpinLock (spin locks are not recursive: self-deadlock)");
+const NOT_OWNER: Rule =
+    Rule::new("spinlock.not-owner", "WDK: KeReleaseSpinLock (lock must be held by the caller); bug check 0x10");
+const AT_PASSIVE: Rule =
+    Rule::new("spinlock.irql", "WDK: KeAcquireSpinLockAtDpcLevel, KeReleaseSpinLock (IRQL >= DISPATCH_LEVEL)");
+const CORRUPT: Rule =
+    Rule::new("spinlock.corrupt", "WDK: KeInitializeSpinLock (storage must be initialised and resident)");
+const FREED: Rule =
+    Rule::new("spinlock.freed-while-held", "Driver Verifier deadlock detection 0xC4/0x1007: a held lock was freed");
+const LOWERED: Rule =
+    Rule::new("irql.lowered-holding", "WDK: KeLowerIrql below DISPATCH_LEVEL while a spin lock is held");
 
 /// Locks at most one thread may hold at once.
 const MAX_HELD: usize = 32;

@@ -8,7 +8,8 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-const TOO_DEEP: Rule = Rule::new("stack.too-deep", "WDK: Using the Kernel Stack (24 KiB on x64, shared with callers and callees)");
+const TOO_DEEP: Rule =
+    Rule::new("stack.too-deep", "WDK: Using the Kernel Stack (24 KiB on x64, shared with callers and callees)");
 
 /// What the lab allows: 24 KiB less what interrupts need.
 const LIMIT: usize = 20 * 1024;

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 const AT_EXIT: Rule = Rule::new("thread.exit-state", "WDK: PsTerminateSystemThread (PASSIVE_LEVEL, no locks held)");
-const NOT_SYSTEM: Rule = Rule::new("thread.not-system", "WDK: PsTerminateSystemThread (only by a system-created thread)");
+const NOT_SYSTEM: Rule =
+    Rule::new("thread.not-system", "WDK: PsTerminateSystemThread (only by a system-created thread)");
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 static THREAD: Kind = Kind::new("ps.thread");
@@ -117,7 +118,11 @@ unsafe impl Send for Start {}
 /// Calls `routine(context)` so that [`unwind_to_start`] can leave it from any depth: the callee-saved registers are kept at
 /// the address stored to `*place`.
 #[unsafe(naked)]
-extern "win64" fn call_with_exit(_routine: unsafe extern "win64" fn(*mut c_void), _context: *mut c_void, _place: *mut *mut u8) {
+extern "win64" fn call_with_exit(
+    _routine: unsafe extern "win64" fn(*mut c_void),
+    _context: *mut c_void,
+    _place: *mut *mut u8,
+) {
     naked_asm!(
         "push rbp", "push rbx", "push rdi", "push rsi", "push r12", "push r13", "push r14", "push r15",
         "sub rsp, 0xa8",
@@ -139,11 +144,25 @@ extern "win64" fn call_with_exit(_routine: unsafe extern "win64" fn(*mut c_void)
 #[unsafe(naked)]
 extern "win64" fn leave_with_exit() {
     naked_asm!(
-        "movaps xmm6, [rsp]", "movaps xmm7, [rsp+0x10]", "movaps xmm8, [rsp+0x20]", "movaps xmm9, [rsp+0x30]",
-        "movaps xmm10, [rsp+0x40]", "movaps xmm11, [rsp+0x50]", "movaps xmm12, [rsp+0x60]", "movaps xmm13, [rsp+0x70]",
-        "movaps xmm14, [rsp+0x80]", "movaps xmm15, [rsp+0x90]",
+        "movaps xmm6, [rsp]",
+        "movaps xmm7, [rsp+0x10]",
+        "movaps xmm8, [rsp+0x20]",
+        "movaps xmm9, [rsp+0x30]",
+        "movaps xmm10, [rsp+0x40]",
+        "movaps xmm11, [rsp+0x50]",
+        "movaps xmm12, [rsp+0x60]",
+        "movaps xmm13, [rsp+0x70]",
+        "movaps xmm14, [rsp+0x80]",
+        "movaps xmm15, [rsp+0x90]",
         "add rsp, 0xa8",
-        "pop r15", "pop r14", "pop r13", "pop r12", "pop rsi", "pop rdi", "pop rbx", "pop rbp",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rsi",
+        "pop rdi",
+        "pop rbx",
+        "pop rbp",
         "ret",
     )
 }
@@ -163,7 +182,14 @@ fn run(start: &Start) {
     saved = EXIT.replace(saved);
     debug_assert!(!saved.is_null());
     if irql::current() != PASSIVE || super::spin::held() != 0 {
-        record(AT_EXIT, &format!("the thread's routine returned at IRQL {} with {} spin locks held", irql::current(), super::spin::held()));
+        record(
+            AT_EXIT,
+            &format!(
+                "the thread's routine returned at IRQL {} with {} spin locks held",
+                irql::current(),
+                super::spin::held()
+            ),
+        );
     }
     OBJECT.set(std::ptr::null_mut());
     // SAFETY: the thread owns a reference to its object until here.

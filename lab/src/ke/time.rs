@@ -1,7 +1,7 @@
 //! Time: all clocks of the lab are the host's monotonic and real-time clocks in NT's units of 100 ns.
 
-use crate::report::InCall;
 use crate::Export;
+use crate::report::InCall;
 use std::time::{Duration, Instant};
 
 /// 100 ns units from 1601 to 1970.
@@ -35,7 +35,8 @@ pub fn system_time() -> i64 {
 /// The moment that an NT due time means: negative is relative, positive is absolute system time.
 #[must_use]
 pub fn due(due_time: i64) -> Instant {
-    let wait = if due_time < 0 { due_time.unsigned_abs() } else { u64::try_from(due_time - system_time()).unwrap_or(0) };
+    let wait =
+        if due_time < 0 { due_time.unsigned_abs() } else { u64::try_from(due_time - system_time()).unwrap_or(0) };
     // A century is as good as for ever, and does not overflow an Instant.
     let wait = wait.min(3_155_760_000 * 10_000_000);
     Instant::now() + Duration::from_nanos(wait.saturating_mul(100).min(u64::MAX / 4))

@@ -1,18 +1,19 @@
 //! Timers: one queue and one thread, which signals, re-arms and queues DPCs.
 
 use super::{dpc, thread, time, wait};
+use crate::Export;
 use crate::irql::{self, DISPATCH};
 use crate::nt::{KDPC, KTIMER, dispatcher};
 use crate::objects::Kind;
 use crate::report::{InCall, Rule, record, stop};
-use crate::Export;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 const NOT_INIT: Rule = Rule::new("timer.not-initialized", "WDK: KeInitializeTimer must come before KeSetTimer");
-const FREED: Rule = Rule::new("timer.freed-while-active", "Driver Verifier 0xC7: a block with an active timer was freed");
+const FREED: Rule =
+    Rule::new("timer.freed-while-active", "Driver Verifier 0xC7: a block with an active timer was freed");
 const REINIT: Rule = Rule::new("timer.reinitialized", "WDK: KeInitializeTimer (not while the timer is set)");
 
 static ACTIVE: Kind = Kind::new("ke.timer.active");
@@ -34,7 +35,8 @@ struct Timers {
     next: u64,
 }
 
-static TIMERS: Mutex<Timers> = Mutex::new(Timers { by_due: BTreeMap::new(), by_address: BTreeMap::new(), dpcs: BTreeMap::new(), next: 0 });
+static TIMERS: Mutex<Timers> =
+    Mutex::new(Timers { by_due: BTreeMap::new(), by_address: BTreeMap::new(), dpcs: BTreeMap::new(), next: 0 });
 static CHANGED: Condvar = Condvar::new();
 static START: Once = Once::new();
 static ARMED: AtomicUsize = AtomicUsize::new(0);
@@ -100,7 +102,10 @@ fn serve() {
             }
             wait::signal(&raw mut (*timer).Header, 1);
             if a.dpc != 0 {
-                let (lo, hi) = { let s = time::system_time(); (s & 0xFFFF_FFFF, s >> 32) };
+                let (lo, hi) = {
+                    let s = time::system_time();
+                    (s & 0xFFFF_FFFF, s >> 32)
+                };
                 dpc::insert(a.dpc as *mut KDPC, lo as *mut _, hi as *mut _);
             }
         }
@@ -114,7 +119,12 @@ pub(super) fn before_free(start: usize, size: usize) {
     let t = lock();
     let range = start..start + size;
     if let Some(a) = t.by_address.range(range.clone()).next().map(|e| e.0).or(t.dpcs.range(range).next().map(|e| e.0)) {
-        stop(FREED, &format!("{a:#x}, a set KTIMER or its KDPC, lies in the block {start:#x} of {size} bytes that is being freed"));
+        stop(
+            FREED,
+            &format!(
+                "{a:#x}, a set KTIMER or its KDPC, lies in the block {start:#x} of {size} bytes that is being freed"
+            ),
+        );
     }
 }
 

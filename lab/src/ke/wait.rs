@@ -6,10 +6,10 @@
 
 use super::thread::thread_id;
 use super::time;
+use crate::Export;
 use crate::irql::{self, APC, DISPATCH};
 use crate::nt::{DISPATCHER_HEADER, KEVENT, KSEMAPHORE, LIST_ENTRY, NTSTATUS, dispatcher, status};
 use crate::report::{InCall, Rule, record, stop};
-use crate::Export;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,9 +19,11 @@ use std::time::{Duration, Instant};
 const NOT_INIT: Rule = Rule::new("dispatcher.not-initialized", "WDK: KeInitializeEvent and its kin must come first");
 const WAIT_IRQL: Rule = Rule::new("wait.irql", "WDK: KeWaitForSingleObject (<= APC_LEVEL unless the timeout is zero)");
 const REINIT: Rule = Rule::new("dispatcher.reinitialized", "WDK: KeInitializeEvent (not while threads wait on it)");
-const FREED: Rule = Rule::new("dispatcher.freed-while-waited", "WDK: storage of a dispatcher object must outlive its waits");
+const FREED: Rule =
+    Rule::new("dispatcher.freed-while-waited", "WDK: storage of a dispatcher object must outlive its waits");
 const LIMIT: Rule = Rule::new("semaphore.limit", "WDK: KeReleaseSemaphore raises STATUS_SEMAPHORE_LIMIT_EXCEEDED");
-const TOO_MANY: Rule = Rule::new("wait.too-many", "WDK: KeWaitForMultipleObjects (at most 64, more than 3 need WaitBlockArray)");
+const TOO_MANY: Rule =
+    Rule::new("wait.too-many", "WDK: KeWaitForMultipleObjects (at most 64, more than 3 need WaitBlockArray)");
 
 const STRIPES: usize = 64;
 /// `WaitState::outcome` while waiting.
@@ -83,7 +85,9 @@ unsafe fn consume(h: *mut DISPATCHER_HEADER) {
     // SAFETY: as our caller promises.
     unsafe {
         match (*h).Type & 0x7F {
-            dispatcher::SYNCHRONIZATION_EVENT | dispatcher::SYNCHRONIZATION_TIMER => (*h).SignalState.store(0, Ordering::Relaxed),
+            dispatcher::SYNCHRONIZATION_EVENT | dispatcher::SYNCHRONIZATION_TIMER => {
+                (*h).SignalState.store(0, Ordering::Relaxed)
+            }
             dispatcher::SEMAPHORE => {
                 (*h).SignalState.fetch_sub(1, Ordering::Relaxed);
             }
@@ -181,7 +185,14 @@ pub fn before_blocking() {
 pub unsafe fn wait(objects: &[*mut DISPATCHER_HEADER], all: bool, timeout: Option<i64>) -> NTSTATUS {
     let limit = if timeout == Some(0) { DISPATCH } else { APC };
     if irql::current() > limit {
-        record(WAIT_IRQL, &format!("wait with {} at IRQL {}", if timeout == Some(0) { "zero timeout" } else { "a timeout" }, irql::current()));
+        record(
+            WAIT_IRQL,
+            &format!(
+                "wait with {} at IRQL {}",
+                if timeout == Some(0) { "zero timeout" } else { "a timeout" },
+                irql::current()
+            ),
+        );
     }
     for &o in objects {
         // SAFETY: as our caller promises.
@@ -200,7 +211,12 @@ pub unsafe fn wait(objects: &[*mut DISPATCHER_HEADER], all: bool, timeout: Optio
         for (i, &o) in objects.iter().enumerate() {
             let s = stripe_of(o as usize);
             if let Some((_, g)) = stripes.iter_mut().find(|(n, _)| *n == s) {
-                g.push(Waiter { object: o as usize, index: i32::try_from(i).unwrap_or(0), all, state: Arc::clone(&state) });
+                g.push(Waiter {
+                    object: o as usize,
+                    index: i32::try_from(i).unwrap_or(0),
+                    all,
+                    state: Arc::clone(&state),
+                });
                 waiters_of(o as usize).fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -244,7 +260,13 @@ pub unsafe fn wait(objects: &[*mut DISPATCHER_HEADER], all: bool, timeout: Optio
 pub(super) fn before_free(start: usize, size: usize) {
     for s in (0..STRIPES).filter(|&s| WAITERS[s].load(Ordering::Relaxed) != 0) {
         if let Some(w) = lock(s).iter().find(|w| w.object >= start && w.object < start + size) {
-            stop(FREED, &format!("object {:#x} lies in the block {start:#x} of {size} bytes that is being freed, and a thread waits on it", w.object));
+            stop(
+                FREED,
+                &format!(
+                    "object {:#x} lies in the block {start:#x} of {size} bytes that is being freed, and a thread waits on it",
+                    w.object
+                ),
+            );
         }
     }
 }
@@ -266,7 +288,8 @@ const fn header(kind: u8, words: u8, state: i32) -> DISPATCHER_HEADER {
 /// `h` is writable.
 pub(crate) unsafe fn init_header(h: *mut DISPATCHER_HEADER, kind: u8, words: u8, state: i32) {
     if waiters_of(h as usize).load(Ordering::Relaxed) != 0
-        && lock(stripe_of(h as usize)).iter().any(|w| w.object == h as usize) {
+        && lock(stripe_of(h as usize)).iter().any(|w| w.object == h as usize)
+    {
         record(REINIT, &format!("object {h:p} has waiters"));
     }
     // SAFETY: as our caller promises.
@@ -400,7 +423,13 @@ unsafe fn timeout_of(t: *const i64) -> Option<i64> {
     unsafe { t.as_ref().copied() }
 }
 
-extern "win64" fn wait_single(object: *mut c_void, _reason: i32, _mode: i8, _alertable: u8, timeout: *const i64) -> NTSTATUS {
+extern "win64" fn wait_single(
+    object: *mut c_void,
+    _reason: i32,
+    _mode: i8,
+    _alertable: u8,
+    timeout: *const i64,
+) -> NTSTATUS {
     let _c = InCall::enter("KeWaitForSingleObject");
     // SAFETY: the driver passes a dispatcher object and an optional timeout.
     unsafe { wait(&[object.cast()], false, timeout_of(timeout)) }

@@ -166,10 +166,16 @@ impl Image {
             return Err(format!("section alignment {alignment:#x} is below a page: sections could not be protected"));
         }
         if size == 0 || size > LIMIT || headers_size > size || headers_size > file.len() {
-            return Err(format!("sizes do not fit: image {size:#x}, headers {headers_size:#x}, file {:#x}", file.len()));
+            return Err(format!(
+                "sizes do not fit: image {size:#x}, headers {headers_size:#x}, file {:#x}",
+                file.len()
+            ));
         }
         if checksum != 0 && checksum != checksum_of(file, coff + 20 + 64) {
-            return Err(format!("the checksum is {:#x}, the header says {checksum:#x}", checksum_of(file, coff + 20 + 64)));
+            return Err(format!(
+                "the checksum is {:#x}, the header says {checksum:#x}",
+                checksum_of(file, coff + 20 + 64)
+            ));
         }
         let sections = parse_sections(file, coff + 20 + optional_size, count, size)?;
         if !sections.iter().any(|s| s.executable() && entry >= s.address && entry < s.address + s.size) {
@@ -190,7 +196,9 @@ impl Image {
             Some((at, size)) => parse_relocations(&view, at, size)?,
             // IMAGE_FILE_RELOCS_STRIPPED; without it the image simply has nothing to relocate.
             None if u16_at(file, coff + 18).ok_or_else(cut)? & 1 != 0 => {
-                return Err("relocations are stripped: the image cannot be loaded away from its preferred base".to_owned());
+                return Err(
+                    "relocations are stripped: the image cannot be loaded away from its preferred base".to_owned()
+                );
             }
             None => Vec::new(),
         };
@@ -226,8 +234,14 @@ fn parse_sections(file: &[u8], table: usize, count: usize, image_size: usize) ->
         let raw = (usize_at(h, 20).ok_or_else(cut)?, usize_at(h, 16).ok_or_else(cut)?);
         let size = if size == 0 { raw.1 } else { size };
         let s = Section { name, address, size, raw, characteristics: u32_at(h, 36).ok_or_else(cut)? };
-        if !address.is_multiple_of(PAGE) || address < end || address.checked_add(size).is_none_or(|e| e > image_size.next_multiple_of(PAGE)) {
-            return Err(format!("section {} at {address:#x} with {size:#x} bytes overlaps or leaves the image", s.name));
+        if !address.is_multiple_of(PAGE)
+            || address < end
+            || address.checked_add(size).is_none_or(|e| e > image_size.next_multiple_of(PAGE))
+        {
+            return Err(format!(
+                "section {} at {address:#x} with {size:#x} bytes overlaps or leaves the image",
+                s.name
+            ));
         }
         if raw.1 != 0 && raw.0.checked_add(raw.1.min(size)).is_none_or(|e| e > file.len()) {
             return Err(format!("section {} has its data outside the file", s.name));
@@ -268,7 +282,8 @@ fn parse_imports(view: &View<'_>, at: usize) -> Result<Vec<Import>, String> {
     let mut imports = Vec::new();
     for n in 0..256 {
         let d = at + n * 20;
-        let (names, module, slots) = (view.u32(d).ok_or_else(cut)?, view.u32(d + 12).ok_or_else(cut)?, view.u32(d + 16).ok_or_else(cut)?);
+        let (names, module, slots) =
+            (view.u32(d).ok_or_else(cut)?, view.u32(d + 12).ok_or_else(cut)?, view.u32(d + 16).ok_or_else(cut)?);
         if module == 0 && slots == 0 {
             return Ok(imports);
         }
@@ -281,10 +296,15 @@ fn parse_imports(view: &View<'_>, at: usize) -> Result<Vec<Import>, String> {
             }
             let slot = slots + i * 8;
             if entry >> 63 != 0 {
-                return Err(format!("{module} is imported by ordinal {}, which this loader does not resolve", entry & 0xFFFF));
+                return Err(format!(
+                    "{module} is imported by ordinal {}, which this loader does not resolve",
+                    entry & 0xFFFF
+                ));
             }
             let hint = usize::try_from(entry).ok().ok_or_else(cut)?;
-            let name = view.text(hint.checked_add(2).ok_or_else(cut)?).ok_or_else(|| format!("a name imported from {module} is broken"))?;
+            let name = view
+                .text(hint.checked_add(2).ok_or_else(cut)?)
+                .ok_or_else(|| format!("a name imported from {module} is broken"))?;
             imports.push(Import { module: module.clone(), name, slot });
         }
     }
@@ -334,7 +354,9 @@ mod tests {
         put(112 + RELOCATIONS * 8, 0x2000);
         put(116 + RELOCATIONS * 8, 8);
         let t = o + 240;
-        for (n, (name, raw, flags)) in [(b".text\0\0\0", 0x200u32, 0x6000_0020u32), (b".reloc\0\0", 0x400, 0x4200_0040)].into_iter().enumerate() {
+        for (n, (name, raw, flags)) in
+            [(b".text\0\0\0", 0x200u32, 0x6000_0020u32), (b".reloc\0\0", 0x400, 0x4200_0040)].into_iter().enumerate()
+        {
             let h = t + n * 40;
             f[h..h + 8].copy_from_slice(name);
             for (at, v) in [(8, 0x200u32), (12, 0x1000 * (n as u32 + 1)), (16, 0x200), (20, raw), (36, flags)] {

@@ -91,7 +91,12 @@ extern "win64" fn bug_check(code: u32) -> ! {
     stop(BUGCHECK, &format!("code {code:#x}"))
 }
 
-extern "win64" fn c_specific_handler(_record: *const c_void, _frame: *const c_void, _context: *const c_void, _dispatcher: *const c_void) -> i32 {
+extern "win64" fn c_specific_handler(
+    _record: *const c_void,
+    _frame: *const c_void,
+    _context: *const c_void,
+    _dispatcher: *const c_void,
+) -> i32 {
     let _c = InCall::enter("__C_specific_handler");
     stop(EXCEPTION, "an exception handler was called")
 }
@@ -106,7 +111,12 @@ extern "win64" fn raise_access_violation() -> ! {
     stop(EXCEPTION, "access violation")
 }
 
-extern "win64" fn etw_register(_provider: *const GUID, _callback: usize, _context: *const c_void, handle: *mut u64) -> NTSTATUS {
+extern "win64" fn etw_register(
+    _provider: *const GUID,
+    _callback: usize,
+    _context: *const c_void,
+    handle: *mut u64,
+) -> NTSTATUS {
     let _c = InCall::enter("EtwRegister");
     irql::require_at_most(PASSIVE);
     let p = pool::alloc_lab_zeroed(&PROVIDERS, 16);

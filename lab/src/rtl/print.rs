@@ -10,7 +10,8 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const UNICODE: Rule = Rule::new("dbgprint.unicode-irql", "WDK: DbgPrint (Unicode format codes only at PASSIVE_LEVEL)");
-const BAD_FORMAT: Rule = Rule::new("dbgprint.format", "WDK: DbgPrint (floating point is not supported; unknown format code)");
+const BAD_FORMAT: Rule =
+    Rule::new("dbgprint.format", "WDK: DbgPrint (floating point is not supported; unknown format code)");
 
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 
@@ -208,7 +209,11 @@ unsafe fn format_text(format: &[u8], mut arguments: *const u64) -> String {
             b'%' => "%".to_owned(),
             b'd' | b'i' => {
                 let v = next();
-                if s.long { v.cast_signed().to_string() } else { (u32::try_from(v & 0xFFFF_FFFF).unwrap_or(0).cast_signed()).to_string() }
+                if s.long {
+                    v.cast_signed().to_string()
+                } else {
+                    (u32::try_from(v & 0xFFFF_FFFF).unwrap_or(0).cast_signed()).to_string()
+                }
             }
             b'u' | b'x' | b'X' | b'o' => {
                 let v = next();
@@ -265,11 +270,7 @@ fn unicode_allowed() {
 }
 
 pub(super) fn exports() -> Vec<Export> {
-    vec![
-        export!("DbgPrint", dbg_print),
-        export!("DbgPrintEx", dbg_print_ex),
-        export!("vDbgPrintEx", dbg_print_ex_list),
-    ]
+    vec![export!("DbgPrint", dbg_print), export!("DbgPrintEx", dbg_print_ex), export!("vDbgPrintEx", dbg_print_ex_list)]
 }
 
 #[cfg(test)]

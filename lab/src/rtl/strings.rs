@@ -7,7 +7,8 @@ use crate::report::{InCall, Rule, record};
 use crate::{Export, io, pool};
 
 const ODD: Rule = Rule::new("string.invalid", "WDK: UNICODE_STRING (Length even, not above MaximumLength)");
-const NOT_OURS: Rule = Rule::new("string.bad-free", "WDK: RtlFreeUnicodeString (a buffer that an Rtl routine allocated)");
+const NOT_OURS: Rule =
+    Rule::new("string.bad-free", "WDK: RtlFreeUnicodeString (a buffer that an Rtl routine allocated)");
 
 static BUFFERS: Kind = Kind::new("rtl.string-buffer");
 
@@ -82,7 +83,11 @@ extern "win64" fn init_ansi(to: *mut UNICODE_STRING, from: *mut u8) {
     unsafe {
         let n = if from.is_null() { 0 } else { libc::strlen(from.cast()) };
         let bytes = u16::try_from(n).unwrap_or(0xFFFE).min(0xFFFE);
-        *to = UNICODE_STRING { Length: bytes, MaximumLength: if from.is_null() { 0 } else { bytes + 1 }, Buffer: from.cast() };
+        *to = UNICODE_STRING {
+            Length: bytes,
+            MaximumLength: if from.is_null() { 0 } else { bytes + 1 },
+            Buffer: from.cast(),
+        };
     }
 }
 

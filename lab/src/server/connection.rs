@@ -132,7 +132,9 @@ impl Connection {
         match frame.op {
             Op::Open { access, share, path } => self.open(id, &path, OpenOptions { access, share }),
             Op::Close(number) => {
-                let Some(file) = self.lock().files.remove(&number) else { return self.reply(id, status::INVALID_HANDLE, 0, &[]) };
+                let Some(file) = self.lock().files.remove(&number) else {
+                    return self.reply(id, status::INVALID_HANDLE, 0, &[]);
+                };
                 let c = Arc::clone(self);
                 self.off_thread(id, "lab-close", move || {
                     file.close();
@@ -146,8 +148,11 @@ impl Connection {
                 if out_len > MAX_OUTPUT {
                     return self.reply(id, status::INVALID_PARAMETER, 0, &[]);
                 }
-                let control =
-                    Control { code, input: (flags & 1 == 0).then_some(input.as_slice()), output: (flags & 2 == 0).then_some(out_len) };
+                let control = Control {
+                    code,
+                    input: (flags & 1 == 0).then_some(input.as_slice()),
+                    output: (flags & 2 == 0).then_some(out_len),
+                };
                 let r = f.control(&control, self.completed(id));
                 self.issued(id, r);
             }
@@ -175,7 +180,12 @@ impl Connection {
                 let c = Arc::clone(self);
                 self.off_thread(id, "lab-stop", move || {
                     let (code, report) = super::stop();
-                    c.reply(id, if code == 0 { status::SUCCESS } else { status::UNSUCCESSFUL }, report.len() as u64, report.as_bytes());
+                    c.reply(
+                        id,
+                        if code == 0 { status::SUCCESS } else { status::UNSUCCESSFUL },
+                        report.len() as u64,
+                        report.as_bytes(),
+                    );
                     // The writer ends the process when the answer is out.
                     if c.out.send(Message::Finish(code, report.clone())).is_err() {
                         super::finish(code, &report, None);
@@ -233,16 +243,16 @@ impl Connection {
             path,
             options,
             Box::new(move |code, file| {
-                let number = NEXT_FILE.fetch_add(1, Ordering::Relaxed);
-                let opened = file.is_some();
+                let mut number = 0;
                 let mut s = c.lock();
                 s.opening -= 1;
                 if let Some(f) = file {
+                    number = NEXT_FILE.fetch_add(1, Ordering::Relaxed);
                     s.files.insert(number, f);
                 }
                 drop(s);
                 c.settled.notify_all();
-                c.reply(id, code, if opened { number } else { 0 }, &[]);
+                c.reply(id, code, number, &[]);
             }),
         );
     }

@@ -170,7 +170,10 @@ mod tests {
     #[test]
     fn an_ioctl_parses() {
         let r = Request::parse(&ioctl()).expect("well-formed");
-        assert_eq!(r, Request { id: 7, op: Op::Ioctl { file: 1, code: 0x22_0004, out_len: 16, flags: 2, input: vec![1, 2, 3] } });
+        assert_eq!(
+            r,
+            Request { id: 7, op: Op::Ioctl { file: 1, code: 0x22_0004, out_len: 16, flags: 2, input: vec![1, 2, 3] } }
+        );
     }
 
     #[test]

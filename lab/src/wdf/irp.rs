@@ -165,7 +165,7 @@ unsafe extern "win64" fn passed(_device: *mut DEVICE_OBJECT, _irp: *mut IRP, con
 /// IoReleaseCancelSpinLock, first thing in a cancel routine.
 pub fn leave_cancel_lock(irp: Irp) {
     // SAFETY: called from a cancel routine of this IRP.
-    unsafe { io::irp::release_cancel_lock((*irp.0).CancelIrql) };
+    unsafe { io::release_cancel_lock((*irp.0).CancelIrql) };
 }
 
 /// Bytes of our device extension: the WDFDEVICE handle.

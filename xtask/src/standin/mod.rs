@@ -61,9 +61,9 @@ pub fn run(root: &Path, target_dir: &Path) -> Result<()> {
         stand_in(&place, name, version(&versions, name), text, dependencies)?;
     }
 
-    tool::copy_files(root, &copy, |file| {
-        file.starts_with("crates") || file.starts_with("driver") || file.starts_with(".cargo") || file == "Cargo.lock"
-    })?;
+    let mut files = tool::files(root)?;
+    files.retain(|file| ["crates", "driver", ".cargo", "Cargo.lock"].iter().any(|start| file.starts_with(start)));
+    tool::copy_files(root, &files, &copy)?;
     let mut manifest = tool::read(&root.join("Cargo.toml"))?;
     manifest = without_lists(&manifest);
     manifest = manifest.replacen("[workspace]\n", "[workspace]\nmembers = [\"crates/*\", \"driver\"]\n", 1);

@@ -233,7 +233,8 @@ unsafe fn thread() -> u32 {
         }
         KeInitializeEvent(event, 0, 0);
         let (mut handle, mut object) = (null_mut(), null_mut());
-        let mut ok = PsCreateSystemThread(&mut handle, 0x1F_FFFF, null_mut(), null_mut(), null_mut(), worker, event) == SUCCESS;
+        let mut ok =
+            PsCreateSystemThread(&mut handle, 0x1F_FFFF, null_mut(), null_mut(), null_mut(), worker, event) == SUCCESS;
         ok &= KeWaitForSingleObject(event, 0, 0, 0, core::ptr::null()) == SUCCESS;
         ok &= ObReferenceObjectByHandle(handle, 0, null_mut(), 0, &mut object, null_mut()) == SUCCESS;
         ok &= KeWaitForSingleObject(object, 0, 0, 0, core::ptr::null()) == SUCCESS;

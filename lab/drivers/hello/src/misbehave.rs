@@ -1,7 +1,7 @@
 //! One broken rule per number; the test script lists which rule the lab must name.
 
-use crate::nt::*;
 use crate::TAG;
+use crate::nt::*;
 use core::ptr::null_mut;
 
 static mut FREE: u64 = 0;

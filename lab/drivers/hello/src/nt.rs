@@ -69,7 +69,15 @@ impl Irp {
 unsafe extern "C" {
     pub fn DbgPrintEx(component: u32, level: u32, format: *const u8, ...) -> i32;
     pub fn KeBugCheckEx(code: u32, a: usize, b: usize, c: usize, d: usize) -> !;
-    pub fn IoCreateDevice(driver: Driver, extension: u32, name: *const Unicode, kind: u32, characteristics: u32, exclusive: u8, out: *mut Device) -> Status;
+    pub fn IoCreateDevice(
+        driver: Driver,
+        extension: u32,
+        name: *const Unicode,
+        kind: u32,
+        characteristics: u32,
+        exclusive: u8,
+        out: *mut Device,
+    ) -> Status;
     pub fn IoDeleteDevice(device: Device);
     pub fn IoCreateSymbolicLink(link: *const Unicode, target: *const Unicode) -> Status;
     pub fn IoDeleteSymbolicLink(link: *const Unicode) -> Status;
@@ -81,18 +89,43 @@ unsafe extern "C" {
     pub fn KeReleaseSpinLock(lock: *mut u64, irql: u8);
     pub fn KeInitializeEvent(event: *mut c_void, kind: i32, state: u8);
     pub fn KeSetEvent(event: *mut c_void, increment: i32, wait: u8) -> i32;
-    pub fn KeWaitForSingleObject(object: *mut c_void, reason: i32, mode: i8, alertable: u8, timeout: *const i64) -> Status;
+    pub fn KeWaitForSingleObject(
+        object: *mut c_void,
+        reason: i32,
+        mode: i8,
+        alertable: u8,
+        timeout: *const i64,
+    ) -> Status;
     pub fn KeInitializeTimerEx(timer: *mut c_void, kind: i32);
     pub fn KeSetTimerEx(timer: *mut c_void, due: i64, period: i32, dpc: *mut c_void) -> u8;
     pub fn KeCancelTimer(timer: *mut c_void) -> u8;
-    pub fn KeInitializeDpc(dpc: *mut c_void, routine: unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_void, *mut c_void), context: *mut c_void);
+    pub fn KeInitializeDpc(
+        dpc: *mut c_void,
+        routine: unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_void, *mut c_void),
+        context: *mut c_void,
+    );
     pub fn KeFlushQueuedDpcs();
     pub fn KeGetCurrentIrql() -> u8;
     pub fn KfRaiseIrql(new: u8) -> u8;
     pub fn KeLowerIrql(old: u8);
-    pub fn PsCreateSystemThread(handle: *mut *mut c_void, access: u32, attributes: *mut c_void, process: *mut c_void, client: *mut c_void, routine: unsafe extern "C" fn(*mut c_void), context: *mut c_void) -> Status;
+    pub fn PsCreateSystemThread(
+        handle: *mut *mut c_void,
+        access: u32,
+        attributes: *mut c_void,
+        process: *mut c_void,
+        client: *mut c_void,
+        routine: unsafe extern "C" fn(*mut c_void),
+        context: *mut c_void,
+    ) -> Status;
     pub fn PsTerminateSystemThread(status: Status) -> Status;
-    pub fn ObReferenceObjectByHandle(handle: *mut c_void, access: u32, kind: *mut c_void, mode: i8, out: *mut *mut c_void, information: *mut c_void) -> Status;
+    pub fn ObReferenceObjectByHandle(
+        handle: *mut c_void,
+        access: u32,
+        kind: *mut c_void,
+        mode: i8,
+        out: *mut *mut c_void,
+        information: *mut c_void,
+    ) -> Status;
     pub fn ObfDereferenceObject(object: *mut c_void) -> isize;
     pub fn ZwClose(handle: *mut c_void) -> Status;
     pub fn IoAllocateMdl(p: *mut u8, length: u32, secondary: u8, quota: u8, irp: *mut c_void) -> *mut u8;
