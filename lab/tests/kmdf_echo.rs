@@ -146,7 +146,13 @@ impl Lab {
         let a = self.receive();
         assert_eq!(a.id, id);
         let out = self.child.wait_with_output().unwrap();
-        assert_eq!(out.status.code(), Some(0), "{} {}", String::from_utf8_lossy(&a.bytes), String::from_utf8_lossy(&out.stderr));
+        assert_eq!(
+            out.status.code(),
+            Some(0),
+            "{} {}",
+            String::from_utf8_lossy(&a.bytes),
+            String::from_utf8_lossy(&out.stderr)
+        );
     }
 }
 
@@ -187,7 +193,11 @@ fn serves_requests_and_leaves_nothing() {
     assert!(both.iter().any(|a| a.id == read && a.status == 0) && both.iter().any(|a| a.id == write));
 
     // Closing a file cancels what it has outstanding.
-    let ids = [lab.send(4, &Lab::read(file)), lab.send(3, &Lab::control(file, 0x22_2008, 0, b"")), lab.send(2, &file.to_le_bytes())];
+    let ids = [
+        lab.send(4, &Lab::read(file)),
+        lab.send(3, &Lab::control(file, 0x22_2008, 0, b"")),
+        lab.send(2, &file.to_le_bytes()),
+    ];
     let answers = [lab.receive(), lab.receive(), lab.receive()];
     for (id, status) in ids.into_iter().zip([CANCELLED, CANCELLED, 0]) {
         assert_eq!(answers.iter().find(|a| a.id == id).unwrap().status, status);

@@ -151,7 +151,6 @@ macro_rules! call {
             (wdf_at($name), WDF_G.load(Ordering::SeqCst))
         };
         // SAFETY: the function's own prototype, with live arguments.
-        #[expect(clippy::macro_metavars_in_unsafe, reason = "the arguments are this file's own")]
         unsafe {
             let f = std::mem::transmute::<usize, unsafe extern "win64" fn(usize, $($ty),*) $(-> $ret)?>(at);
             f(g, $($arg),*)
@@ -614,11 +613,9 @@ fn turn() -> MutexGuard<'static, ()> {
 
 fn pair() -> UnixDatagram {
     let mut fds = [0i32; 2];
-    // SAFETY: two descriptors of ours.
-    assert_eq!(
-        unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_NONBLOCK, 0, fds.as_mut_ptr()) },
-        0
-    );
+    // SAFETY: the call writes two descriptors to the array.
+    let made = unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_NONBLOCK, 0, fds.as_mut_ptr()) };
+    assert_eq!(made, 0);
     // SAFETY: fresh descriptors.
     let (ours, labs) = unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) };
     netcx::hand_over(labs);

@@ -10,8 +10,8 @@ use dco_uapi::Ioctl;
 use crate::device::{ADAPTER, Device, Stats, VERSION};
 use crate::options::{Item, Options, TARGET_HELP, TargetOption, Usage};
 use crate::status::NtStatus;
-use crate::target::Target;
-use crate::target::lab::Lab;
+use crate::targets::Target;
+use crate::targets::lab::Lab;
 
 /// `version`.
 pub fn version(options: Options) -> Result<ExitCode> {

@@ -13,7 +13,7 @@ use anyhow::Result;
 use crate::device::PROMPT;
 use crate::options::{Item, Options, TARGET_HELP, TargetOption};
 use crate::status::NtStatus;
-use crate::target::{Completion, File, Pending, Request, Target};
+use crate::targets::{Completion, File, Pending, Request, Target};
 
 /// Long enough to see that a read pends, short enough for many cases.
 const A_WHILE: Duration = Duration::from_millis(50);

@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use crate::key::StaticKey;
 use crate::status::NtStatus;
-use crate::target::{Completion, File, Pending, Request, Target};
+use crate::targets::{Completion, File, Pending, Request, Target};
 
 /// The adapter's device.
 pub const ADAPTER: &str = r"\??\ovpn-dco";

@@ -6,7 +6,7 @@ mod device;
 mod key;
 mod options;
 mod status;
-mod target;
+mod targets;
 mod tunnel;
 
 #[cfg(target_os = "linux")]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result};
 
-use crate::target::lab::{Address, Lab};
+use crate::targets::lab::{Address, Lab};
 
 /// A wrong command line: exit status 2.
 #[derive(Debug)]

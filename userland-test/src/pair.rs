@@ -267,24 +267,37 @@ impl Pair<'_> {
             let ended = read.wait(Duration::from_millis(2750))?.map(|completion| completion.status);
             ensure!(ended.is_none(), "lab {end}: expected pings to keep the peer, the read ended with {ended:?}");
         }
-        self.a.del_peer()?;
+        at_a.cancel()?;
+        let ended = at_a.wait(Duration::from_secs(2))?.map(|completion| completion.status);
+        ensure!(ended == Some(NtStatus::CANCELLED), "lab a: expected the read CANCELLED, got {ended:?}");
+        // No more pings: both ends fall silent. One has a read that waits, the other reads when it is too late.
+        let silent = PeerSettings { keepalive_interval: Some(0), keepalive_timeout: Some(2), ..settings };
+        for device in [&self.a, &self.b] {
+            device.set_peer(silent)?;
+        }
         let began = Instant::now();
-        let ended = at_b.wait(Duration::from_secs(8))?.map(|completion| completion.status);
-        ensure!(
-            ended == Some(NtStatus::CONNECTION_DISCONNECTED),
-            "lab b: expected CONNECTION_DISCONNECTED after 3 s of silence, got {ended:?} after {:.1?}",
-            began.elapsed()
-        );
+        let told = at_b.wait(Duration::from_secs(6))?.map(|completion| completion.status);
         let silence = began.elapsed();
-        // The last ping came up to a second before; what is waited for is more than 3 whole seconds, looked at once a second.
-        let plausible = Duration::from_millis(1500)..Duration::from_millis(6500);
+        ensure!(
+            told == Some(NtStatus::CONNECTION_DISCONNECTED),
+            "lab b: expected CONNECTION_DISCONNECTED after 2 s of silence, got {told:?} after {silence:.1?}"
+        );
+        // More than 2 whole seconds, looked at once a second.
+        let plausible = Duration::from_millis(1900)..Duration::from_millis(4500);
         ensure!(
             plausible.contains(&silence),
             "lab b: expected expiry within {plausible:?}, it came after {silence:.1?}"
         );
+        thread::sleep(Duration::from_millis(1500));
+        let told = self.a.read(READ_LENGTH)?.wait(Duration::from_secs(2))?.map(|completion| completion.status);
+        ensure!(
+            told == Some(NtStatus::CONNECTION_DISCONNECTED),
+            "lab a: expected the read that came after expiry to end with CONNECTION_DISCONNECTED, got {told:?}"
+        );
+        self.a.del_peer()?;
         self.b.del_peer()?;
         let stats = self.b.stats()?;
         ensure!(stats.0.tun_bytes_received.get() == 0, "expected no ping given to the adapter, got\n{stats}");
-        Ok(format!("kept for 5.5 s, expired {silence:.1?} after the last end left"))
+        Ok(format!("kept for 5.5 s by pings; without them expired after {silence:.1?}"))
     }
 }

@@ -16,7 +16,7 @@ use crate::commands::query_lab;
 use crate::device::{Device, Stats};
 use crate::netns::within;
 use crate::options::{Item, Options, Usage};
-use crate::target::lab::{Address, Lab};
+use crate::targets::lab::{Address, Lab};
 
 /// How long a lab may take to load the driver, or to unload it.
 const PATIENCE: Duration = Duration::from_secs(20);

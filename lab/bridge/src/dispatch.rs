@@ -29,10 +29,7 @@ pub struct Bridge {
 impl Bridge {
     /// A bridge whose devices, by their index, are known to the lab by `paths`.
     pub const fn new(paths: &'static [&'static str]) -> Self {
-        Self {
-            link: Link::new(),
-            paths,
-        }
+        Self { link: Link::new(), paths }
     }
 
     /// Sets the lab's port; before the first open.
@@ -60,23 +57,10 @@ impl Bridge {
             Action::Ioctl { code, .. } if code >> AFD_SHIFT == AFD_DEVICE => {
                 irp.complete(&Response::of(status::OBJECT_TYPE_MISMATCH))
             }
-            Action::Ioctl {
-                code,
-                in_len,
-                out_len,
-            } => {
+            Action::Ioctl { code, in_len, out_len } => {
                 let input = irp.input(in_len);
-                let request = |file| Request::Ioctl {
-                    file,
-                    code,
-                    out_len,
-                    input: &input,
-                };
-                if matches!(code, NEW_PEER | NOTIFY_EVENT) {
-                    self.pend(irp, request)
-                } else {
-                    self.call(irp, request)
-                }
+                let request = |file| Request::Ioctl { file, code, out_len, input: &input };
+                if matches!(code, NEW_PEER | NOTIFY_EVENT) { self.pend(irp, request) } else { self.call(irp, request) }
             }
             Action::Read { len } => self.pend(irp, |file| Request::Read { file, len }),
             Action::Write { len } => {
@@ -92,34 +76,14 @@ impl Bridge {
     fn create(&'static self, irp: Irp, device: usize, share: u32) -> i32 {
         let (response, key) = match (self.paths.get(device), self.link.connect()) {
             (Some(path), Some(generation)) => {
-                let response = self.link.call(
-                    generation,
-                    &Request::Open {
-                        access: ACCESS,
-                        share,
-                        path,
-                    },
-                );
+                let response = self.link.call(generation, &Request::Open { access: ACCESS, share, path });
                 let file = response.information;
                 let opened = response.status >= 0;
-                let key = if opened {
-                    Ok(FileKey { generation, file })
-                } else {
-                    Err(response.status)
-                };
+                let key = if opened { Ok(FileKey { generation, file }) } else { Err(response.status) };
                 // The file's number is between the lab and the bridge; a create's own information is FILE_OPENED.
-                (
-                    Response {
-                        information: FILE_OPENED,
-                        ..response
-                    },
-                    key,
-                )
+                (Response { information: FILE_OPENED, ..response }, key)
             }
-            _ => (
-                Response::of(status::DEVICE_NOT_CONNECTED),
-                Err(status::DEVICE_NOT_CONNECTED),
-            ),
+            _ => (Response::of(status::DEVICE_NOT_CONNECTED), Err(status::DEVICE_NOT_CONNECTED)),
         };
         if let Err(status) = key {
             let path = self.paths.get(device).unwrap_or(&"?");

@@ -28,14 +28,8 @@ const DEFAULT_PORT: u16 = 5780;
 
 /// The devices that the real driver has, each with its symbolic link and the path that the lab knows it by.
 static DEVICES: [Names; 2] = [
-    Names {
-        device: "\\Device\\ovpn-dco",
-        link: "\\DosDevices\\ovpn-dco",
-    },
-    Names {
-        device: "\\Device\\ovpn-dco-ver",
-        link: "\\DosDevices\\ovpn-dco-ver",
-    },
+    Names { device: "\\Device\\ovpn-dco", link: "\\DosDevices\\ovpn-dco" },
+    Names { device: "\\Device\\ovpn-dco-ver", link: "\\DosDevices\\ovpn-dco-ver" },
 ];
 
 /// The lab's path of each of [`DEVICES`].
@@ -45,13 +39,9 @@ static BRIDGE: Bridge = Bridge::new(&LAB_PATHS);
 
 /// Called once, in the dispatch thread, when the service starts. The lab is first contacted by the first open.
 fn start(driver: &mut Driver) -> i32 {
-    let port = driver
-        .parameter("Port")
-        .map_or(Ok(DEFAULT_PORT), u16::try_from);
+    let port = driver.parameter("Port").map_or(Ok(DEFAULT_PORT), u16::try_from);
     let Ok(port) = port else {
-        sys::log(format_args!(
-            "Parameters\\Port: expected a TCP port, got a larger number"
-        ));
+        sys::log(format_args!("Parameters\\Port: expected a TCP port, got a larger number"));
         return sys::status::INVALID_PARAMETER;
     };
     BRIDGE.set_port(port);

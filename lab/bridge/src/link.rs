@@ -118,9 +118,7 @@ impl Link {
             let in_time;
             (state, in_time) = self.answered.wait(state, PATIENCE);
             if !in_time && let Some(socket) = &state.connection {
-                log(format_args!(
-                    "the lab did not answer within {PATIENCE} ms; giving it up"
-                ));
+                log(format_args!("the lab did not answer within {PATIENCE} ms; giving it up"));
                 socket.shut_down();
             }
         }
@@ -176,11 +174,7 @@ impl Link {
             return Err(status::INVALID_BUFFER_SIZE);
         };
         let mut state = self.state.lock();
-        let Some(socket) = state
-            .connection
-            .clone()
-            .filter(|_| generation == state.generation)
-        else {
+        let Some(socket) = state.connection.clone().filter(|_| generation == state.generation) else {
             drop(state);
             serve(waiter, Response::of(status::DEVICE_NOT_CONNECTED));
             return Err(status::DEVICE_NOT_CONNECTED);
@@ -213,9 +207,7 @@ impl Link {
             };
             match waiter {
                 Some(waiter) => serve(waiter, response),
-                None => log(format_args!(
-                    "the lab answered request {id}, which is not outstanding"
-                )),
+                None => log(format_args!("the lab answered request {id}, which is not outstanding")),
             }
         }
         socket.shut_down();
@@ -245,10 +237,7 @@ impl Link {
             self.answered.wake_all();
             pending
         };
-        log(format_args!(
-            "the connection to the lab has ended, {} requests were outstanding",
-            outstanding.len()
-        ));
+        log(format_args!("the connection to the lab has ended, {} requests were outstanding", outstanding.len()));
         for waiter in outstanding {
             serve(waiter, Response::of(status::DEVICE_NOT_CONNECTED));
         }
@@ -270,9 +259,7 @@ fn read_frame(socket: &Socket) -> Option<Vec<u8>> {
     }
     let len = u32::from_le_bytes(len) as usize;
     if !(MIN_RESPONSE..=MAX_FRAME).contains(&len) {
-        log(format_args!(
-            "the lab sent a frame of {len} bytes, expected {MIN_RESPONSE} to {MAX_FRAME}"
-        ));
+        log(format_args!("the lab sent a frame of {len} bytes, expected {MIN_RESPONSE} to {MAX_FRAME}"));
         return None;
     }
     let mut body = vec![0; len];

@@ -11,20 +11,11 @@ pub const MIN_RESPONSE: usize = 20;
 /// What the bridge asks of the lab. Borrowed: it lives as long as it takes to write the frame.
 pub enum Request<'a> {
     /// `CreateFile`; `share` is the share mask, `path` an NT path.
-    Open {
-        access: u32,
-        share: u32,
-        path: &'a str,
-    },
+    Open { access: u32, share: u32, path: &'a str },
     /// Cleanup, cancellation of what is outstanding, and close.
     Close { file: u64 },
     /// `DeviceIoControl` with METHOD_BUFFERED. An empty buffer counts as a null pointer: Wine does not tell them apart.
-    Ioctl {
-        file: u64,
-        code: u32,
-        out_len: u32,
-        input: &'a [u8],
-    },
+    Ioctl { file: u64, code: u32, out_len: u32, input: &'a [u8] },
     /// `ReadFile` of at most `len` bytes.
     Read { file: u64, len: u32 },
     /// `WriteFile`.
@@ -40,11 +31,7 @@ impl Request<'_> {
         frame.extend_from_slice(&[0; 4]);
         frame.extend_from_slice(&id.to_le_bytes());
         match *self {
-            Request::Open {
-                access,
-                share,
-                path,
-            } => {
+            Request::Open { access, share, path } => {
                 frame.push(1);
                 frame.extend_from_slice(&access.to_le_bytes());
                 frame.extend_from_slice(&share.to_le_bytes());
@@ -54,12 +41,7 @@ impl Request<'_> {
                 frame.push(2);
                 frame.extend_from_slice(&file.to_le_bytes());
             }
-            Request::Ioctl {
-                file,
-                code,
-                out_len,
-                input,
-            } => {
+            Request::Ioctl { file, code, out_len, input } => {
                 frame.push(3);
                 frame.extend_from_slice(&file.to_le_bytes());
                 frame.extend_from_slice(&code.to_le_bytes());
@@ -104,11 +86,7 @@ pub struct Response {
 impl Response {
     /// A response that carries a status only.
     pub const fn of(status: i32) -> Self {
-        Self {
-            status,
-            information: 0,
-            output: Vec::new(),
-        }
+        Self { status, information: 0, output: Vec::new() }
     }
 
     /// Reads a frame's body: the request's id and its response, or nothing if it is malformed.

@@ -1,17 +1,19 @@
 //! WDF_OBJECT_ATTRIBUTES, checked.
 
 use super::abi::{
-    ContextTypeInfo, Handle, HandleCallback, NtStatus, RawAttributes, WDF_EXECUTION_LEVEL_INVALID, WDF_PARENT_ASSIGNMENT_NOT_ALLOWED,
-    WDF_SYNCHRONIZATION_SCOPE_INVALID,
+    ContextTypeInfo, Handle, HandleCallback, NtStatus, RawAttributes, WDF_EXECUTION_LEVEL_INVALID,
+    WDF_PARENT_ASSIGNMENT_NOT_ALLOWED, WDF_SYNCHRONIZATION_SCOPE_INVALID,
 };
 use super::object::{self, Kind, Ref};
 use crate::report::{Rule, stop};
 
 /// A structure whose `Size` is not the one of its type.
-pub const BAD_CONFIG_SIZE: Rule = Rule::new("wdf.bad-config-size", "WDK: each *_INIT sets Size; the framework answers STATUS_INFO_LENGTH_MISMATCH");
+pub const BAD_CONFIG_SIZE: Rule =
+    Rule::new("wdf.bad-config-size", "WDK: each *_INIT sets Size; the framework answers STATUS_INFO_LENGTH_MISMATCH");
 const BAD_ATTRIBUTES: Rule = Rule::new("wdf.bad-attributes", "WDK: WDF_OBJECT_ATTRIBUTES");
 /// A parent that the object's type does not allow.
-pub const WRONG_PARENT: Rule = Rule::new("wdf.wrong-parent", "WDK: the ParentObject section of the create call; WDF_OBJECT_ATTRIBUTES");
+pub const WRONG_PARENT: Rule =
+    Rule::new("wdf.wrong-parent", "WDK: the ParentObject section of the create call; WDF_OBJECT_ATTRIBUTES");
 
 /// A checked copy.
 #[derive(Debug, Clone, Copy)]
@@ -77,9 +79,16 @@ pub unsafe fn read(raw: *const RawAttributes) -> Attributes {
         check_size(raw.cast(), size_of::<RawAttributes>(), "WDF_OBJECT_ATTRIBUTES");
         raw.read_unaligned()
     };
-    let (Some(execution @ 1..=3), Some(synchronization @ 1..=4)) = (u8::try_from(a.execution_level).ok(), u8::try_from(a.synchronization_scope).ok())
+    let (Some(execution @ 1..=3), Some(synchronization @ 1..=4)) =
+        (u8::try_from(a.execution_level).ok(), u8::try_from(a.synchronization_scope).ok())
     else {
-        stop(BAD_ATTRIBUTES, &format!("ExecutionLevel {} or SynchronizationScope {} is invalid (was WDF_OBJECT_ATTRIBUTES_INIT left out?)", a.execution_level, a.synchronization_scope));
+        stop(
+            BAD_ATTRIBUTES,
+            &format!(
+                "ExecutionLevel {} or SynchronizationScope {} is invalid (was WDF_OBJECT_ATTRIBUTES_INIT left out?)",
+                a.execution_level, a.synchronization_scope
+            ),
+        );
     };
     let (context_type, context_size) = if a.context_type.is_null() {
         if a.context_size_override != 0 {
@@ -93,17 +102,31 @@ pub unsafe fn read(raw: *const RawAttributes) -> Attributes {
             &*a.context_type
         };
         if t.unique.is_null() {
-            stop(BAD_ATTRIBUTES, "WDF_OBJECT_CONTEXT_TYPE_INFO.UniqueType is NULL: the types were not initialised before DriverEntry");
+            stop(
+                BAD_ATTRIBUTES,
+                "WDF_OBJECT_CONTEXT_TYPE_INFO.UniqueType is NULL: the types were not initialised before DriverEntry",
+            );
         }
         if t.name.is_null() {
             stop(BAD_ATTRIBUTES, "WDF_OBJECT_CONTEXT_TYPE_INFO.ContextName is NULL");
         }
         if a.context_size_override != 0 && a.context_size_override < t.context_size {
-            stop(BAD_ATTRIBUTES, &format!("ContextSizeOverride {} is below ContextSize {}", a.context_size_override, t.context_size));
+            stop(
+                BAD_ATTRIBUTES,
+                &format!("ContextSizeOverride {} is below ContextSize {}", a.context_size_override, t.context_size),
+            );
         }
         (t.unique, a.context_size_override.max(t.context_size))
     };
-    Attributes { evt_cleanup: a.evt_cleanup, evt_destroy: a.evt_destroy, execution, synchronization, parent: a.parent, context_type, context_size }
+    Attributes {
+        evt_cleanup: a.evt_cleanup,
+        evt_destroy: a.evt_destroy,
+        execution,
+        synchronization,
+        parent: a.parent,
+        context_type,
+        context_size,
+    }
 }
 
 impl Attributes {

@@ -12,8 +12,12 @@ use crate::{Export, objects, pool};
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 const BAD_BIND: Rule = Rule::new("wdf.bad-bind", "WDF_BIND_INFO (fxldr.h); nt-abi.md section 1");
-const BAD_GLOBALS: Rule = Rule::new("wdf.bad-globals", "nt-abi.md section 2: each call takes the WdfDriverGlobals of WdfVersionBind first");
-const UNBIND: Rule = Rule::new("wdf.unbind-order", "nt-abi.md section 1: class unbinds, then WdfVersionUnbind, after the driver's unload");
+const BAD_GLOBALS: Rule =
+    Rule::new("wdf.bad-globals", "nt-abi.md section 2: each call takes the WdfDriverGlobals of WdfVersionBind first");
+const UNBIND: Rule = Rule::new(
+    "wdf.unbind-order",
+    "nt-abi.md section 1: class unbinds, then WdfVersionUnbind, after the driver's unload",
+);
 
 static GLOBALS_KIND: objects::Kind = objects::Kind::new("wdf.client");
 static GLOBALS: AtomicPtr<Globals> = AtomicPtr::new(std::ptr::null_mut());
@@ -34,8 +38,6 @@ pub struct Globals {
     /// DisplaceDriverUnload.
     pub displace_unload: u8,
 }
-
-
 
 const _: () = {
     assert!(size_of::<Globals>() == 56);
@@ -85,7 +87,12 @@ pub fn minor() -> u32 {
     MINOR.load(Ordering::Relaxed)
 }
 
-unsafe extern "win64" fn version_bind(driver: *mut DRIVER_OBJECT, path: *const UNICODE_STRING, info: *mut BindInfo, out: *mut G) -> NtStatus {
+unsafe extern "win64" fn version_bind(
+    driver: *mut DRIVER_OBJECT,
+    path: *const UNICODE_STRING,
+    info: *mut BindInfo,
+    out: *mut G,
+) -> NtStatus {
     let _call = InCall::enter("WdfVersionBind");
     irql::require_at_most(irql::PASSIVE);
     if driver.is_null() || path.is_null() || out.is_null() {

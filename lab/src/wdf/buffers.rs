@@ -11,8 +11,14 @@ use crate::irql::{DISPATCH, PASSIVE};
 use crate::nt::{MDL, mdl_flags};
 use crate::report::{Rule, record, stop};
 
-const UNSAFE: Rule = Rule::new("wdf.unsafe-buffer-outside-caller-context", "WDK: WdfRequestRetrieveUnsafeUserInputBuffer (only from EvtIoInCallerContext)");
-const BAD_LENGTH: Rule = Rule::new("wdf.request-minimum-too-large", "WDK: WdfRequestRetrieveInputBuffer (MinimumRequiredLength is what the driver needs)");
+const UNSAFE: Rule = Rule::new(
+    "wdf.unsafe-buffer-outside-caller-context",
+    "WDK: WdfRequestRetrieveUnsafeUserInputBuffer (only from EvtIoInCallerContext)",
+);
+const BAD_LENGTH: Rule = Rule::new(
+    "wdf.request-minimum-too-large",
+    "WDK: WdfRequestRetrieveInputBuffer (MinimumRequiredLength is what the driver needs)",
+);
 
 /// (length or input length, output length) of an IRP.
 #[must_use]
@@ -22,7 +28,10 @@ pub fn lengths(irp: Irp) -> (usize, usize) {
     unsafe {
         match (*s).MajorFunction {
             3 | 4 => ((*s).Parameters.Read.Length as usize, (*s).Parameters.Read.Length as usize),
-            13..=15 => ((*s).Parameters.DeviceIoControl.InputBufferLength as usize, (*s).Parameters.DeviceIoControl.OutputBufferLength as usize),
+            13..=15 => (
+                (*s).Parameters.DeviceIoControl.InputBufferLength as usize,
+                (*s).Parameters.DeviceIoControl.OutputBufferLength as usize,
+            ),
             _ => (0, 0),
         }
     }
@@ -49,7 +58,8 @@ fn mdl_address(irp: Irp) -> Result<usize, NtStatus> {
             return Err(INVALID_DEVICE_REQUEST);
         }
         let mapped = (*mdl).MdlFlags & (mdl_flags::MAPPED_TO_SYSTEM_VA | mdl_flags::SOURCE_IS_NONPAGED_POOL) != 0;
-        let address = if mapped { (*mdl).MappedSystemVa.addr() } else { (*mdl).StartVa.addr() + (*mdl).ByteOffset as usize };
+        let address =
+            if mapped { (*mdl).MappedSystemVa.addr() } else { (*mdl).StartVa.addr() + (*mdl).ByteOffset as usize };
         if address == 0 { Err(INSUFFICIENT_RESOURCES) } else { Ok(address) }
     }
 }
@@ -114,13 +124,25 @@ unsafe fn retrieve(handle: Handle, minimum: usize, out: *mut usize, length: *mut
     }
 }
 
-unsafe extern "win64" fn input_buffer(g: G, handle: Handle, minimum: usize, out: *mut usize, length: *mut usize) -> NtStatus {
+unsafe extern "win64" fn input_buffer(
+    g: G,
+    handle: Handle,
+    minimum: usize,
+    out: *mut usize,
+    length: *mut usize,
+) -> NtStatus {
     let _call = enter(g, "WdfRequestRetrieveInputBuffer", DISPATCH);
     // SAFETY: the driver's pointers.
     unsafe { retrieve(handle, minimum, out, length, false) }
 }
 
-unsafe extern "win64" fn output_buffer(g: G, handle: Handle, minimum: usize, out: *mut usize, length: *mut usize) -> NtStatus {
+unsafe extern "win64" fn output_buffer(
+    g: G,
+    handle: Handle,
+    minimum: usize,
+    out: *mut usize,
+    length: *mut usize,
+) -> NtStatus {
     let _call = enter(g, "WdfRequestRetrieveOutputBuffer", DISPATCH);
     // SAFETY: the driver's pointers.
     unsafe { retrieve(handle, minimum, out, length, true) }
@@ -198,7 +220,13 @@ unsafe extern "win64" fn output_mdl(g: G, handle: Handle, out: *mut *mut MDL) ->
 
 /// # Safety
 /// The out pointers are the driver's.
-unsafe fn retrieve_unsafe(handle: Handle, minimum: usize, out: *mut usize, length: *mut usize, output: bool) -> NtStatus {
+unsafe fn retrieve_unsafe(
+    handle: Handle,
+    minimum: usize,
+    out: *mut usize,
+    length: *mut usize,
+    output: bool,
+) -> NtStatus {
     let (o, r) = request::expect_owned(handle);
     if r.state().queue.is_some() {
         record(UNSAFE, &format!("{o:?} has been in a queue: the caller's address space may not be the current one"));
@@ -219,20 +247,33 @@ unsafe fn retrieve_unsafe(handle: Handle, minimum: usize, out: *mut usize, lengt
     // SAFETY: the request is not completed, so the IRP lives; out pointers by contract.
     unsafe {
         let direct = matches!(r.kind, 14 | 15) && !output;
-        let p = if direct { (*r.irp.stack()).Parameters.DeviceIoControl.Type3InputBuffer } else { (*r.irp.0).UserBuffer };
+        let p =
+            if direct { (*r.irp.stack()).Parameters.DeviceIoControl.Type3InputBuffer } else { (*r.irp.0).UserBuffer };
         text::put(out, p.addr());
         text::put_optional(length, len);
     }
     SUCCESS
 }
 
-unsafe extern "win64" fn unsafe_input(g: G, handle: Handle, minimum: usize, out: *mut usize, length: *mut usize) -> NtStatus {
+unsafe extern "win64" fn unsafe_input(
+    g: G,
+    handle: Handle,
+    minimum: usize,
+    out: *mut usize,
+    length: *mut usize,
+) -> NtStatus {
     let _call = enter(g, "WdfRequestRetrieveUnsafeUserInputBuffer", PASSIVE);
     // SAFETY: the driver's pointers.
     unsafe { retrieve_unsafe(handle, minimum, out, length, false) }
 }
 
-unsafe extern "win64" fn unsafe_output(g: G, handle: Handle, minimum: usize, out: *mut usize, length: *mut usize) -> NtStatus {
+unsafe extern "win64" fn unsafe_output(
+    g: G,
+    handle: Handle,
+    minimum: usize,
+    out: *mut usize,
+    length: *mut usize,
+) -> NtStatus {
     let _call = enter(g, "WdfRequestRetrieveUnsafeUserOutputBuffer", PASSIVE);
     // SAFETY: the driver's pointers.
     unsafe { retrieve_unsafe(handle, minimum, out, length, true) }

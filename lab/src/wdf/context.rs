@@ -11,8 +11,12 @@ use crate::{objects, pool};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-const WRONG_CONTEXT_TYPE: Rule = Rule::new("wdf.wrong-context-type", "WDK: WDF_DECLARE_CONTEXT_TYPE_WITH_NAME; the object has no context of that type");
-const BAD_CONTEXT: Rule = Rule::new("wdf.bad-context", "WDK: WdfObjectContextGetObject (takes the address of a context space)");
+const WRONG_CONTEXT_TYPE: Rule = Rule::new(
+    "wdf.wrong-context-type",
+    "WDK: WDF_DECLARE_CONTEXT_TYPE_WITH_NAME; the object has no context of that type",
+);
+const BAD_CONTEXT: Rule =
+    Rule::new("wdf.bad-context", "WDK: WdfObjectContextGetObject (takes the address of a context space)");
 
 static CONTEXTS: objects::Kind = objects::Kind::of_lab("wdf.context");
 

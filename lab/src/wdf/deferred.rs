@@ -20,7 +20,8 @@ pub static DPC: Kind = Kind::new("WDFDPC", true, true, false);
 
 const BAD_CONFIG: Rule = Rule::new("wdf.bad-deferred-config", "WDK: WDF_WORKITEM_CONFIG, WDF_DPC_CONFIG");
 const FLUSH: Rule = Rule::new("wdf.workitem-flush-in-callback", "WDK: WdfWorkItemFlush (not from EvtWorkItem)");
-const DPC_WAIT: Rule = Rule::new("wdf.dpc-cancel-wait-in-callback", "WDK: WdfDpcCancel (Wait TRUE from EvtDpcFunc deadlocks)");
+const DPC_WAIT: Rule =
+    Rule::new("wdf.dpc-cancel-wait-in-callback", "WDK: WdfDpcCancel (Wait TRUE from EvtDpcFunc deadlocks)");
 
 /// WDF_WORKITEM_CONFIG and WDF_DPC_CONFIG are alike.
 #[repr(C)]
@@ -53,7 +54,13 @@ impl Body for Deferred {
 
 /// # Safety
 /// The driver's structures and pointer.
-unsafe fn create(kind: &'static Kind, name: &str, config: *const Config, a: *const RawAttributes, out: *mut Handle) -> NtStatus {
+unsafe fn create(
+    kind: &'static Kind,
+    name: &str,
+    config: *const Config,
+    a: *const RawAttributes,
+    out: *mut Handle,
+) -> NtStatus {
     // SAFETY: by contract; sizes are checked first.
     let (c, a) = unsafe {
         check_size(config.cast(), 24, name);

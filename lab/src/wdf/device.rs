@@ -1,7 +1,8 @@
 //! WDFDEVICE: function devices and control devices.
 
 use super::abi::{
-    DEVICE_DOES_NOT_EXIST, Handle, INVALID_DEVICE_REQUEST, INVALID_PARAMETER, NtStatus, OBJECT_NAME_COLLISION, RawAttributes, SUCCESS,
+    DEVICE_DOES_NOT_EXIST, Handle, INVALID_DEVICE_REQUEST, INVALID_PARAMETER, NtStatus, OBJECT_NAME_COLLISION,
+    RawAttributes, SUCCESS,
 };
 use super::attributes::{self, Attributes, check_size};
 use super::bind::{G, enter};
@@ -23,10 +24,20 @@ use std::sync::{Arc, Mutex};
 /// WDFDEVICE. The driver may delete control devices only; [`driver_delete`] checks.
 pub static DEVICE: Kind = Kind::new("WDFDEVICE", true, true, true);
 
-const NOT_CONTROL: Rule = Rule::new("wdf.not-deletable", "WDK: WdfObjectDelete (the framework deletes device objects other than control devices)");
-const ADD_ONLY: Rule = Rule::new("wdf.bad-device-init", "WDK: WdfDeviceCreate (an init of EvtDriverDeviceAdd creates one device, in that callback)");
-const FINISH: Rule = Rule::new("wdf.control-device-finish", "WDK: WdfControlFinishInitializing (once, for a control device)");
-const SECURE: Rule = Rule::new("wdf.device-name-without-sddl", "WDK: WdfDeviceInitAssignSDDLString (a named device without the default needs one)");
+const NOT_CONTROL: Rule = Rule::new(
+    "wdf.not-deletable",
+    "WDK: WdfObjectDelete (the framework deletes device objects other than control devices)",
+);
+const ADD_ONLY: Rule = Rule::new(
+    "wdf.bad-device-init",
+    "WDK: WdfDeviceCreate (an init of EvtDriverDeviceAdd creates one device, in that callback)",
+);
+const FINISH: Rule =
+    Rule::new("wdf.control-device-finish", "WDK: WdfControlFinishInitializing (once, for a control device)");
+const SECURE: Rule = Rule::new(
+    "wdf.device-name-without-sddl",
+    "WDK: WdfDeviceInitAssignSDDLString (a named device without the default needs one)",
+);
 
 static LIST: Mutex<Vec<Ref>> = Mutex::new(Vec::new());
 
@@ -167,7 +178,12 @@ pub(super) fn check_driver_delete(o: Ref) {
     }
 }
 
-unsafe extern "win64" fn create(g: G, place: *mut *mut DeviceInit, a: *const RawAttributes, out: *mut Handle) -> NtStatus {
+unsafe extern "win64" fn create(
+    g: G,
+    place: *mut *mut DeviceInit,
+    a: *const RawAttributes,
+    out: *mut Handle,
+) -> NtStatus {
     let _call = enter(g, "WdfDeviceCreate", PASSIVE);
     if place.is_null() {
         stop(ADD_ONLY, "DeviceInit is NULL");
@@ -184,7 +200,9 @@ unsafe extern "win64" fn create(g: G, place: *mut *mut DeviceInit, a: *const Raw
     }
     let Some(parent) = driver::current() else { return DEVICE_DOES_NOT_EXIST };
     // SAFETY: the driver object that WdfDriverCreate was given.
-    let made = unsafe { irp::create_device(driver::wdm_object(), i.name.as_deref(), i.device_type, i.characteristics, i.exclusive) };
+    let made = unsafe {
+        irp::create_device(driver::wdm_object(), i.name.as_deref(), i.device_type, i.characteristics, i.exclusive)
+    };
     let wdm = match made {
         Ok(d) => d,
         Err(s) => return s,

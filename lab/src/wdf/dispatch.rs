@@ -23,7 +23,9 @@ fn fail(irp: Irp, s: NtStatus) -> NtStatus {
 pub(super) unsafe extern "win64" fn entry(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NtStatus {
     let _call = InCall::enter("the framework's dispatch routine");
     let irp = Irp(irp);
-    let Some(o) = object::find(Dev(device).handle()).filter(|o| o.is(&DEVICE)) else { return fail(irp, NO_SUCH_DEVICE) };
+    let Some(o) = object::find(Dev(device).handle()).filter(|o| o.is(&DEVICE)) else {
+        return fail(irp, NO_SUCH_DEVICE);
+    };
     match irp.function().0 {
         mj::PNP => pnp::dispatch(o, irp),
         mj::POWER => pnp::dispatch_power(o, irp),
@@ -68,7 +70,9 @@ pub(super) fn deliver(o: Ref, r: Ref) {
     let body: &request::Request = r.body();
     match queue_for(d, body.kind) {
         None => request::complete_by_framework(r, INVALID_DEVICE_REQUEST),
-        Some(q) if body.has_no_data() && !q.body::<queue::Queue>().allow_zero_length => request::complete_by_framework(r, SUCCESS),
+        Some(q) if body.has_no_data() && !q.body::<queue::Queue>().allow_zero_length => {
+            request::complete_by_framework(r, SUCCESS)
+        }
         Some(q) => queue::arrive(q, r),
     }
 }

@@ -18,7 +18,8 @@ pub static DRIVER: Kind = Kind::new("WDFDRIVER", false, true, true);
 
 const TWICE: Rule = Rule::new("wdf.driver-created-twice", "WDK: WdfDriverCreate (called once, from DriverEntry)");
 const BAD_DRIVER: Rule = Rule::new("wdf.bad-driver-config", "WDK: WDF_DRIVER_CONFIG");
-const NO_DEVICE: Rule = Rule::new("wdf.device-add-without-device", "WDK: EvtDriverDeviceAdd (create a device object or fail)");
+const NO_DEVICE: Rule =
+    Rule::new("wdf.device-add-without-device", "WDK: EvtDriverDeviceAdd (create a device object or fail)");
 
 static CURRENT: AtomicUsize = AtomicUsize::new(0);
 static PATH: Mutex<String> = Mutex::new(String::new());
@@ -134,7 +135,9 @@ unsafe extern "win64" fn add_device(_driver: *mut DRIVER_OBJECT, pdo: *mut DEVIC
     let before = device::count();
     // SAFETY: EvtDriverDeviceAdd of the driver's config, with its prototype.
     let status = unsafe {
-        let f = std::mem::transmute::<usize, unsafe extern "win64" fn(Handle, *mut init::DeviceInit) -> NtStatus>(d.config.device_add);
+        let f = std::mem::transmute::<usize, unsafe extern "win64" fn(Handle, *mut init::DeviceInit) -> NtStatus>(
+            d.config.device_add,
+        );
         driver_call("EvtDriverDeviceAdd", || f(o.handle(), init))
     };
     // Unused: the framework frees it.
@@ -217,7 +220,10 @@ unsafe extern "win64" fn version_string(g: G, driver: Handle, string: Handle) ->
 }
 
 unsafe extern "win64" fn break_point(g: G) {
-    const RULE: Rule = Rule::new("wdf.debug-break", "WDK: WdfVerifierDbgBreakPoint (breaks into the debugger where the verifier is on)");
+    const RULE: Rule = Rule::new(
+        "wdf.debug-break",
+        "WDK: WdfVerifierDbgBreakPoint (breaks into the debugger where the verifier is on)",
+    );
     let _call = enter(g, "WdfVerifierDbgBreakPoint", 31);
     record(RULE, "the driver asked for a break");
 }

@@ -16,7 +16,10 @@ use std::time::{Duration, Instant};
 /// WDFFILEOBJECT. The framework alone deletes it.
 pub static FILE: Kind = Kind::new("WDFFILEOBJECT", false, true, false);
 
-const NEVER: Rule = Rule::new("wdf.request-never-completed", "WDK: Completing I/O Requests; EvtFileCleanup, EvtFileClose (no request of the file may be outstanding)");
+const NEVER: Rule = Rule::new(
+    "wdf.request-never-completed",
+    "WDK: Completing I/O Requests; EvtFileCleanup, EvtFileClose (no request of the file may be outstanding)",
+);
 
 /// How long a request of a closed file may stay with the driver after its cancellation.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -163,7 +166,10 @@ pub(super) fn close(o: Ref, irp: Irp) -> NtStatus {
         }
         if Instant::now() > until {
             for r in left {
-                record(NEVER, &format!("{r:?} ({}) of a file that is being closed", r.body::<request::Request>().describe()));
+                record(
+                    NEVER,
+                    &format!("{r:?} ({}) of a file that is being closed", r.body::<request::Request>().describe()),
+                );
             }
             break;
         }

@@ -13,11 +13,18 @@ use crate::report::{Rule, record, stop};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-const BAD_INIT: Rule = Rule::new("wdf.bad-device-init", "WDK: WDFDEVICE_INIT is valid until WdfDeviceCreate succeeds or WdfDeviceInitFree; not for another use");
-const INIT_LEAK: Rule = Rule::new("wdf.device-init-leak", "WDK: WdfControlDeviceInitAllocate (call WdfDeviceInitFree if WdfDeviceCreate is not called or fails)");
+const BAD_INIT: Rule = Rule::new(
+    "wdf.bad-device-init",
+    "WDK: WDFDEVICE_INIT is valid until WdfDeviceCreate succeeds or WdfDeviceInitFree; not for another use",
+);
+const INIT_LEAK: Rule = Rule::new(
+    "wdf.device-init-leak",
+    "WDK: WdfControlDeviceInitAllocate (call WdfDeviceInitFree if WdfDeviceCreate is not called or fails)",
+);
 const FILE_CLASS: Rule = Rule::new("wdf.bad-file-object-class", "WDK: WDF_FILEOBJECT_CONFIG, WDF_FILEOBJECT_CLASS");
 const BAD_SDDL: Rule = Rule::new("wdf.bad-sddl", "WDK: WdfDeviceInitAssignSDDLString; SDDL for Device Objects");
-const CONTROL_ONLY: Rule = Rule::new("wdf.not-for-control-device", "WDK: Using Control Device Objects (no PnP and power callbacks)");
+const CONTROL_ONLY: Rule =
+    Rule::new("wdf.not-for-control-device", "WDK: Using Control Device Objects (no PnP and power callbacks)");
 
 /// WDF_PNPPOWER_EVENT_CALLBACKS, as addresses.
 #[repr(C)]
@@ -192,7 +199,10 @@ fn at(g: G, name: &'static str, init: *mut DeviceInit) -> (crate::report::InCall
 unsafe extern "win64" fn free(g: G, init: *mut DeviceInit) {
     let (_call, i) = at(g, "WdfDeviceInitFree", init);
     if i.pdo.is_some() {
-        stop(BAD_INIT, "WdfDeviceInitFree is for control devices and PDOs: the framework frees what it passes to EvtDriverDeviceAdd");
+        stop(
+            BAD_INIT,
+            "WdfDeviceInitFree is for control devices and PDOs: the framework frees what it passes to EvtDriverDeviceAdd",
+        );
     }
     drop(consume(init));
 }
@@ -287,7 +297,10 @@ pub fn sddl_is_plausible(s: &str) -> bool {
     while let Some(r) = rest.strip_prefix('(') {
         let Some((ace, after)) = r.split_once(')') else { return false };
         let fields: Vec<&str> = ace.split(';').collect();
-        if fields.len() != 6 || !matches!(fields.first(), Some(&("A" | "D"))) || fields.last().is_none_or(|f| f.is_empty()) {
+        if fields.len() != 6
+            || !matches!(fields.first(), Some(&("A" | "D")))
+            || fields.last().is_none_or(|f| f.is_empty())
+        {
             return false;
         }
         any = true;

@@ -11,8 +11,12 @@ use crate::irql::PASSIVE;
 use crate::nt::{GUID, UNICODE_STRING};
 use crate::report::{Rule, record, stop};
 
-const UNKNOWN: Rule = Rule::new("wdf.unknown-device-interface", "WDK: WdfDeviceSetDeviceInterfaceState (an interface made by WdfDeviceCreateDeviceInterface)");
-const ON_CONTROL: Rule = Rule::new("wdf.not-for-control-device", "WDK: WdfDeviceCreateDeviceInterface (not for control devices)");
+const UNKNOWN: Rule = Rule::new(
+    "wdf.unknown-device-interface",
+    "WDK: WdfDeviceSetDeviceInterfaceState (an interface made by WdfDeviceCreateDeviceInterface)",
+);
+const ON_CONTROL: Rule =
+    Rule::new("wdf.not-for-control-device", "WDK: WdfDeviceCreateDeviceInterface (not for control devices)");
 
 #[derive(Debug)]
 struct Interface {
@@ -34,7 +38,9 @@ pub struct Names {
 /// The object name a link of the device leads to.
 #[must_use]
 pub fn object_name(d: &Device) -> Option<String> {
-    d.name.clone().or_else(|| d.pdo.and_then(|p| io::names::device_name(p.0)).or_else(|| io::names::device_name(d.wdm.0)))
+    d.name
+        .clone()
+        .or_else(|| d.pdo.and_then(|p| io::names::device_name(p.0)).or_else(|| io::names::device_name(d.wdm.0)))
 }
 
 fn switch(i: &mut Interface, on: bool) {
@@ -76,7 +82,12 @@ unsafe fn class_of(class: *const GUID) -> GUID {
     }
 }
 
-unsafe extern "win64" fn create(g: G, device: Handle, class: *const GUID, reference: *const UNICODE_STRING) -> NtStatus {
+unsafe extern "win64" fn create(
+    g: G,
+    device: Handle,
+    class: *const GUID,
+    reference: *const UNICODE_STRING,
+) -> NtStatus {
     let _call = enter(g, "WdfDeviceCreateDeviceInterface", PASSIVE);
     let (o, d) = device::expect(device);
     // SAFETY: the driver's pointers.

@@ -19,7 +19,10 @@ pub static SPINLOCK: Kind = Kind::new("WDFSPINLOCK", true, false, false);
 /// WDFWAITLOCK.
 pub static WAITLOCK: Kind = Kind::new("WDFWAITLOCK", true, true, false);
 
-const RECURSIVE: Rule = Rule::new("wdf.waitlock-recursive", "WDK: WdfWaitLockAcquire (a wait lock is not recursive: the thread would wait for itself)");
+const RECURSIVE: Rule = Rule::new(
+    "wdf.waitlock-recursive",
+    "WDK: WdfWaitLockAcquire (a wait lock is not recursive: the thread would wait for itself)",
+);
 const NOT_OWNER: Rule = Rule::new("wdf.waitlock-not-owner", "WDK: WdfWaitLockRelease (by the thread that acquired it)");
 const HELD: Rule = Rule::new("wdf.lock-deleted-while-held", "WDK: WdfObjectDelete on a lock that a thread holds");
 

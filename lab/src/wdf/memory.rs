@@ -21,8 +21,10 @@ pub static LOOKASIDE: Kind = Kind::new("WDFLOOKASIDE", true, true, false);
 static BLOCKS: objects::Kind = objects::Kind::of_lab("wdf.memory-block");
 
 const WRONG_TYPE: Rule = Rule::new("wdf.wrong-type", "WDF_VIOLATION (0x10D) code 5: a handle of an incorrect type");
-const READ_ONLY: Rule = Rule::new("wdf.memory-read-only", "WDK: WdfMemoryCopyFromBuffer (not into the input memory of a request)");
-const ASSIGN: Rule = Rule::new("wdf.memory-assign", "WDK: WdfMemoryAssignBuffer (for WdfMemoryCreatePreallocated only)");
+const READ_ONLY: Rule =
+    Rule::new("wdf.memory-read-only", "WDK: WdfMemoryCopyFromBuffer (not into the input memory of a request)");
+const ASSIGN: Rule =
+    Rule::new("wdf.memory-assign", "WDK: WdfMemoryAssignBuffer (for WdfMemoryCreatePreallocated only)");
 
 /// The framework's part of a memory object.
 #[derive(Debug)]
@@ -52,7 +54,13 @@ fn expect(handle: Handle) -> &'static Memory {
 }
 
 fn body(address: usize, size: usize, owned: bool, preallocated: bool, read_only: bool) -> Box<Memory> {
-    Box::new(Memory { address: AtomicUsize::new(address), size: AtomicUsize::new(size), owned, preallocated, read_only })
+    Box::new(Memory {
+        address: AtomicUsize::new(address),
+        size: AtomicUsize::new(size),
+        owned,
+        preallocated,
+        read_only,
+    })
 }
 
 /// A memory object over a request's buffer.
@@ -107,7 +115,13 @@ unsafe extern "win64" fn create(
     }
 }
 
-unsafe extern "win64" fn create_preallocated(g: G, a: *const RawAttributes, p: usize, size: usize, out: *mut Handle) -> NtStatus {
+unsafe extern "win64" fn create_preallocated(
+    g: G,
+    a: *const RawAttributes,
+    p: usize,
+    size: usize,
+    out: *mut Handle,
+) -> NtStatus {
     let _call = enter(g, "WdfMemoryCreatePreallocated", DISPATCH);
     // SAFETY: the driver's structure.
     let a = unsafe { attributes::read(a) };

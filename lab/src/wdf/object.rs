@@ -25,9 +25,14 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 const BAD_HANDLE: Rule = Rule::new("wdf.bad-handle", "WDK: Framework Object Handles; WDF_VIOLATION (0x10D) code 5");
 const USE_AFTER_DELETE: Rule = Rule::new("wdf.use-after-delete", "WDK: Framework Object Life Cycle");
 const WRONG_TYPE: Rule = Rule::new("wdf.wrong-type", "WDF_VIOLATION (0x10D) code 5: a handle of an incorrect type");
-const NOT_DELETABLE: Rule = Rule::new("wdf.not-deletable", "WDK: WdfObjectDelete (some object types may not be deleted by a driver)");
-const BAD_DEREFERENCE: Rule = Rule::new("wdf.bad-dereference", "WDK: WdfObjectDereference (only after WdfObjectReference)");
-const LEAK: Rule = Rule::new("wdf.object-leak", "WDK: Framework Object Life Cycle; all objects must be gone when the driver is unloaded");
+const NOT_DELETABLE: Rule =
+    Rule::new("wdf.not-deletable", "WDK: WdfObjectDelete (some object types may not be deleted by a driver)");
+const BAD_DEREFERENCE: Rule =
+    Rule::new("wdf.bad-dereference", "WDK: WdfObjectDereference (only after WdfObjectReference)");
+const LEAK: Rule = Rule::new(
+    "wdf.object-leak",
+    "WDK: Framework Object Life Cycle; all objects must be gone when the driver is unloaded",
+);
 
 /// What all objects of one type have in common. Declare one `static` per type; identity is by address.
 #[derive(Debug)]
@@ -272,7 +277,12 @@ impl Object {
         }
         if before == 1 {
             if self.phase.load(Ordering::Acquire) != DELETED {
-                stop(BAD_DEREFERENCE, &format!("{self:?} lost its last reference without being deleted: the driver dereferenced more than it referenced"));
+                stop(
+                    BAD_DEREFERENCE,
+                    &format!(
+                        "{self:?} lost its last reference without being deleted: the driver dereferenced more than it referenced"
+                    ),
+                );
             }
             self.destroy();
         }
@@ -330,7 +340,10 @@ pub fn report_leaks() -> usize {
             // SAFETY: set before the handle was published.
             let call = unsafe { *o.created_in.get() };
             let from = crate::report::address_text(o.creator.load(Ordering::Relaxed));
-            record(LEAK, &format!("{o:?}, {} reference(s), created by {call} from {from}", o.refs.load(Ordering::Relaxed)));
+            record(
+                LEAK,
+                &format!("{o:?}, {} reference(s), created by {call} from {from}", o.refs.load(Ordering::Relaxed)),
+            );
         }
     }
     n
@@ -343,7 +356,12 @@ pub fn report_leaks() -> usize {
 ///
 /// # Errors
 /// STATUS_DELETE_PENDING when the parent is being deleted.
-pub fn create(kind: &'static Kind, attributes: &Attributes, parent: Option<Ref>, body: Box<dyn Body>) -> Result<Ref, NtStatus> {
+pub fn create(
+    kind: &'static Kind,
+    attributes: &Attributes,
+    parent: Option<Ref>,
+    body: Box<dyn Body>,
+) -> Result<Ref, NtStatus> {
     let o = take_slot();
     let inherit = |own: u8, from: fn(&Object) -> u8, root: u8| {
         if own > 1 { own } else { parent.map_or(root, from) }
@@ -398,7 +416,8 @@ fn slot_of(handle: Handle) -> Option<Ref> {
 #[must_use]
 pub fn find(handle: Handle) -> Option<Ref> {
     let o = slot_of(handle)?;
-    (usize::from(o.tag.load(Ordering::Acquire)) == handle & (SLOT - 1) && o.phase.load(Ordering::Acquire) != FREE).then_some(o)
+    (usize::from(o.tag.load(Ordering::Acquire)) == handle & (SLOT - 1) && o.phase.load(Ordering::Acquire) != FREE)
+        .then_some(o)
 }
 
 /// What a driver's value is.
@@ -427,10 +446,14 @@ pub fn judge(handle: Handle) -> Judged {
 #[must_use]
 pub fn any(handle: Handle) -> Ref {
     if let Some(o) = slot_of(handle) {
-        if usize::from(o.tag.load(Ordering::Acquire)) == handle & (SLOT - 1) && o.phase.load(Ordering::Acquire) != FREE {
+        if usize::from(o.tag.load(Ordering::Acquire)) == handle & (SLOT - 1) && o.phase.load(Ordering::Acquire) != FREE
+        {
             return o;
         }
-        stop(USE_AFTER_DELETE, &format!("handle {handle:#x} was of an object that is destroyed; its slot was a {} last", o.kind_name()));
+        stop(
+            USE_AFTER_DELETE,
+            &format!("handle {handle:#x} was of an object that is destroyed; its slot was a {} last", o.kind_name()),
+        );
     }
     stop(BAD_HANDLE, &format!("{handle:#x} is not a framework handle"))
 }

@@ -31,7 +31,12 @@ unsafe extern "win64" fn typed_context(g: G, handle: Handle, info: *const Contex
     unsafe { context::get(o, info) }
 }
 
-unsafe extern "win64" fn allocate_context(g: G, handle: Handle, a: *const RawAttributes, out: *mut *mut u8) -> NtStatus {
+unsafe extern "win64" fn allocate_context(
+    g: G,
+    handle: Handle,
+    a: *const RawAttributes,
+    out: *mut *mut u8,
+) -> NtStatus {
     let _call = enter(g, "WdfObjectAllocateContext", DISPATCH);
     let o = object::any(handle);
     // SAFETY: the driver's structure.

@@ -13,7 +13,10 @@ use crate::nt::{DEVICE_OBJECT, mn};
 use crate::report::{Rule, record};
 use std::sync::atomic::Ordering;
 
-const STATUS_RULE: Rule = Rule::new("wdf.bad-callback-status", "WDK: a PnP callback returns a status for which NT_SUCCESS holds, or an error; never STATUS_PENDING or STATUS_NOT_SUPPORTED");
+const STATUS_RULE: Rule = Rule::new(
+    "wdf.bad-callback-status",
+    "WDK: a PnP callback returns a status for which NT_SUCCESS holds, or an error; never STATUS_PENDING or STATUS_NOT_SUPPORTED",
+);
 
 /// IRP_MN_CANCEL_STOP_DEVICE.
 const CANCEL_STOP_DEVICE: u8 = 6;
@@ -191,7 +194,9 @@ fn release(o: Ref, b: &Device) {
         let (_, translated) = super::resource::empty_lists(o);
         // SAFETY: EvtDeviceReleaseHardware of the driver's.
         let s = unsafe {
-            driver_call("EvtDeviceReleaseHardware", || std::mem::transmute::<usize, Release>(b.pnp.release_hardware)(o.handle(), translated))
+            driver_call("EvtDeviceReleaseHardware", || {
+                std::mem::transmute::<usize, Release>(b.pnp.release_hardware)(o.handle(), translated)
+            })
         };
         judged("EvtDeviceReleaseHardware", s);
     }
@@ -235,11 +240,19 @@ pub(super) fn dispatch(o: Ref, irp: Irp) -> NtStatus {
             finish(if success(s) { start(o, b) } else { s })
         }
         mn::QUERY_REMOVE_DEVICE => {
-            let s = if lock(&b.state).stoppable { simple("EvtDeviceQueryRemove", b.pnp.query_remove, o) } else { INVALID_DEVICE_STATE };
+            let s = if lock(&b.state).stoppable {
+                simple("EvtDeviceQueryRemove", b.pnp.query_remove, o)
+            } else {
+                INVALID_DEVICE_STATE
+            };
             if success(s) { pass_with_success(irp, lower) } else { finish(s) }
         }
         mn::QUERY_STOP_DEVICE => {
-            let s = if lock(&b.state).stoppable { simple("EvtDeviceQueryStop", b.pnp.query_stop, o) } else { INVALID_DEVICE_STATE };
+            let s = if lock(&b.state).stoppable {
+                simple("EvtDeviceQueryStop", b.pnp.query_stop, o)
+            } else {
+                INVALID_DEVICE_STATE
+            };
             if success(s) { pass_with_success(irp, lower) } else { finish(s) }
         }
         mn::STOP_DEVICE => {

@@ -3,7 +3,10 @@
 //! A request in a queue has the framework's cancel routine on its IRP; who takes that routine off owns the request. The
 //! queue's lock is never held while the driver is called or an IRP completed.
 
-use super::abi::{CANCELLED, Handle, INVALID_DEVICE_REQUEST, INVALID_DEVICE_STATE, NO_MORE_ENTRIES, NtStatus, SUCCESS, WDF_BUSY, WDF_PAUSED};
+use super::abi::{
+    CANCELLED, Handle, INVALID_DEVICE_REQUEST, INVALID_DEVICE_STATE, NO_MORE_ENTRIES, NtStatus, SUCCESS, WDF_BUSY,
+    WDF_PAUSED,
+};
 use super::device::Device;
 use super::irp::{self, Irp};
 use super::object::{self, Body, Kind, Ref, lock};
@@ -22,8 +25,12 @@ use std::time::{Duration, Instant};
 /// WDFQUEUE.
 pub static QUEUE: Kind = Kind::new("WDFQUEUE", true, true, true);
 
-const BLOCKED: Rule = Rule::new("wdf.power-stop-blocked", "WDK: EvtIoStop (complete, cancel, requeue or acknowledge each request the driver owns); bug check 0x9F");
-const NEVER: Rule = Rule::new("wdf.request-never-completed", "WDK: Completing I/O Requests; the queues of a removed device are purged");
+const BLOCKED: Rule = Rule::new(
+    "wdf.power-stop-blocked",
+    "WDK: EvtIoStop (complete, cancel, requeue or acknowledge each request the driver owns); bug check 0x9F",
+);
+const NEVER: Rule =
+    Rule::new("wdf.request-never-completed", "WDK: Completing I/O Requests; the queues of a removed device are purged");
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -150,7 +157,13 @@ pub fn presenting(q: Ref) -> bool {
 impl Queue {
     /// A queue's body.
     #[must_use]
-    pub fn new(device: Ref, config: Config, power_managed: bool, passive: bool, callback_lock: Option<Arc<CallbackLock>>) -> Self {
+    pub fn new(
+        device: Ref,
+        config: Config,
+        power_managed: bool,
+        passive: bool,
+        callback_lock: Option<Arc<CallbackLock>>,
+    ) -> Self {
         Self {
             device,
             config,

@@ -17,15 +17,25 @@ use crate::irql::{DISPATCH, PASSIVE};
 use crate::report::{Rule, record, stop};
 
 const BAD_CONFIG: Rule = Rule::new("wdf.bad-queue-config", "WDK: WDF_IO_QUEUE_CONFIG");
-const FROM_CALLBACK: Rule = Rule::new("wdf.sync-call-from-callback", "WDK: WdfIoQueueStopSynchronously, …Purge…, …Drain… (not from the queue's own callbacks: it would deadlock)");
-const BUSY: Rule = Rule::new("wdf.queue-state-busy", "WDK: WdfIoQueueStop, …Drain, …Purge (one state change at a time)");
+const FROM_CALLBACK: Rule = Rule::new(
+    "wdf.sync-call-from-callback",
+    "WDK: WdfIoQueueStopSynchronously, …Purge…, …Drain… (not from the queue's own callbacks: it would deadlock)",
+);
+const BUSY: Rule =
+    Rule::new("wdf.queue-state-busy", "WDK: WdfIoQueueStop, …Drain, …Purge (one state change at a time)");
 
 fn expect(handle: Handle) -> (Ref, &'static Queue) {
     let o = object::expect(handle, &QUEUE);
     (o, o.body())
 }
 
-unsafe extern "win64" fn create(g: G, device: Handle, config: *const Config, a: *const RawAttributes, out: *mut Handle) -> NtStatus {
+unsafe extern "win64" fn create(
+    g: G,
+    device: Handle,
+    config: *const Config,
+    a: *const RawAttributes,
+    out: *mut Handle,
+) -> NtStatus {
     let _call = enter(g, "WdfIoQueueCreate", DISPATCH);
     let (dev, d) = device::expect(device);
     // SAFETY: the driver's structures; sizes are checked first.
@@ -266,7 +276,14 @@ unsafe extern "win64" fn by_file(g: G, queue: Handle, file: Handle, out: *mut Ha
     unsafe { give(queue::retrieve(q, |r| r.body::<Request>().file == wdm), out) }
 }
 
-unsafe extern "win64" fn find_request(g: G, queue: Handle, tag: Handle, file: Handle, _p: *mut u8, out: *mut Handle) -> NtStatus {
+unsafe extern "win64" fn find_request(
+    g: G,
+    queue: Handle,
+    tag: Handle,
+    file: Handle,
+    _p: *mut u8,
+    out: *mut Handle,
+) -> NtStatus {
     let _call = enter(g, "WdfIoQueueFindRequest", DISPATCH);
     let (_, b) = expect(queue);
     let wdm = (file != 0).then(|| object::expect(file, &FILE).body::<File>().wdm);
@@ -293,7 +310,13 @@ unsafe extern "win64" fn retrieve_found(g: G, queue: Handle, found: Handle, out:
     let _call = enter(g, "WdfIoQueueRetrieveFoundRequest", DISPATCH);
     let (q, _) = expect(queue);
     // SAFETY: the driver's pointer.
-    unsafe { give(queue::retrieve(q, |r| r.handle() == found).map_err(|s| if s == super::abi::NO_MORE_ENTRIES { NOT_FOUND } else { s }), out) }
+    unsafe {
+        give(
+            queue::retrieve(q, |r| r.handle() == found)
+                .map_err(|s| if s == super::abi::NO_MORE_ENTRIES { NOT_FOUND } else { s }),
+            out,
+        )
+    }
 }
 
 unsafe extern "win64" fn ready_notify(g: G, queue: Handle, callback: usize, context: usize) -> NtStatus {

@@ -3,7 +3,10 @@
 //! Key paths are relative to the driver: `Parameters`, `Device` (the device's hardware key), `Driver` (its software key),
 //! and keys below them. Values come from the command line and from the driver.
 
-use super::abi::{BUFFER_OVERFLOW, BUFFER_TOO_SMALL, Handle, NtStatus, OBJECT_NAME_NOT_FOUND, OBJECT_TYPE_MISMATCH, RawAttributes, SUCCESS};
+use super::abi::{
+    BUFFER_OVERFLOW, BUFFER_TOO_SMALL, Handle, NtStatus, OBJECT_NAME_NOT_FOUND, OBJECT_TYPE_MISMATCH, RawAttributes,
+    SUCCESS,
+};
 use super::attributes;
 use super::bind::{G, enter};
 use super::device;
@@ -42,7 +45,10 @@ impl Value {
         match (kind, bytes.first_chunk::<4>()) {
             (4, Some(b)) if bytes.len() == 4 => Self::Dword(u32::from_le_bytes(*b)),
             (1, _) => {
-                let units: Vec<u16> = bytes.chunks_exact(2).map(|c| u16::from_le_bytes([c.first().copied().unwrap_or(0), c.get(1).copied().unwrap_or(0)])).collect();
+                let units: Vec<u16> = bytes
+                    .chunks_exact(2)
+                    .map(|c| u16::from_le_bytes([c.first().copied().unwrap_or(0), c.get(1).copied().unwrap_or(0)]))
+                    .collect();
                 Self::Text(String::from_utf16_lossy(&units).trim_end_matches('\0').to_owned())
             }
             _ => Self::Raw(kind, bytes.to_vec()),
@@ -107,14 +113,27 @@ unsafe fn open(path: &str, a: *const RawAttributes, out: *mut Handle, default_pa
     }
 }
 
-unsafe extern "win64" fn open_parameters(g: G, d: Handle, _access: u32, a: *const RawAttributes, out: *mut Handle) -> NtStatus {
+unsafe extern "win64" fn open_parameters(
+    g: G,
+    d: Handle,
+    _access: u32,
+    a: *const RawAttributes,
+    out: *mut Handle,
+) -> NtStatus {
     let _call = enter(g, "WdfDriverOpenParametersRegistryKey", PASSIVE);
     let o = object::expect(d, &driver::DRIVER);
     // SAFETY: the driver's pointers.
     unsafe { open("parameters", a, out, Some(o)) }
 }
 
-unsafe extern "win64" fn open_device(g: G, d: Handle, kind: u32, _access: u32, a: *const RawAttributes, out: *mut Handle) -> NtStatus {
+unsafe extern "win64" fn open_device(
+    g: G,
+    d: Handle,
+    kind: u32,
+    _access: u32,
+    a: *const RawAttributes,
+    out: *mut Handle,
+) -> NtStatus {
     let _call = enter(g, "WdfDeviceOpenRegistryKey", PASSIVE);
     let (o, _) = device::expect(d);
     // PLUGPLAY_REGKEY_DEVICE is 1, PLUGPLAY_REGKEY_DRIVER is 2.
@@ -131,7 +150,14 @@ unsafe fn below(parent: Handle, name: *const UNICODE_STRING) -> String {
     if parent == 0 { n } else { format!("{}\\{n}", key_path(parent)) }
 }
 
-unsafe extern "win64" fn open_key(g: G, parent: Handle, name: *const UNICODE_STRING, _access: u32, a: *const RawAttributes, out: *mut Handle) -> NtStatus {
+unsafe extern "win64" fn open_key(
+    g: G,
+    parent: Handle,
+    name: *const UNICODE_STRING,
+    _access: u32,
+    a: *const RawAttributes,
+    out: *mut Handle,
+) -> NtStatus {
     let _call = enter(g, "WdfRegistryOpenKey", PASSIVE);
     // SAFETY: the driver's string.
     let path = unsafe { below(parent, name) };
@@ -229,7 +255,13 @@ unsafe extern "win64" fn query_value(
     SUCCESS
 }
 
-unsafe extern "win64" fn query_unicode(g: G, key: Handle, name: *const UNICODE_STRING, came: *mut u16, out: *mut UNICODE_STRING) -> NtStatus {
+unsafe extern "win64" fn query_unicode(
+    g: G,
+    key: Handle,
+    name: *const UNICODE_STRING,
+    came: *mut u16,
+    out: *mut UNICODE_STRING,
+) -> NtStatus {
     let _call = enter(g, "WdfRegistryQueryUnicodeString", PASSIVE);
     // SAFETY: the driver's strings and variable.
     unsafe {
@@ -272,7 +304,12 @@ unsafe extern "win64" fn assign_ulong(g: G, key: Handle, name: *const UNICODE_ST
     SUCCESS
 }
 
-unsafe extern "win64" fn assign_unicode(g: G, key: Handle, name: *const UNICODE_STRING, v: *const UNICODE_STRING) -> NtStatus {
+unsafe extern "win64" fn assign_unicode(
+    g: G,
+    key: Handle,
+    name: *const UNICODE_STRING,
+    v: *const UNICODE_STRING,
+) -> NtStatus {
     let _call = enter(g, "WdfRegistryAssignUnicodeString", PASSIVE);
     // SAFETY: the driver's strings.
     let (name, v) = unsafe { (text::required(name, "ValueName"), text::required(v, "Value")) };
@@ -288,7 +325,14 @@ unsafe extern "win64" fn assign_string(g: G, key: Handle, name: *const UNICODE_S
     SUCCESS
 }
 
-unsafe extern "win64" fn assign_value(g: G, key: Handle, name: *const UNICODE_STRING, kind: u32, length: u32, p: *const u8) -> NtStatus {
+unsafe extern "win64" fn assign_value(
+    g: G,
+    key: Handle,
+    name: *const UNICODE_STRING,
+    kind: u32,
+    length: u32,
+    p: *const u8,
+) -> NtStatus {
     let _call = enter(g, "WdfRegistryAssignValue", PASSIVE);
     let Ok(n) = usize::try_from(length) else { return BUFFER_TOO_SMALL };
     // SAFETY: the driver's string and its value of `length` bytes.

@@ -20,13 +20,26 @@ pub static REQUEST: Kind = Kind::new("WDFREQUEST", false, false, false);
 
 const TWICE: Rule = Rule::new("wdf.request-completed-twice", "WDK: WdfRequestComplete (a request is completed once)");
 const NOT_OWNED: Rule = Rule::new("wdf.request-not-owned", "WDK: Request Ownership; WDF_VIOLATION (0x10D) code 6");
-const AFTER: Rule = Rule::new("wdf.request-used-after-completion", "WDK: Completing I/O Requests (no access after WdfRequestComplete)");
-const WHILE_CANCELABLE: Rule = Rule::new("wdf.request-completed-while-cancelable", "WDK: WdfRequestUnmarkCancelable before completion; WDF_VIOLATION (0x10D) code 6");
-const NOT_CANCELABLE: Rule = Rule::new("wdf.request-not-cancelable", "WDK: WdfRequestUnmarkCancelable (only after WdfRequestMarkCancelable)");
-const MARKED_TWICE: Rule = Rule::new("wdf.request-marked-twice", "WDK: WdfRequestMarkCancelable (must not be cancelable already)");
-const WITH_PENDING: Rule = Rule::new("wdf.request-completed-pending", "WDK: WdfRequestComplete (a completion status, not STATUS_PENDING)");
-const INFORMATION: Rule = Rule::new("wdf.request-information-mismatch", "WDF_REQUEST_FATAL_ERROR_INFORMATION_LENGTH_MISMATCH (bug check 0x10D code 6)");
-const NEVER: Rule = Rule::new("wdf.request-never-completed", "WDK: Completing I/O Requests (a driver completes every request it receives)");
+const AFTER: Rule =
+    Rule::new("wdf.request-used-after-completion", "WDK: Completing I/O Requests (no access after WdfRequestComplete)");
+const WHILE_CANCELABLE: Rule = Rule::new(
+    "wdf.request-completed-while-cancelable",
+    "WDK: WdfRequestUnmarkCancelable before completion; WDF_VIOLATION (0x10D) code 6",
+);
+const NOT_CANCELABLE: Rule =
+    Rule::new("wdf.request-not-cancelable", "WDK: WdfRequestUnmarkCancelable (only after WdfRequestMarkCancelable)");
+const MARKED_TWICE: Rule =
+    Rule::new("wdf.request-marked-twice", "WDK: WdfRequestMarkCancelable (must not be cancelable already)");
+const WITH_PENDING: Rule =
+    Rule::new("wdf.request-completed-pending", "WDK: WdfRequestComplete (a completion status, not STATUS_PENDING)");
+const INFORMATION: Rule = Rule::new(
+    "wdf.request-information-mismatch",
+    "WDF_REQUEST_FATAL_ERROR_INFORMATION_LENGTH_MISMATCH (bug check 0x10D code 6)",
+);
+const NEVER: Rule = Rule::new(
+    "wdf.request-never-completed",
+    "WDK: Completing I/O Requests (a driver completes every request it receives)",
+);
 
 /// Who has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +200,12 @@ pub fn create(device: Ref, irp: Irp) -> Result<Ref, NtStatus> {
 #[must_use]
 pub fn of_file(device: Ref, wdm: usize) -> Vec<Ref> {
     let mut v = device.children();
-    v.retain(|c| c.is(&REQUEST) && !c.deleting() && c.body::<Request>().file == wdm && c.body::<Request>().place() != Place::Completed);
+    v.retain(|c| {
+        c.is(&REQUEST)
+            && !c.deleting()
+            && c.body::<Request>().file == wdm
+            && c.body::<Request>().place() != Place::Completed
+    });
     v
 }
 

@@ -3,20 +3,25 @@
 use super::abi::{Handle, HandleCallback, INVALID_DEVICE_REQUEST, NtStatus};
 use super::attributes::BAD_CONFIG_SIZE;
 use super::bind::{G, enter};
+use super::buffers;
 use super::device::Device;
 use super::file;
 use super::object::{self, Ref};
 use super::queue::{self, QUEUE, Queue};
 use super::request::{self, Request};
 use super::table::{Entry, entries};
-use super::buffers;
 use crate::irql::DISPATCH;
 use crate::nt::IRP;
 use crate::report::{Rule, stop};
 
-const CANCELABLE: Rule = Rule::new("wdf.request-forwarded-cancelable", "WDK: WdfRequestForwardToIoQueue, WdfRequestRequeue (unmark a cancelable request first)");
-const NO_CALLBACK: Rule = Rule::new("wdf.request-cancel-callback-null", "WDK: WdfRequestMarkCancelable (EvtRequestCancel is required)");
-const STOP_ACK: Rule = Rule::new("wdf.stop-acknowledge-unexpected", "WDK: WdfRequestStopAcknowledge (in answer to EvtIoStop only)");
+const CANCELABLE: Rule = Rule::new(
+    "wdf.request-forwarded-cancelable",
+    "WDK: WdfRequestForwardToIoQueue, WdfRequestRequeue (unmark a cancelable request first)",
+);
+const NO_CALLBACK: Rule =
+    Rule::new("wdf.request-cancel-callback-null", "WDK: WdfRequestMarkCancelable (EvtRequestCancel is required)");
+const STOP_ACK: Rule =
+    Rule::new("wdf.stop-acknowledge-unexpected", "WDK: WdfRequestStopAcknowledge (in answer to EvtIoStop only)");
 
 unsafe extern "win64" fn complete(g: G, r: Handle, status: NtStatus) {
     let _call = enter(g, "WdfRequestComplete", DISPATCH);

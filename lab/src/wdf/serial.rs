@@ -1,6 +1,8 @@
 //! What timers, DPCs and work items share: the parent rule, automatic serialization, and counting runs.
 
-use super::abi::{Handle, INVALID_DEVICE_REQUEST, NtStatus, WDF_INCOMPATIBLE_EXECUTION_LEVEL, WDF_PARENT_NOT_SPECIFIED};
+use super::abi::{
+    Handle, INVALID_DEVICE_REQUEST, NtStatus, WDF_INCOMPATIBLE_EXECUTION_LEVEL, WDF_PARENT_NOT_SPECIFIED,
+};
 use super::attributes::{Attributes, WRONG_PARENT};
 use super::device::DEVICE;
 use super::object::{Ref, lock};

@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 const NOT_HELD: Rule = Rule::new("wdf.lock-not-held", "WDK: WdfObjectReleaseLock (the caller must hold the lock)");
-const NO_LOCK: Rule = Rule::new("wdf.no-callback-lock", "WDK: WdfObjectAcquireLock (device or queue objects with a synchronization scope)");
+const NO_LOCK: Rule = Rule::new(
+    "wdf.no-callback-lock",
+    "WDK: WdfObjectAcquireLock (device or queue objects with a synchronization scope)",
+);
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 thread_local! {

@@ -7,8 +7,10 @@ use super::table_names::{COUNT, NAMES};
 use crate::report::{self, InCall, Rule, stop};
 use std::sync::OnceLock;
 
-const NOT_IMPLEMENTED: Rule = Rule::new("wdf.not-implemented", "the lab (docs/lab.md): what it does not implement stops it by name");
-const BAD_CALL: Rule = Rule::new("wdf.table-too-short", "WDF_BIND_INFO.FuncCount: the client's version has no such function");
+const NOT_IMPLEMENTED: Rule =
+    Rule::new("wdf.not-implemented", "the lab (docs/lab.md): what it does not implement stops it by name");
+const BAD_CALL: Rule =
+    Rule::new("wdf.table-too-short", "WDF_BIND_INFO.FuncCount: the client's version has no such function");
 
 /// A function of the lab's by its WDF name.
 pub type Entry = (&'static str, usize);
@@ -71,7 +73,14 @@ fn emit(codes: &[Vec<u8>]) -> Vec<usize> {
     let size = (codes.len() * THUNK).next_multiple_of(4096);
     // SAFETY: a fresh anonymous mapping, filled before it is made executable and never written again.
     unsafe {
-        let p = libc::mmap(std::ptr::null_mut(), size, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
+        let p = libc::mmap(
+            std::ptr::null_mut(),
+            size,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
         if p == libc::MAP_FAILED {
             stop(NOT_IMPLEMENTED, "no memory for the function table");
         }
@@ -105,11 +114,14 @@ fn table() -> &'static Table {
             }
         }
         let offset = caller_offset();
-        let mut codes: Vec<Vec<u8>> = targets
-            .iter()
-            .enumerate()
-            .map(|(i, &t)| if t == 0 { thunk(offset, Some(i), missing as *const () as usize) } else { thunk(offset, None, t) })
-            .collect();
+        let mut codes: Vec<Vec<u8>> =
+            targets
+                .iter()
+                .enumerate()
+                .map(|(i, &t)| {
+                    if t == 0 { thunk(offset, Some(i), missing as *const () as usize) } else { thunk(offset, None, t) }
+                })
+                .collect();
         codes.push(thunk(offset, None, beyond as *const () as usize));
         Table { entries: emit(&codes), implemented }
     })

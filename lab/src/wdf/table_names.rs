@@ -6,17 +6,8 @@
 pub const COUNT: usize = 458;
 
 /// Released function counts: (minor version, count). A client's `FuncCount` must be the count of its minor version.
-pub const RELEASED: &[(u32, u32)] = &[
-    (15, 444),
-    (17, 444),
-    (19, 446),
-    (21, 448),
-    (23, 451),
-    (25, 453),
-    (27, 453),
-    (31, 458),
-    (33, 458),
-];
+pub const RELEASED: &[(u32, u32)] =
+    &[(15, 444), (17, 444), (19, 446), (21, 448), (23, 451), (25, 453), (27, 453), (31, 458), (33, 458)];
 
 /// Names by index.
 pub const NAMES: [&str; COUNT] = [

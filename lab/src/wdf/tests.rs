@@ -64,7 +64,13 @@ fn attributes(parent: Handle) -> RawAttributes {
 }
 
 fn context_type(name: &'static std::ffi::CStr, size: usize) -> &'static ContextTypeInfo {
-    let t = Box::leak(Box::new(ContextTypeInfo { size: 40, name: name.as_ptr().cast(), context_size: size, unique: std::ptr::null(), get_unique: 0 }));
+    let t = Box::leak(Box::new(ContextTypeInfo {
+        size: 40,
+        name: name.as_ptr().cast(),
+        context_size: size,
+        unique: std::ptr::null(),
+        get_unique: 0,
+    }));
     t.unique = std::ptr::from_ref(t);
     t
 }
@@ -79,7 +85,8 @@ impl Client {
     fn bind() -> Self {
         let turn = lock(&ONE_AT_A_TIME);
         lock(&LOG).clear();
-        let driver = io::device::create_driver(r"\Driver\test", r"\Registry\Machine\System\CurrentControlSet\Services\test");
+        let driver =
+            io::device::create_driver(r"\Driver\test", r"\Registry\Machine\System\CurrentControlSet\Services\test");
         let bus = io::device::create_driver(r"\Driver\bus", "");
         // SAFETY: both driver objects are the test's.
         let pdo = unsafe {
@@ -94,9 +101,10 @@ impl Client {
         let mut g: G = std::ptr::null_mut();
         // SAFETY: WdfVersionBind's prototype, with live arguments.
         let s = unsafe {
-            let f = std::mem::transmute::<usize, unsafe extern "win64" fn(*mut DRIVER_OBJECT, *const UNICODE_STRING, *mut BindInfo, *mut G) -> NtStatus>(
-                export("WdfVersionBind"),
-            );
+            let f = std::mem::transmute::<
+                usize,
+                unsafe extern "win64" fn(*mut DRIVER_OBJECT, *const UNICODE_STRING, *mut BindInfo, *mut G) -> NtStatus,
+            >(export("WdfVersionBind"));
             f(driver, &raw const path, &raw mut *info, &raw mut g)
         };
         assert_eq!(s, SUCCESS);
@@ -122,10 +130,15 @@ impl Client {
         #[repr(C)]
         struct Config(u32, usize, usize, u32, u32);
         let config = Config(32, device_add as *const () as usize, 0, 0, 0);
-        let f = wdf!(self, "WdfDriverCreate", fn(*mut DRIVER_OBJECT, *const UNICODE_STRING, *const RawAttributes, *const Config, *mut Handle) -> NtStatus);
+        let f = wdf!(
+            self,
+            "WdfDriverCreate",
+            fn(*mut DRIVER_OBJECT, *const UNICODE_STRING, *const RawAttributes, *const Config, *mut Handle) -> NtStatus
+        );
         let mut h = 0;
         // SAFETY: live arguments.
-        assert_eq!(unsafe { f(self.g, self.driver, &raw const self.path, std::ptr::null(), &raw const config, &raw mut h) }, SUCCESS);
+        let status = unsafe { f(self.g, self.driver, &raw const self.path, std::ptr::null(), &raw const config, &raw mut h) };
+        assert_eq!(status, SUCCESS);
         h
     }
 
@@ -149,7 +162,10 @@ impl Client {
             if let Some(u) = (*self.driver).DriverUnload {
                 u(self.driver);
             }
-            let f = std::mem::transmute::<usize, unsafe extern "win64" fn(*const UNICODE_STRING, *mut BindInfo, G) -> NtStatus>(export("WdfVersionUnbind"));
+            let f = std::mem::transmute::<
+                usize,
+                unsafe extern "win64" fn(*const UNICODE_STRING, *mut BindInfo, G) -> NtStatus,
+            >(export("WdfVersionUnbind"));
             assert_eq!(f(&raw const self.path, &raw mut *self.info, self.g), SUCCESS);
             io::delete_device(self.pdo);
         }
@@ -193,7 +209,11 @@ unsafe extern "win64" fn device_add(_driver: Handle, init: *mut DeviceInit) -> N
         driver: 0,
     };
     let mut q = 0;
-    let f = wdf!(c, "WdfIoQueueCreate", fn(Handle, *const super::queue::Config, *const RawAttributes, *mut Handle) -> NtStatus);
+    let f = wdf!(
+        c,
+        "WdfIoQueueCreate",
+        fn(Handle, *const super::queue::Config, *const RawAttributes, *mut Handle) -> NtStatus
+    );
     // SAFETY: live arguments.
     assert_eq!(unsafe { f(c.g, device, &raw const config, std::ptr::null(), &raw mut q) }, SUCCESS);
     QUEUE_HANDLE.store(q, Ordering::SeqCst);
@@ -221,7 +241,13 @@ struct Sent(*mut IRP);
 unsafe impl Send for Sent {}
 
 /// Sends an IRP; its completion status goes to `done`. The IRP is freed by [`free`].
-fn send(wdm: *mut DEVICE_OBJECT, major: u8, minor: u8, file: *mut FILE_OBJECT, done: Option<mpsc::Sender<NtStatus>>) -> (Sent, NtStatus) {
+fn send(
+    wdm: *mut DEVICE_OBJECT,
+    major: u8,
+    minor: u8,
+    file: *mut FILE_OBJECT,
+    done: Option<mpsc::Sender<NtStatus>>,
+) -> (Sent, NtStatus) {
     let irp = io::irp::allocate_irp_with(
         4,
         Box::new(move |irp| {
@@ -321,7 +347,14 @@ fn contexts_are_found_by_type_and_lead_back() {
     let mut h = 0;
     // SAFETY: live arguments throughout.
     unsafe {
-        assert_eq!(wdf!(c, "WdfObjectCreate", fn(*const RawAttributes, *mut Handle) -> NtStatus)(c.g, &raw const a, &raw mut h), SUCCESS);
+        assert_eq!(
+            wdf!(c, "WdfObjectCreate", fn(*const RawAttributes, *mut Handle) -> NtStatus)(
+                c.g,
+                &raw const a,
+                &raw mut h
+            ),
+            SUCCESS
+        );
         let get = wdf!(c, "WdfObjectGetTypedContextWorker", fn(Handle, *const ContextTypeInfo) -> *mut u8);
         let p = get(c.g, h, one);
         assert_eq!(std::slice::from_raw_parts(p, 24), [0; 24]);
@@ -411,7 +444,11 @@ fn parked_requests_are_either_retrieved_or_cancelled() {
         let came = rx.recv().unwrap();
         assert_eq!(came, if s == SUCCESS { SUCCESS } else { CANCELLED });
         assert!(rx.try_recv().is_err());
-        if s == SUCCESS { retrieved += 1 } else { cancelled += 1 }
+        if s == SUCCESS {
+            retrieved += 1
+        } else {
+            cancelled += 1
+        }
         free(irp);
     }
     println!("{retrieved} retrieved, {cancelled} cancelled");
@@ -509,7 +546,12 @@ fn stopped(scenario: &str) -> String {
         .env("WDF_SCENARIO", scenario)
         .output()
         .unwrap();
-    assert_eq!(out.status.code(), Some(crate::report::EXIT_VIOLATION), "{scenario}: {}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(
+        out.status.code(),
+        Some(crate::report::EXIT_VIOLATION),
+        "{scenario}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     String::from_utf8_lossy(&out.stderr).into_owned()
 }
 
@@ -539,7 +581,11 @@ fn scenario() {
             }
             "wrong-context-type" => {
                 create(c.g, &raw const a, &raw mut h);
-                let _ = wdf!(c, "WdfObjectGetTypedContextWorker", fn(Handle, *const ContextTypeInfo) -> *mut u8)(c.g, h, context_type(c"NONE", 8));
+                let _ = wdf!(c, "WdfObjectGetTypedContextWorker", fn(Handle, *const ContextTypeInfo) -> *mut u8)(
+                    c.g,
+                    h,
+                    context_type(c"NONE", 8),
+                );
             }
             "bad-config-size" => {
                 a.size = 48;
@@ -555,12 +601,11 @@ fn scenario() {
             "bad-globals" => delete(std::ptr::null_mut(), 0),
             "wrong-parent" => {
                 let config = (24u64, log as fn(String) as usize, 0u64);
-                wdf!(c, "WdfWorkItemCreate", fn(*const (u64, usize, u64), *const RawAttributes, *mut Handle) -> NtStatus)(
-                    c.g,
-                    &raw const config,
-                    &raw const a,
-                    &raw mut h,
-                );
+                wdf!(
+                    c,
+                    "WdfWorkItemCreate",
+                    fn(*const (u64, usize, u64), *const RawAttributes, *mut Handle) -> NtStatus
+                )(c.g, &raw const config, &raw const a, &raw mut h);
             }
             "irql" => {
                 irql::raise(irql::DISPATCH);
@@ -600,7 +645,11 @@ fn scenario() {
                     }
                     "cancelable" => {
                         next(c.g, q, &raw mut h);
-                        wdf!(c, "WdfRequestMarkCancelable", fn(Handle, usize))(c.g, h, evt_cancel as *const () as usize);
+                        wdf!(c, "WdfRequestMarkCancelable", fn(Handle, usize))(
+                            c.g,
+                            h,
+                            evt_cancel as *const () as usize,
+                        );
                         complete(c.g, h, SUCCESS);
                     }
                     _ => panic!("no scenario {name}"),

@@ -4,7 +4,8 @@ use super::abi::Handle;
 use crate::nt::{GUID, UNICODE_STRING};
 use crate::report::{Rule, stop};
 
-const BAD_STRING: Rule = Rule::new("wdf.bad-string", "WDK: UNICODE_STRING (Length even, at most MaximumLength, Buffer not NULL)");
+const BAD_STRING: Rule =
+    Rule::new("wdf.bad-string", "WDK: UNICODE_STRING (Length even, at most MaximumLength, Buffer not NULL)");
 
 /// A driver's UNICODE_STRING, checked; `None` for a null pointer.
 ///
@@ -38,7 +39,10 @@ pub unsafe fn required(s: *const UNICODE_STRING, what: &str) -> String {
 #[must_use]
 pub fn guid(g: &GUID) -> String {
     let [a, b, c, d, e, f, h, i] = g.Data4;
-    format!("{{{:08x}-{:04x}-{:04x}-{a:02x}{b:02x}-{c:02x}{d:02x}{e:02x}{f:02x}{h:02x}{i:02x}}}", g.Data1, g.Data2, g.Data3)
+    format!(
+        "{{{:08x}-{:04x}-{:04x}-{a:02x}{b:02x}-{c:02x}{d:02x}{e:02x}{f:02x}{h:02x}{i:02x}}}",
+        g.Data1, g.Data2, g.Data3
+    )
 }
 
 /// Writes through a driver's out pointer; a null one is the driver's fault.

@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 pub static TIMER: Kind = Kind::new("WDFTIMER", true, true, true);
 
 const BAD_CONFIG: Rule = Rule::new("wdf.bad-timer-config", "WDK: WDF_TIMER_CONFIG");
-const WAIT: Rule = Rule::new("wdf.timer-stop-wait-in-callback", "WDK: WdfTimerStop (Wait TRUE from EvtTimerFunc deadlocks)");
+const WAIT: Rule =
+    Rule::new("wdf.timer-stop-wait-in-callback", "WDK: WdfTimerStop (Wait TRUE from EvtTimerFunc deadlocks)");
 
 /// WDF_TIMER_CONFIG.
 #[repr(C)]

@@ -48,7 +48,11 @@ impl Pool {
                     s = self.ready.wait(s).unwrap_or_else(PoisonError::into_inner);
                 }
             };
-            if self.dispatch { irql::at(irql::DISPATCH, job) } else { job() }
+            if self.dispatch {
+                irql::at(irql::DISPATCH, job)
+            } else {
+                job()
+            }
             let mut s = lock(&self.state);
             s.busy -= 1;
             if s.busy == 0 && s.jobs.is_empty() {

@@ -144,8 +144,12 @@ impl<R: Receive> DatagramSocket<R> {
         remote: SocketAddr,
         receiver: R,
     ) -> Result<Self> {
-        let core =
-            Core { socket: AtomicPtr::new(null_mut()), retained: AtomicUsize::new(0), sending: AtomicUsize::new(0), receiving: AtomicBool::new(false) };
+        let core = Core {
+            socket: AtomicPtr::new(null_mut()),
+            retained: AtomicUsize::new(0),
+            sending: AtomicUsize::new(0),
+            receiving: AtomicBool::new(false),
+        };
         let inner = NonNull::from(Box::leak(dco_sync::try_box(Inner { core, receiver })?));
         let this = Self { inner, pool: pool.clone(), _client: client.clone() };
         let create = client.dispatch().WskSocket.ok_or(Status::INTERNAL_ERROR)?;

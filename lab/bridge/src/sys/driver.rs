@@ -85,10 +85,7 @@ impl Driver {
         for (index, names) in names.iter().enumerate() {
             let status = self.create_device(index, names);
             if status < 0 {
-                log(format_args!(
-                    "{}: cannot create the device: {status:#x}",
-                    names.device
-                ));
+                log(format_args!("{}: cannot create the device: {status:#x}", names.device));
                 delete_devices(self.raw);
                 return status;
             }
@@ -104,15 +101,7 @@ impl Driver {
         let mut device = null_mut();
         // SAFETY: the driver object is Wine's for this driver; the name is alive during the call; `device` is writable.
         let status = unsafe {
-            ffi::IoCreateDevice(
-                self.raw,
-                size_of::<usize>() as u32,
-                &name,
-                FILE_DEVICE_UNKNOWN,
-                0,
-                0,
-                &mut device,
-            )
+            ffi::IoCreateDevice(self.raw, size_of::<usize>() as u32, &name, FILE_DEVICE_UNKNOWN, 0, 0, &mut device)
         };
         if status < 0 {
             return status;
@@ -124,13 +113,7 @@ impl Driver {
         // SAFETY: the device is new; until its link exists nobody opens it.
         let flags = unsafe { read::<u32>(device, offset::FLAGS) };
         // SAFETY: as above.
-        unsafe {
-            write(
-                device,
-                offset::FLAGS,
-                (flags | DO_BUFFERED_IO) & !DO_DEVICE_INITIALIZING,
-            )
-        };
+        unsafe { write(device, offset::FLAGS, (flags | DO_BUFFERED_IO) & !DO_DEVICE_INITIALIZING) };
         // SAFETY: both names are alive during the call.
         unsafe { ffi::IoCreateSymbolicLink(&link, &name) }
     }
@@ -177,23 +160,13 @@ unsafe fn read<T: Copy>(object: PVOID, offset: usize) -> T {
 /// `object` is alive, has a `T` at `offset`, and nobody uses it meanwhile.
 unsafe fn write<T>(object: PVOID, offset: usize, value: T) {
     // SAFETY: the caller's promise.
-    unsafe {
-        object
-            .cast::<u8>()
-            .wrapping_add(offset)
-            .cast::<T>()
-            .write(value)
-    };
+    unsafe { object.cast::<u8>().wrapping_add(offset).cast::<T>().write(value) };
 }
 
 /// A view of the text, to be used while the text is alive. Names here are short: far below the 64 KiB limit.
 fn unicode(text: &[u16]) -> UNICODE_STRING {
     let bytes = size_of_val(text) as u16;
-    UNICODE_STRING {
-        Length: bytes,
-        MaximumLength: bytes,
-        Buffer: text.as_ptr(),
-    }
+    UNICODE_STRING { Length: bytes, MaximumLength: bytes, Buffer: text.as_ptr() }
 }
 
 unsafe extern "system" fn dispatch(_device: PVOID, irp: PVOID) -> i32 {
@@ -212,10 +185,7 @@ unsafe extern "system" fn unload(driver: PVOID) {
 /// # Safety
 /// Wine calls it once, with its object for this driver and the service's registry path.
 #[unsafe(no_mangle)]
-pub unsafe extern "system" fn DriverEntry(
-    driver: PVOID,
-    registry_path: *const UNICODE_STRING,
-) -> i32 {
+pub unsafe extern "system" fn DriverEntry(driver: PVOID, registry_path: *const UNICODE_STRING) -> i32 {
     // SAFETY: Wine's promise.
     let path = unsafe { &*registry_path };
     // SAFETY: a UNICODE_STRING's buffer has `Length` bytes.
@@ -226,8 +196,5 @@ pub unsafe extern "system" fn DriverEntry(
     }
     // SAFETY: as above.
     unsafe { write::<ffi::Unload>(driver, offset::UNLOAD, unload) };
-    crate::start(&mut Driver {
-        raw: driver,
-        registry_path: path.to_vec(),
-    })
+    crate::start(&mut Driver { raw: driver, registry_path: path.to_vec() })
 }

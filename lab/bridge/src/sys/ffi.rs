@@ -99,12 +99,7 @@ unsafe extern "system" {
     pub fn CloseHandle(handle: PVOID) -> i32;
     pub fn AcquireSRWLockExclusive(lock: *mut PVOID);
     pub fn ReleaseSRWLockExclusive(lock: *mut PVOID);
-    pub fn SleepConditionVariableSRW(
-        condition: *mut PVOID,
-        lock: *mut PVOID,
-        milliseconds: u32,
-        flags: u32,
-    ) -> i32;
+    pub fn SleepConditionVariableSRW(condition: *mut PVOID, lock: *mut PVOID, milliseconds: u32, flags: u32) -> i32;
     pub fn WakeAllConditionVariable(condition: *mut PVOID);
 }
 

@@ -45,11 +45,7 @@ pub enum Action {
     /// The file is about to vanish.
     Close,
     /// A METHOD_BUFFERED ioctl.
-    Ioctl {
-        code: u32,
-        in_len: u32,
-        out_len: u32,
-    },
+    Ioctl { code: u32, in_len: u32, out_len: u32 },
     /// To read up to `len` bytes.
     Read { len: u32 },
     /// To write `len` bytes.
@@ -87,24 +83,12 @@ impl Irp {
     /// A field of the IRP.
     fn get<T: Copy>(&self, offset: usize) -> T {
         // SAFETY: `raw` is a live IRP (it is not completed yet) and the callers give fields by their true type.
-        unsafe {
-            self.raw
-                .cast::<u8>()
-                .wrapping_add(offset)
-                .cast::<T>()
-                .read()
-        }
+        unsafe { self.raw.cast::<u8>().wrapping_add(offset).cast::<T>().read() }
     }
 
     fn set<T>(&self, offset: usize, value: T) {
         // SAFETY: as in `get`; the IRP is ours, so nobody reads the field meanwhile.
-        unsafe {
-            self.raw
-                .cast::<u8>()
-                .wrapping_add(offset)
-                .cast::<T>()
-                .write(value)
-        };
+        unsafe { self.raw.cast::<u8>().wrapping_add(offset).cast::<T>().write(value) };
     }
 
     /// A field of the current stack location.
@@ -122,12 +106,8 @@ impl Irp {
                 share: u32::from(self.stack::<u16>(offset::SHARE)),
             },
             0x02 => Action::Close,
-            0x03 => Action::Read {
-                len: self.stack(offset::LENGTH),
-            },
-            0x04 => Action::Write {
-                len: self.stack(offset::LENGTH),
-            },
+            0x03 => Action::Read { len: self.stack(offset::LENGTH) },
+            0x04 => Action::Write { len: self.stack(offset::LENGTH) },
             0x0E => Action::Ioctl {
                 code: self.stack(offset::CODE),
                 in_len: self.stack(offset::INPUT_LENGTH),
@@ -158,14 +138,7 @@ impl Irp {
         let generation = unsafe { file.wrapping_add(offset::FS_CONTEXT).cast::<u64>().read() };
         // SAFETY: as above.
         let number = unsafe { file.wrapping_add(offset::FS_CONTEXT2).cast::<u64>().read() };
-        if generation == 0 {
-            Err(number as i32)
-        } else {
-            Ok(FileKey {
-                generation,
-                file: number,
-            })
-        }
+        if generation == 0 { Err(number as i32) } else { Ok(FileKey { generation, file: number }) }
     }
 
     /// Keeps what the file is at the lab, or why it is nothing there, for as long as the file is open.
@@ -176,17 +149,9 @@ impl Irp {
         };
         if let Some(file) = self.file_object() {
             // SAFETY: a live IRP's file object is alive; the field is a driver's own to use, from the dispatch thread.
-            unsafe {
-                file.wrapping_add(offset::FS_CONTEXT)
-                    .cast::<u64>()
-                    .write(generation)
-            };
+            unsafe { file.wrapping_add(offset::FS_CONTEXT).cast::<u64>().write(generation) };
             // SAFETY: as above.
-            unsafe {
-                file.wrapping_add(offset::FS_CONTEXT2)
-                    .cast::<u64>()
-                    .write(number)
-            };
+            unsafe { file.wrapping_add(offset::FS_CONTEXT2).cast::<u64>().write(number) };
         }
     }
 
@@ -208,8 +173,7 @@ impl Irp {
     /// has been cancelled before.
     pub fn make_cancellable(self, id: u64) -> Result<Self, Self> {
         self.set(offset::DRIVER_CONTEXT, id);
-        self.cancel_routine()
-            .store(cancel as ffi::Cancel as *mut c_void, Ordering::SeqCst);
+        self.cancel_routine().store(cancel as ffi::Cancel as *mut c_void, Ordering::SeqCst);
         if self.get::<u8>(offset::CANCEL) == 0 {
             return Ok(self);
         }
@@ -230,14 +194,7 @@ impl Irp {
 
     fn cancel_routine(&self) -> &AtomicPtr<c_void> {
         // SAFETY: a pointer-sized, aligned field of a live IRP, which all sides change by atomic operations only.
-        unsafe {
-            AtomicPtr::from_ptr(
-                self.raw
-                    .cast::<u8>()
-                    .wrapping_add(offset::CANCEL_ROUTINE)
-                    .cast(),
-            )
-        }
+        unsafe { AtomicPtr::from_ptr(self.raw.cast::<u8>().wrapping_add(offset::CANCEL_ROUTINE).cast()) }
     }
 
     /// Completes the IRP; returns its status. Callable from any thread, with no lock held. Of the output, what the
@@ -250,11 +207,7 @@ impl Irp {
         };
         let information = room.map_or(response.information as usize, |room| {
             let buffer: *mut u8 = self.get(offset::SYSTEM_BUFFER);
-            let len = if buffer.is_null() {
-                0
-            } else {
-                response.output.len().min(room as usize)
-            };
+            let len = if buffer.is_null() { 0 } else { response.output.len().min(room as usize) };
             // SAFETY: with buffered I/O the system buffer has room for the output's length; it is Wine's own memory.
             unsafe { core::ptr::copy_nonoverlapping(response.output.as_ptr(), buffer, len) };
             len

@@ -37,10 +37,8 @@ impl Socket {
             return None;
         }
         // SAFETY: takes numbers only.
-        let socket = Self {
-            raw: unsafe { ffi::socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) },
-            ended: AtomicBool::new(false),
-        };
+        let socket =
+            Self { raw: unsafe { ffi::socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) }, ended: AtomicBool::new(false) };
         let address = ffi::SOCKADDR_IN {
             family: AF_INET as u16,
             port: port.to_be_bytes(),
@@ -68,11 +66,7 @@ impl Socket {
             let len = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
             // SAFETY: `bytes` has at least `len` bytes, alive during the call.
             let sent = unsafe { ffi::send(self.raw, bytes.as_ptr(), len, 0) };
-            let Some(rest) = usize::try_from(sent)
-                .ok()
-                .filter(|n| *n > 0)
-                .and_then(|n| bytes.get(n..))
-            else {
+            let Some(rest) = usize::try_from(sent).ok().filter(|n| *n > 0).and_then(|n| bytes.get(n..)) else {
                 return false;
             };
             bytes = rest;
@@ -89,11 +83,7 @@ impl Socket {
             if got < 0 && last_error() == WSAETIMEDOUT && !self.ended.load(Ordering::SeqCst) {
                 continue;
             }
-            let Some(rest) = usize::try_from(got)
-                .ok()
-                .filter(|n| *n > 0)
-                .and_then(|n| buffer.get_mut(n..))
-            else {
+            let Some(rest) = usize::try_from(got).ok().filter(|n| *n > 0).and_then(|n| buffer.get_mut(n..)) else {
                 return false;
             };
             buffer = rest;

@@ -18,10 +18,7 @@ unsafe impl<T: Send> Sync for Lock<T> {}
 impl<T> Lock<T> {
     /// An unlocked lock around `value`.
     pub const fn new(value: T) -> Self {
-        Self {
-            raw: UnsafeCell::new(null_mut()),
-            value: UnsafeCell::new(value),
-        }
+        Self { raw: UnsafeCell::new(null_mut()), value: UnsafeCell::new(value) }
     }
 
     /// Waits until the lock is free and takes it, until the guard is dropped.
@@ -70,17 +67,14 @@ unsafe impl Sync for Condvar {}
 impl Condvar {
     /// A condition variable that nobody waits for.
     pub const fn new() -> Self {
-        Self {
-            raw: UnsafeCell::new(null_mut()),
-        }
+        Self { raw: UnsafeCell::new(null_mut()) }
     }
 
     /// Lets go of the lock, waits, and takes it again. False if the time passed without a wake.
     pub fn wait<'a, T>(&self, guard: Guard<'a, T>, milliseconds: u32) -> (Guard<'a, T>, bool) {
         let lock = guard.lock.raw.get();
         // SAFETY: the guard proves that this thread holds the lock; it does again when the call returns.
-        let woken =
-            unsafe { ffi::SleepConditionVariableSRW(self.raw.get(), lock, milliseconds, 0) };
+        let woken = unsafe { ffi::SleepConditionVariableSRW(self.raw.get(), lock, milliseconds, 0) };
         (guard, woken != 0)
     }
 

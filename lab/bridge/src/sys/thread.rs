@@ -20,16 +20,13 @@ impl Thread {
         let body: Box<Body> = Box::new(Box::new(body));
         let context = Box::into_raw(body);
         // SAFETY: `main` takes back the box that `context` is, once.
-        let handle =
-            unsafe { ffi::CreateThread(null_mut(), 0, main, context.cast(), 0, null_mut()) };
+        let handle = unsafe { ffi::CreateThread(null_mut(), 0, main, context.cast(), 0, null_mut()) };
         if handle.is_null() {
             // SAFETY: no thread was made, so the box is still ours.
             drop(unsafe { Box::from_raw(context) });
             return None;
         }
-        Some(Self {
-            handle: handle.expose_provenance(),
-        })
+        Some(Self { handle: handle.expose_provenance() })
     }
 }
 

@@ -9,7 +9,9 @@ mod wdf;
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use wdf::{Attributes, BindInfo, ContextType, GLOBALS, Handle, NtStatus, UnicodeString, WdfVersionBind, WdfVersionUnbind};
+use wdf::{
+    Attributes, BindInfo, ContextType, GLOBALS, Handle, NtStatus, UnicodeString, WdfVersionBind, WdfVersionUnbind,
+};
 
 const SUCCESS: NtStatus = 0;
 const CANCELLED: NtStatus = 0xC000_0120_u32 as i32;
@@ -59,8 +61,13 @@ struct Device {
     work_ran: AtomicU32,
 }
 
-static DEVICE_TYPE: ContextType =
-    ContextType { size: 40, name: c"DEVICE".as_ptr().cast(), context_size: size_of::<Device>(), unique: &raw const DEVICE_TYPE, get_unique: 0 };
+static DEVICE_TYPE: ContextType = ContextType {
+    size: 40,
+    name: c"DEVICE".as_ptr().cast(),
+    context_size: size_of::<Device>(),
+    unique: &raw const DEVICE_TYPE,
+    get_unique: 0,
+};
 
 fn device(of: Handle) -> &'static mut Device {
     let p = wdf!(202: fn(Handle, *const ContextType) -> *mut Device; of, &raw const DEVICE_TYPE);
@@ -175,7 +182,17 @@ unsafe extern "system" fn device_add(_driver: Handle, init: Handle) -> NtStatus 
         presented: u32::MAX,
         driver: 0,
     };
-    let manual = QueueConfig { dispatch: 3, default: 0, power: 0, evt_read: 0, evt_write: 0, evt_control: 0, evt_stop: 0, presented: 0, ..q };
+    let manual = QueueConfig {
+        dispatch: 3,
+        default: 0,
+        power: 0,
+        evt_read: 0,
+        evt_write: 0,
+        evt_control: 0,
+        evt_stop: 0,
+        presented: 0,
+        ..q
+    };
     let own = Attributes::new(dev);
     let timer = TimerConfig(40, timer_func as *const () as usize, 0, 0, 0, 0, 0);
     let dpc = DeferredConfig(24, dpc_func as *const () as usize, 0);
@@ -216,7 +233,8 @@ fn input(request: Handle) -> Result<&'static [u8], NtStatus> {
 
 fn output(request: Handle, minimum: usize) -> Result<&'static mut [u8], NtStatus> {
     let (mut p, mut n) = (core::ptr::null_mut::<u8>(), 0);
-    let s = wdf!(270: fn(Handle, usize, *mut *mut u8, *mut usize) -> NtStatus; request, minimum, &raw mut p, &raw mut n);
+    let s =
+        wdf!(270: fn(Handle, usize, *mut *mut u8, *mut usize) -> NtStatus; request, minimum, &raw mut p, &raw mut n);
     // SAFETY: as above.
     if s < 0 { Err(s) } else { Ok(unsafe { core::slice::from_raw_parts_mut(p, n) }) }
 }

@@ -63,7 +63,16 @@ pub struct Attributes {
 
 impl Attributes {
     pub const fn new(parent: Handle) -> Self {
-        Self { size: 56, cleanup: 0, destroy: 0, execution: 1, scope: 1, parent, size_override: 0, context_type: core::ptr::null() }
+        Self {
+            size: 56,
+            cleanup: 0,
+            destroy: 0,
+            execution: 1,
+            scope: 1,
+            parent,
+            size_override: 0,
+            context_type: core::ptr::null(),
+        }
     }
 }
 
@@ -80,7 +89,12 @@ unsafe impl Sync for ContextType {}
 
 #[link(name = "WDFLDR.SYS", kind = "raw-dylib", modifiers = "+verbatim")]
 unsafe extern "system" {
-    pub fn WdfVersionBind(driver: *mut c_void, path: *const UnicodeString, info: *mut BindInfo, globals: *mut *mut c_void) -> NtStatus;
+    pub fn WdfVersionBind(
+        driver: *mut c_void,
+        path: *const UnicodeString,
+        info: *mut BindInfo,
+        globals: *mut *mut c_void,
+    ) -> NtStatus;
     pub fn WdfVersionUnbind(path: *const UnicodeString, info: *mut BindInfo, globals: *mut c_void) -> NtStatus;
 }
 
