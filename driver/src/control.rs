@@ -3,15 +3,17 @@
 use crate::device::Dco;
 use crate::link::{Link, Socket, now};
 use crate::peer;
+use core::sync::atomic::Ordering;
 use dco_core::{Control, ControlError, KeepaliveUpdate, PeerSelector};
 use dco_crypto::{Key, KeyConfig, KeySlot, NonceTail};
 use dco_sync::Shared;
-use dco_uapi::{self as uapi, Ioctl, UapiError};
+use dco_uapi::{self as uapi, Ioctl as Code, UapiError};
 use dco_wire::PeerId;
 use nt::bcrypt::AesGcm;
+use nt::irql::AtDispatch;
 use nt::status::{Result, Status};
 use nt::time;
-use nt::wdf::request::Request;
+use nt::wdf::request::Ioctl;
 use nt::wsk::Client;
 use zerocopy::IntoBytes;
 
@@ -29,10 +31,6 @@ pub struct State {
     pub client: Option<Client>,
     /// Opened at the first key.
     gcm: Option<AesGcm>,
-    /// The id of the last key, which outgoing headers carry; -1 before.
-    pub peer_id: i32,
-    /// Failed sends when the peer was made: device statistics count from there.
-    pub send_failures: u64,
 }
 
 impl State {
@@ -42,7 +40,7 @@ impl State {
     /// INTERNAL_ERROR for a second state of one device.
     pub fn new(link: &Link) -> Result<Self> {
         let core = link.core.take_control().ok_or(Status::INTERNAL_ERROR)?;
-        Ok(Self { core, started: false, socket: None, client: None, gcm: None, peer_id: -1, send_failures: 0 })
+        Ok(Self { core, started: false, socket: None, client: None, gcm: None })
     }
 
     /// Gives back what must be given back at PASSIVE_LEVEL. The peer is gone.
@@ -53,57 +51,57 @@ impl State {
 }
 
 /// Answers an ioctl of the adapter.
-pub fn ioctl(dco: &Dco, mut request: Request, code: u32) {
-    match Ioctl::from_code(code) {
-        Some(Ioctl::NewPeer) => {
+pub fn ioctl(dco: &Dco, mut request: Ioctl, code: u32) {
+    match Code::from_code(code) {
+        Some(Code::NewPeer) => {
             let made =
                 parse(&request, uapi::NewPeer::parse).and_then(|new| peer::create(dco, &mut dco.control.lock(), new));
             request.complete_result(made);
         }
-        Some(Ioctl::DelPeer) => {
+        Some(Code::DelPeer) => {
             peer::remove(dco, &mut dco.control.lock());
             request.complete(Status::SUCCESS);
         }
-        Some(Ioctl::StartVpn) => {
+        Some(Code::StartVpn) => {
             let started = start_vpn(dco);
             request.complete_result(started);
         }
-        Some(Ioctl::SetPeer) => {
+        Some(Code::SetPeer) => {
             let set = parse(&request, uapi::SetPeer::parse).and_then(|set| set_peer(dco, set));
             request.complete_result(set);
         }
-        Some(Ioctl::NewKey) => {
+        Some(Code::NewKey) => {
             let installed = new_key(dco, &mut request, uapi::NewKey::parse, size_of::<uapi::raw::CryptoData>());
             request.complete_result(installed);
         }
-        Some(Ioctl::NewKeyV2) => {
+        Some(Code::NewKeyV2) => {
             let installed = new_key(dco, &mut request, uapi::NewKey::parse_v2, size_of::<uapi::raw::CryptoDataV2>());
             request.complete_result(installed);
         }
-        Some(Ioctl::SwapKeys) => {
+        Some(Code::SwapKeys) => {
             let mut state = dco.control.lock();
             let swapped = dco.link.core.swap_keys(&mut state.core, PeerSelector::Only, time::pause);
             request.complete_result(swapped.map_err(|e| status_of(e, Status::INVALID_DEVICE_REQUEST)));
         }
-        Some(Ioctl::GetStats) => request.complete_output(stats(dco).to_raw().as_bytes()),
-        Some(Ioctl::GetPeerStats) => peer_stats(dco, request),
-        Some(Ioctl::GetVersion) => request.complete_output(VERSION.to_raw().as_bytes()),
+        Some(Code::GetStats) => request.complete_output(stats(dco).to_raw().as_bytes()),
+        Some(Code::GetPeerStats) => peer_stats(dco, request),
+        Some(Code::GetVersion) => request.complete_output(VERSION.to_raw().as_bytes()),
         // The rest of the interface is for servers; OpenVPN asks for it from version 2.0 on.
         _ => request.complete(Status::INVALID_DEVICE_REQUEST),
     }
 }
 
 /// Answers an ioctl of the version device.
-pub fn version_only(request: Request, code: u32) {
-    match Ioctl::from_code(code) {
-        Some(Ioctl::GetVersion) => request.complete_output(VERSION.to_raw().as_bytes()),
+pub fn version_only(request: Ioctl, code: u32) {
+    match Code::from_code(code) {
+        Some(Code::GetVersion) => request.complete_output(VERSION.to_raw().as_bytes()),
         _ => request.complete(Status::INVALID_DEVICE_REQUEST),
     }
 }
 
 /// Reads a request's input; one too short, or empty, is BUFFER_TOO_SMALL.
-fn parse<T>(request: &Request, read: impl FnOnce(&[u8]) -> core::result::Result<T, UapiError>) -> Result<T> {
-    read(request.input(1)?).map_err(|e| Status(e.status()))
+fn parse<T>(request: &Ioctl, read: impl FnOnce(&[u8]) -> core::result::Result<T, UapiError>) -> Result<T> {
+    read(request.input()?).map_err(|e| Status(e.status()))
 }
 
 fn status_of(error: ControlError, no_peer: Status) -> Status {
@@ -134,19 +132,16 @@ fn set_peer(dco: &Dco, set: uapi::SetPeer) -> Result<()> {
 /// Installs a key and wipes it from the request's buffer, whatever came of it.
 fn new_key(
     dco: &Dco,
-    request: &mut Request,
+    request: &mut Ioctl,
     read: fn(&[u8]) -> core::result::Result<uapi::NewKey, UapiError>,
     len: usize,
 ) -> Result<()> {
     let parsed = parse(request, read);
-    if let Ok(input) = request.input_mut(1) {
-        let len = len.min(input.len());
-        uapi::wipe(input.get_mut(..len).unwrap_or_default());
-    }
-    install(dco, parsed?)
+    request.wipe_input(len, uapi::wipe);
+    install(dco, &parsed?)
 }
 
-fn install(dco: &Dco, new: uapi::NewKey) -> Result<()> {
+fn install(dco: &Dco, new: &uapi::NewKey) -> Result<()> {
     // Epoch keys, and bits that older drivers gave other meanings.
     if new.options.bits() != 0 || new.algorithm != uapi::Algorithm::AesGcm {
         return Err(Status::INVALID_DEVICE_REQUEST);
@@ -176,18 +171,18 @@ fn install(dco: &Dco, new: uapi::NewKey) -> Result<()> {
         .core
         .new_key(&mut state.core, PeerSelector::Only, slot, key, time::pause)
         .map_err(|e| status_of(e, Status::OBJECTID_NOT_FOUND))?;
-    state.peer_id = new.peer_id;
+    dco.link.peer_id.store(new.peer_id, Ordering::Relaxed);
     Ok(())
 }
 
 fn stats(dco: &Dco) -> uapi::DeviceStats {
-    let failures = dco.link.sends.failed().saturating_sub(dco.control.lock().send_failures);
+    let [data, control] = dco.link.failed_sends();
     let s = dco.link.core.stats();
     uapi::DeviceStats {
         lost_in_control: s.lost_in_control,
-        lost_out_control: s.lost_out_control,
+        lost_out_control: s.lost_out_control.saturating_add(control),
         lost_in_data: s.lost_in_data,
-        lost_out_data: s.lost_out_data.saturating_add(failures),
+        lost_out_data: s.lost_out_data.saturating_add(data),
         received_data: s.received_data,
         received_control: s.received_control,
         sent_control: s.sent_control,
@@ -200,31 +195,26 @@ fn stats(dco: &Dco) -> uapi::DeviceStats {
 }
 
 /// GET_PEER_STATS point to point: the id only decides between "one" and "all" (-1).
-fn peer_stats(dco: &Dco, mut request: Request) {
+fn peer_stats(dco: &Dco, request: Ioctl) {
     let id = match parse(&request, uapi::parse_peer_id) {
         Ok(id) => id,
         Err(status) => return request.complete(status),
     };
     let all = id == -1;
-    let Ok(s) = dco.link.core.peer_stats(time::processor(), PeerSelector::Only) else {
+    let dispatch = AtDispatch::raise();
+    let stats = dco.link.core.peer_stats(time::processor(), PeerSelector::Only);
+    drop(dispatch);
+    let Ok(s) = stats else {
         return request.complete(if all { Status::SUCCESS } else { Status::OBJECTID_NOT_FOUND });
     };
-    let peer_id = if all { dco.control.lock().peer_id } else { id };
+    let peer_id = if all { dco.link.peer_id.load(Ordering::Relaxed) } else { id };
     let raw = uapi::PeerStats { peer_id, link_rx: s.link_rx, link_tx: s.link_tx, vpn_rx: s.vpn_rx, vpn_tx: s.vpn_tx }
         .to_raw();
     let bytes = raw.as_bytes();
-    if all && request.output(bytes.len()).is_err() {
+    if all && !request.has_room(bytes.len()) {
         // Too small for all peers: the size that would do, and a warning (ERROR_MORE_DATA).
         let needed = (bytes.len() as u32).to_le_bytes();
-        return match request.output(needed.len()) {
-            Ok(out) => {
-                for (to, from) in out.iter_mut().zip(needed) {
-                    *to = from;
-                }
-                request.complete_with(Status::BUFFER_OVERFLOW, needed.len());
-            }
-            Err(status) => request.complete(status),
-        };
+        return request.complete_output_as(Status::BUFFER_OVERFLOW, &needed);
     }
     request.complete_output(bytes);
 }

@@ -8,10 +8,10 @@ use dco_core::MAX_INNER;
 use dco_sync::Shared;
 use nt::context;
 use nt::lock::WaitLock;
-use nt::netcx::{Adapter, AdapterEvents, Limits, Notifier, RxRing, TxRing};
+use nt::netcx::{Adapter, AdapterEvents, Limits, RxNotifier, RxRing, TxNotifier, TxRing};
 use nt::status::Result;
 use nt::wdf::device::{DeviceEvents, DeviceInit, Handle};
-use nt::wdf::request::Request;
+use nt::wdf::request::{Ioctl, Request};
 use nt::wdf::timer::{Periodic, TimerEvents};
 use nt::wide;
 
@@ -73,7 +73,7 @@ impl Dco {
 }
 
 impl DeviceEvents for Dco {
-    fn ioctl(&self, request: Request, code: u32) {
+    fn ioctl(&self, request: Ioctl, code: u32) {
         control::ioctl(self, request, code);
     }
 
@@ -85,14 +85,24 @@ impl DeviceEvents for Dco {
         message::write(&self.link, request);
     }
 
+    fn file_create(&self) {
+        self.link.messages.open();
+    }
+
     fn file_cleanup(&self) {
-        peer::remove(self, &mut self.control.lock());
+        peer::close(self, &mut self.control.lock());
         self.adapter.set_link(false);
     }
 
+    fn file_close(&self) {
+        // A request that was on its way in while the last handle closed may have come after the cleanup.
+        self.file_cleanup();
+    }
+
     fn prepare(&self) -> Result<()> {
+        self.adapter.start()?;
         self.control.lock().started = true;
-        self.adapter.start()
+        Ok(())
     }
 
     fn release(&self) {
@@ -124,11 +134,11 @@ impl AdapterEvents for Dco {
         rxqueue::advance(&self.link, ring);
     }
 
-    fn tx_notifier(&self) -> &Notifier {
+    fn tx_notifier(&self) -> &TxNotifier {
         &self.link.sends.tx
     }
 
-    fn rx_notifier(&self) -> &Notifier {
+    fn rx_notifier(&self) -> &RxNotifier {
         &self.link.received.rx
     }
 

@@ -8,7 +8,7 @@ use nt::status::Result;
 use nt::wdf::device::{ControlDevice, DeviceEvents, DeviceInit};
 use nt::wdf::driver::{Driver, DriverEvents};
 use nt::wdf::object::ContextRef;
-use nt::wdf::request::Request;
+use nt::wdf::request::Ioctl;
 use nt::{context, wide};
 
 /// The driver's context.
@@ -87,7 +87,7 @@ struct VersionDevice;
 context!(VersionDevice, c"OvpnDcoVersion");
 
 impl DeviceEvents for VersionDevice {
-    fn ioctl(&self, request: Request, code: u32) {
+    fn ioctl(&self, request: Ioctl, code: u32) {
         control::version_only(request, code);
     }
 }

@@ -2,13 +2,14 @@
 
 use crate::message::Messages;
 use crate::rxqueue::Received;
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use dco_core::{Device, Tick};
 use dco_sync::Shared;
 use nt::bcrypt::AesGcmKey;
 use nt::status::Result;
 use nt::time;
 use nt::wdf::device::Handle;
-use nt::wsk::{DatagramList, DatagramSocket, Receive, SendPool};
+use nt::wsk::{DatagramList, DatagramSocket, Receive, SendPool, Traffic};
 
 /// The socket of a peer.
 pub type Socket = DatagramSocket<Receiver>;
@@ -26,6 +27,10 @@ pub struct Link {
     pub sends: Shared<SendPool>,
     pub received: Received,
     pub messages: Messages,
+    /// The id of the last key, which outgoing headers carry; -1 before.
+    pub peer_id: AtomicI32,
+    /// Failed sends when the peer was made, data and control: device statistics count from there.
+    pub failed_before: [AtomicU64; 2],
 }
 
 impl Link {
@@ -39,8 +44,29 @@ impl Link {
             sends: SendPool::new(SEND_BUFFERS)?,
             received: Received::new()?,
             messages: Messages::new(device)?,
+            peer_id: AtomicI32::new(-1),
+            failed_before: [AtomicU64::new(0), AtomicU64::new(0)],
         };
         Ok(Shared::try_new(link)?)
+    }
+}
+
+impl Link {
+    /// A new peer: what was counted here belongs to the one before.
+    pub fn restart(&self) {
+        self.peer_id.store(-1, Ordering::Relaxed);
+        let [data, control] = &self.failed_before;
+        data.store(self.sends.failed(Traffic::Data), Ordering::Relaxed);
+        control.store(self.sends.failed(Traffic::Control), Ordering::Relaxed);
+    }
+
+    /// Datagrams that the network stack did not send, data and control, since the peer was made.
+    pub fn failed_sends(&self) -> [u64; 2] {
+        let [data, control] = &self.failed_before;
+        [
+            self.sends.failed(Traffic::Data).saturating_sub(data.load(Ordering::Relaxed)),
+            self.sends.failed(Traffic::Control).saturating_sub(control.load(Ordering::Relaxed)),
+        ]
     }
 }
 

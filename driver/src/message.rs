@@ -8,13 +8,14 @@ use crate::link::{Link, now};
 use alloc::boxed::Box;
 use dco_core::DropReason;
 use dco_sync::{OutOfMemory, try_box_slice};
+use nt::irql::AtDispatch;
 use nt::lock::SpinLock;
 use nt::status::{Result, Status};
 use nt::time;
 use nt::wdf::device::Handle;
 use nt::wdf::queue::ManualQueue;
 use nt::wdf::request::Request;
-use nt::wsk::{Chain, Datagram};
+use nt::wsk::{Chain, Datagram, Traffic};
 
 extern crate alloc;
 
@@ -40,22 +41,35 @@ impl Messages {
         Ok(Self { reads: ManualQueue::new(device)?, backlog: SpinLock::new(Backlog::new()?) })
     }
 
-    /// Completes one parked read with `status`, if there is one and `claim` agrees. IRQL <= DISPATCH_LEVEL.
-    pub fn fail_one(&self, status: Status, claim: impl FnOnce() -> bool) {
+    /// Completes one parked read with `status`; false if none is parked. IRQL <= DISPATCH_LEVEL.
+    pub fn fail_one(&self, status: Status) -> bool {
         let guard = self.backlog.lock();
         let read = self.reads.take();
         drop(guard);
-        if let Some(read) = read {
-            let status = if claim() { status } else { Status::CANCELLED };
-            read.complete(status);
-        }
+        let Some(read) = read else { return false };
+        read.complete(status);
+        true
     }
 
-    /// Forgets waiting packets and completes all parked reads with CANCELLED. IRQL <= DISPATCH_LEVEL.
-    pub fn flush(&self) {
-        self.backlog.lock().clear();
+    /// A handle is open: reads are taken. IRQL <= DISPATCH_LEVEL.
+    pub fn open(&self) {
+        self.backlog.lock().refusing = false;
+    }
+
+    /// Forgets waiting packets and completes all parked reads with CANCELLED; `reopen` says whether reads are taken again after that.
+    /// IRQL <= DISPATCH_LEVEL.
+    ///
+    /// Meanwhile new reads are refused: one who posts each read again as it ends would keep this from ending.
+    pub fn flush(&self, reopen: bool) {
+        let mut backlog = self.backlog.lock();
+        backlog.clear();
+        let before = core::mem::replace(&mut backlog.refusing, true);
+        drop(backlog);
         while let Some(read) = self.reads.take() {
             read.complete(Status::CANCELLED);
+        }
+        if reopen {
+            self.backlog.lock().refusing = before;
         }
     }
 }
@@ -66,11 +80,19 @@ struct Backlog {
     lengths: [usize; BACKLOG],
     first: usize,
     count: usize,
+    /// Nobody reads: reads are completed with CANCELLED instead of parked.
+    refusing: bool,
 }
 
 impl Backlog {
     fn new() -> core::result::Result<Self, OutOfMemory> {
-        Ok(Self { bytes: try_box_slice(BACKLOG * MAX_READ, |_| Ok(0))?, lengths: [0; BACKLOG], first: 0, count: 0 })
+        Ok(Self {
+            bytes: try_box_slice(BACKLOG * MAX_READ, |_| Ok(0))?,
+            lengths: [0; BACKLOG],
+            first: 0,
+            count: 0,
+            refusing: true,
+        })
     }
 
     /// Room for one more packet; [`commit`](Self::commit) makes it one.
@@ -79,6 +101,14 @@ impl Backlog {
             return None;
         }
         self.bytes.chunks_exact_mut(MAX_READ).nth((self.first + self.count) % BACKLOG)
+    }
+
+    /// Keeps a copy of `packet`; false where there is no room.
+    fn keep(&mut self, packet: &[u8]) -> bool {
+        let Some(room) = self.free().and_then(|room| room.get_mut(..packet.len())) else { return false };
+        room.copy_from_slice(packet);
+        self.commit(packet.len());
+        true
     }
 
     fn commit(&mut self, len: usize) {
@@ -112,17 +142,15 @@ impl Backlog {
 pub fn read(link: &Link, mut request: Request) {
     let mut backlog = link.messages.backlog.lock();
     let Some(packet) = backlog.oldest() else {
-        let refused = link.messages.reads.park(request);
+        let refused =
+            if backlog.refusing { Err((request, Status::CANCELLED)) } else { link.messages.reads.park(request) };
         drop(backlog);
         if let Err((request, status)) = refused {
             request.complete(status);
         }
         return;
     };
-    let copied = copy_out(&mut request, packet.len(), |out| {
-        out.copy_from_slice(packet);
-        Some(())
-    });
+    let copied = request.copy_output(packet);
     backlog.pop();
     drop(backlog);
     finish_read(link, request, copied);
@@ -135,69 +163,80 @@ pub fn receive(link: &Link, cpu: usize, datagram: &Datagram<'_>) {
         return link.core.count_drop(cpu, DropReason::ControlInTooLong);
     }
     let mut backlog = link.messages.backlog.lock();
-    let Some(mut read) = link.messages.reads.take() else {
-        let kept = match backlog.free().map(|room| datagram.gather(room).map(|bytes| bytes.len())) {
+    // Where the packet lies in pieces, the next free place of the backlog is where they are put together.
+    let packet = match datagram.contiguous() {
+        Some(bytes) => Ok(bytes),
+        None => match backlog.free() {
+            Some(room) => datagram.gather(room).map(|bytes| &*bytes).ok_or(DropReason::ControlInCopyFailed),
             None => Err(DropReason::ControlInBacklogFull),
-            Some(None) => Err(DropReason::ControlInTooLong),
-            Some(Some(len)) => {
-                backlog.commit(len);
-                Ok(())
-            }
-        };
-        drop(backlog);
-        if let Err(reason) = kept {
-            link.core.count_drop(cpu, reason);
+        },
+    };
+    let packet = match packet {
+        Ok(packet) => packet,
+        Err(reason) => {
+            drop(backlog);
+            return link.core.count_drop(cpu, reason);
         }
-        return;
+    };
+    if let Some(mut read) = link.messages.reads.take() {
+        let copied = read.copy_output(packet);
+        drop(backlog);
+        return finish_read(link, read, copied);
+    }
+    let kept = match datagram.contiguous() {
+        Some(bytes) => backlog.keep(bytes),
+        None => {
+            backlog.commit(datagram.len());
+            true
+        }
     };
     drop(backlog);
-    let copied = copy_out(&mut read, datagram.len(), |out| datagram.gather(out).map(drop));
-    finish_read(link, read, copied);
-}
-
-/// Fills the first `len` bytes of a read's buffer.
-fn copy_out(read: &mut Request, len: usize, fill: impl FnOnce(&mut [u8]) -> Option<()>) -> Result<usize> {
-    let room = read.output(len.max(1))?.get_mut(..len).ok_or(Status::BUFFER_TOO_SMALL)?;
-    fill(room).ok_or(Status::INTERNAL_ERROR)?;
-    Ok(len)
+    if !kept {
+        link.core.count_drop(cpu, DropReason::ControlInBacklogFull);
+    }
 }
 
 fn finish_read(link: &Link, read: Request, copied: Result<usize>) {
-    match copied {
-        Ok(len) => read.complete_with(Status::SUCCESS, len),
-        Err(status) => {
-            link.core.count_drop(time::processor(), DropReason::ControlInBufferTooSmall);
-            read.complete(status);
-        }
+    let reason = match copied {
+        Ok(_) => None,
+        Err(Status::BUFFER_TOO_SMALL) => Some(DropReason::ControlInBufferTooSmall),
+        Err(_) => Some(DropReason::ControlInCopyFailed),
+    };
+    if let Some(reason) = reason {
+        link.core.count_drop(time::processor(), reason);
     }
+    read.complete_copied(copied.map(drop));
 }
 
 /// A write: copied to a send buffer, sent, completed. PASSIVE_LEVEL.
-pub fn write(link: &Link, request: Request) {
-    let sent = send(link, &request);
-    match sent {
-        Ok(len) => request.complete_with(Status::SUCCESS, len),
-        Err(status) => request.complete(status),
-    }
+pub fn write(link: &Link, mut request: Request) {
+    let sent = send(link, &mut request);
+    request.complete_copied(sent);
 }
 
-fn send(link: &Link, request: &Request) -> Result<usize> {
-    let cpu = time::processor();
-    let section = link.core.enter(cpu);
+fn send(link: &Link, request: &mut Request) -> Result<()> {
+    // A read section in a user's thread: at DISPATCH_LEVEL the thread cannot be suspended in it, which would hold up whoever waits for
+    // its end.
+    let _dispatch = AtDispatch::raise();
+    let section = link.core.enter(time::processor());
     let mut batch = section.batch(now());
     let socket = batch.transport().ok_or(Status::INVALID_DEVICE_STATE)?;
-    let packet = request.input(1)?;
-    if packet.len() > MAX_WRITE {
-        return Err(Status::INVALID_PARAMETER);
-    }
     let Some(mut buffer) = link.sends.take() else {
         batch.drop(DropReason::ControlOutNoBuffer);
         return Err(Status::INSUFFICIENT_RESOURCES);
     };
-    buffer.bytes().get_mut(..packet.len()).ok_or(Status::INVALID_PARAMETER)?.copy_from_slice(packet);
-    let mut chain = Chain::new(&link.sends);
-    chain.push(buffer, packet.len());
+    let copied =
+        buffer.bytes().get_mut(..MAX_WRITE).ok_or(Status::INTERNAL_ERROR).and_then(|to| request.copy_input(to));
+    let len = match copied {
+        Ok(len) => len,
+        Err(status) => {
+            link.sends.put(buffer);
+            return Err(status);
+        }
+    };
+    let mut chain = Chain::new(&link.sends, Traffic::Control);
+    chain.push(buffer, len);
     batch.count_control_out();
     socket.send(chain);
-    Ok(packet.len())
+    Ok(())
 }

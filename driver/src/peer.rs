@@ -27,7 +27,9 @@ pub fn create(dco: &Dco, state: &mut State, new: uapi::NewPeer) -> Result<()> {
     if !state.started {
         return Err(Status::DEVICE_NOT_READY);
     }
-    remove(dco, state);
+    if state.socket.is_some() {
+        remove(dco, state);
+    }
     let client = match &state.client {
         Some(client) => client.clone(),
         // Here, not at start: there the network stack may not be up yet (ovpn-dco-win #24).
@@ -38,8 +40,7 @@ pub fn create(dco: &Dco, state: &mut State, new: uapi::NewPeer) -> Result<()> {
     let socket = Shared::try_new(socket)?;
     let peer = NewPeer { id: PeerId::UNDEFINED, local: new.local, remote: new.remote, transport: socket.clone() };
     link.core.new_peer(&mut state.core, peer, now(), time::pause).map_err(|_| Status::NO_MEMORY)?;
-    state.send_failures = link.sends.failed();
-    state.peer_id = -1;
+    link.restart();
     link.received.set_closing(false);
     let started = socket.start();
     state.socket = Some(socket);
@@ -52,8 +53,19 @@ pub fn create(dco: &Dco, state: &mut State, new: uapi::NewPeer) -> Result<()> {
 }
 
 /// Removes the peer, if there is one: no processor uses it or its socket when this returns. Parked reads end with CANCELLED and
-/// waiting control packets are forgotten, peer or not.
+/// waiting control packets are forgotten, peer or not. The handle goes on reading.
 pub fn remove(dco: &Dco, state: &mut State) {
+    unmake(dco, state);
+    dco.link.messages.flush(true);
+}
+
+/// The same for a handle that is closed: nothing is read any more until the next is opened.
+pub fn close(dco: &Dco, state: &mut State) {
+    unmake(dco, state);
+    dco.link.messages.flush(false);
+}
+
+fn unmake(dco: &Dco, state: &mut State) {
     let link = &dco.link;
     link.core.del_peer(&mut state.core, time::pause);
     if let Some(socket) = state.socket.take() {
@@ -64,5 +76,4 @@ pub fn remove(dco: &Dco, state: &mut State) {
         rxqueue::discard(link);
         drop(socket);
     }
-    link.messages.flush();
 }

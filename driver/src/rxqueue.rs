@@ -6,7 +6,7 @@ use dco_core::{DropReason, Opened};
 use dco_sync::Queue;
 use dco_wire::{Class, DATA_HEADER_LEN, classify};
 use nt::lock::SpinLock;
-use nt::netcx::{Notifier, RxRing};
+use nt::netcx::{RxNotifier, RxRing};
 use nt::status::Result;
 use nt::time;
 use nt::wsk::{Datagram, DatagramList};
@@ -15,13 +15,17 @@ use nt::wsk::{Datagram, DatagramList};
 /// datagrams are dropped and counted.
 const LISTS: usize = 512;
 
+/// Datagrams looked at in one call of Advance. Those that come to nothing (forged, replayed, pings) fill no buffer of the ring, so without
+/// a bound a flood of them would keep the call, and its read section, from ending. What is left is seen when the queue is armed.
+const BUDGET: usize = 256;
+
 /// Received and not yet opened.
 pub struct Received {
     lists: Queue<DatagramList>,
     /// The list being opened, between two calls of Advance.
     current: SpinLock<Current>,
     /// The receive queue's wake-up.
-    pub rx: Notifier,
+    pub rx: RxNotifier,
 }
 
 struct Current {
@@ -39,7 +43,7 @@ impl Received {
         Ok(Self {
             lists: Queue::try_new(LISTS)?,
             current: SpinLock::new(Current { list: None, closing: false }),
-            rx: Notifier::rx(),
+            rx: RxNotifier::new(),
         })
     }
 
@@ -118,8 +122,10 @@ pub fn advance(link: &Link, ring: &mut RxRing<'_>) {
     let section = link.core.enter(time::processor());
     let mut batch = section.batch(now());
     let mut list = link.received.resume();
+    let mut budget = BUDGET;
     ring.fill(|buffer| {
         loop {
+            budget = budget.checked_sub(1)?;
             if list.is_none() {
                 list = link.received.lists.pop();
             }
@@ -139,16 +145,16 @@ pub fn advance(link: &Link, ring: &mut RxRing<'_>) {
                         let opened = match datagram.gather(scratch.bytes()) {
                             Some(bytes) => batch.open(bytes, buffer),
                             None => {
-                                batch.drop(DropReason::RxTooLong);
-                                Err(DropReason::RxTooLong)
+                                batch.drop(DropReason::RxMalformed);
+                                Err(DropReason::RxMalformed)
                             }
                         };
                         link.sends.put(scratch);
                         opened
                     }
                     None => {
-                        batch.drop(DropReason::RxQueueFull);
-                        Err(DropReason::RxQueueFull)
+                        batch.drop(DropReason::RxNoBuffer);
+                        Err(DropReason::RxNoBuffer)
                     }
                 },
             };

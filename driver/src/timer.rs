@@ -4,7 +4,7 @@ use crate::link::{Link, now};
 use dco_core::PeerSelector;
 use nt::status::Status;
 use nt::time;
-use nt::wsk::Chain;
+use nt::wsk::{Chain, Traffic};
 
 /// One second passed. DISPATCH_LEVEL.
 ///
@@ -19,14 +19,14 @@ pub fn tick(link: &Link) {
     {
         match batch.seal_ping(PeerSelector::Only, buffer.bytes()) {
             Ok(sealed) => {
-                let mut chain = Chain::new(&link.sends);
+                let mut chain = Chain::new(&link.sends, Traffic::Data);
                 chain.push(buffer, sealed.len);
                 sealed.transport.send(chain);
             }
             Err(_) => link.sends.put(buffer),
         }
     }
-    if due.expired {
-        link.messages.fail_one(Status::CONNECTION_DISCONNECTED, || batch.ack_expired());
+    if due.expired && link.messages.fail_one(Status::CONNECTION_DISCONNECTED) {
+        batch.ack_expired();
     }
 }

@@ -5,7 +5,7 @@ use dco_core::{DropReason, MAX_INNER};
 use dco_wire::DATA_OVERHEAD;
 use nt::netcx::{TxFlow, TxPacket, TxRing};
 use nt::time;
-use nt::wsk::Chain;
+use nt::wsk::{Chain, Traffic};
 
 /// Sends what is on the ring, as far as there are send buffers. IRQL <= DISPATCH_LEVEL, serialised by NetAdapterCx.
 ///
@@ -13,12 +13,10 @@ use nt::wsk::Chain;
 pub fn advance(link: &Link, ring: &mut TxRing<'_>) {
     let section = link.core.enter(time::processor());
     let mut batch = section.batch(now());
-    let mut chain = Chain::new(&link.sends);
+    let mut chain = Chain::new(&link.sends, Traffic::Data);
+    link.sends.begin_pass();
     ring.drain(|packet| {
-        let Some(mut buffer) = link.sends.take() else {
-            link.sends.starve();
-            return TxFlow::Stop;
-        };
+        let Some(mut buffer) = link.sends.take_or_starve() else { return TxFlow::Stop };
         let sealed = match packet.contiguous() {
             Some(bytes) => batch.seal(bytes, buffer.bytes()),
             None => match gather(&packet, buffer.bytes()) {

@@ -212,8 +212,19 @@ CONF
             ;;
     esac
     client_pid=$pid
-    wait_for_line 90 "$client_pid" "$log" 'Initialization Sequence Completed'
+    if ! wait_for_line 90 "$client_pid" "$log" 'Initialization Sequence Completed'; then
+        [ "$client_kind" = debian ] || expect_lab
+        return 1
+    fi
     configure_tun
+}
+
+# expect_lab: a lab that ended by itself has said why.
+expect_lab() {
+    running "$client_lab_pid" && return 0
+    say "the lab has ended; it said:"
+    tail -n 25 "$run/logs/client-lab.log" >&2
+    return 1
 }
 
 # configure_tun: gives dco0 the addresses that the client's log names, as OpenVPN's service would on Windows.

@@ -59,7 +59,7 @@ drop_reasons! {
     OutData TxPacketIdExhausted,
     /// Out: the cipher's backend failed.
     OutData TxCipherError,
-    /// Out: the shell had no send buffer, or the transport refused the datagram.
+    /// Out: the transport refused the datagram.
     OutData TxSendFailed,
     /// Out: addressed to the tunnel's own remote end; sending it would put the tunnel inside itself.
     OutData TxRecursiveRoute,
@@ -69,7 +69,7 @@ drop_reasons! {
     InData RxUnknownPeer,
     /// In: the peer has no key with this key-id.
     InData RxUnknownKey,
-    /// In: not a data packet, or its packet id is the impossible 0.
+    /// In: not a data packet, its packet id is the impossible 0, or its memory contradicts its length.
     InData RxMalformed,
     /// In: the tag is wrong. Forged, damaged, or sealed under another key.
     InData RxAuthFailed,
@@ -83,18 +83,18 @@ drop_reasons! {
     InData RxTooLong,
     /// In: the shell's queue of received datagrams was full.
     InData RxQueueFull,
+    /// In: the shell had no buffer to put the datagram's pieces together in.
+    InData RxNoBuffer,
     /// In: the shell has no receive queue: the adapter is stopped or not up yet.
     InData RxNoQueue,
-    /// In: the inner source, or the sender's address, is not this peer's.
-    InData RxWrongSource,
     /// Control in: nobody reads and the backlog is full.
     InControl ControlInBacklogFull,
     /// Control in: longer than the backlog's entries.
     InControl ControlInTooLong,
     /// Control in: the reader's buffer was too small; the packet is gone.
     InControl ControlInBufferTooSmall,
-    /// Control in: there is no peer that userspace could be told about.
-    InControl ControlInNoPeer,
+    /// Control in: it could not be copied to the reader's buffer.
+    InControl ControlInCopyFailed,
     /// Control out: no send buffer.
     OutControl ControlOutNoBuffer,
     /// Control out: the transport refused it.

@@ -8,6 +8,7 @@
 //! | [`status`] | NTSTATUS |
 //! | [`wide`] | UTF-16 constants and `UNICODE_STRING` |
 //! | [`pool`] | tagged non-paged pool, the global allocator |
+//! | [`irql`] | running at DISPATCH_LEVEL |
 //! | [`lock`] | spin lock (carries the old IRQL), wait lock |
 //! | [`time`] | the clock that counts suspend; processor index |
 //! | [`wdf`] | framework objects, contexts, devices, queues, requests, timers |
@@ -23,6 +24,7 @@
 extern crate alloc;
 
 pub mod bcrypt;
+pub mod irql;
 pub mod lock;
 pub mod netcx;
 pub mod pool;

@@ -6,6 +6,6 @@ mod queue;
 mod ring;
 
 pub use adapter::{Adapter, Limits};
-pub use notify::Notifier;
+pub use notify::{Notifier, RxNotifier, TxNotifier};
 pub use queue::AdapterEvents;
 pub use ring::{RxRing, TxFlow, TxPacket, TxRing};

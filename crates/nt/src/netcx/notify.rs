@@ -10,29 +10,27 @@ use core::sync::atomic::{AtomicBool, Ordering, fence};
 use nt_sys::net::NETPACKETQUEUE;
 use nt_sys::net_call;
 
-/// The wake-up of one packet queue, across the queues that come and go (sleep, restart).
-pub struct Notifier {
+/// The wake-up of one packet queue, receive or transmit, across the queues that come and go (sleep, restart).
+pub struct Notifier<const RX: bool> {
     armed: AtomicBool,
     running: AtomicBool,
     queue: SpinLock<Option<QueueHandle>>,
-    rx: bool,
 }
+
+/// The wake-up of a transmit queue.
+pub type TxNotifier = Notifier<false>;
+/// The wake-up of a receive queue.
+pub type RxNotifier = Notifier<true>;
 
 struct QueueHandle(NETPACKETQUEUE);
 // SAFETY: NetAdapterCx queue handles may be notified from any thread.
 unsafe impl Send for QueueHandle {}
 
-impl Notifier {
-    /// For a transmit queue.
+impl<const RX: bool> Notifier<RX> {
+    /// Without a queue.
     #[must_use]
-    pub const fn tx() -> Self {
-        Self { armed: AtomicBool::new(false), running: AtomicBool::new(false), queue: SpinLock::new(None), rx: false }
-    }
-
-    /// For a receive queue.
-    #[must_use]
-    pub const fn rx() -> Self {
-        Self { armed: AtomicBool::new(false), running: AtomicBool::new(false), queue: SpinLock::new(None), rx: true }
+    pub const fn new() -> Self {
+        Self { armed: AtomicBool::new(false), running: AtomicBool::new(false), queue: SpinLock::new(None) }
     }
 
     /// The queue has work: wakes it if it is armed. IRQL <= DISPATCH_LEVEL.
@@ -45,7 +43,7 @@ impl Notifier {
         if let Some(QueueHandle(queue)) = *queue {
             // SAFETY: the handle is live: `stop` clears it, under this lock, before the queue goes. Any IRQL.
             unsafe {
-                if self.rx {
+                if RX {
                     net_call!(NetRxQueueNotifyMoreReceivedPacketsAvailable, queue);
                 } else {
                     net_call!(NetTxQueueNotifyMoreCompletedPacketsAvailable, queue);
@@ -81,5 +79,11 @@ impl Notifier {
     pub(super) fn arm(&self, on: bool) {
         self.armed.store(on, Ordering::SeqCst);
         fence(Ordering::SeqCst);
+    }
+}
+
+impl<const RX: bool> Default for Notifier<RX> {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -1,13 +1,15 @@
 //! Packet queues: creation inside the adapter's callbacks, and trampolines to the device context.
 
-use super::notify::Notifier;
+use super::notify::{Notifier, RxNotifier, TxNotifier};
 use super::ring::{Rings, RxRing, TxRing};
 use crate::context;
 use crate::status::{Result, Status};
 use crate::wdf::device::DeviceEvents;
 use crate::wdf::object::{Attributes, get, init};
 use crate::wide;
-use core::ptr::null_mut;
+use core::ffi::c_void;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{AtomicPtr, Ordering};
 use nt_sys::net::{
     _NET_EXTENSION_TYPE, NET_EXTENSION, NET_PACKET_QUEUE_CONFIG, NETADAPTER, NETPACKETQUEUE, NETRXQUEUE_INIT,
     NETTXQUEUE_INIT,
@@ -21,9 +23,9 @@ pub trait AdapterEvents: DeviceEvents {
     /// Buffers may be on the receive ring, or packets to put in them. IRQL <= DISPATCH_LEVEL; serialised.
     fn rx_advance(&self, ring: &mut RxRing<'_>);
     /// The transmit queue's wake-up.
-    fn tx_notifier(&self) -> &Notifier;
+    fn tx_notifier(&self) -> &TxNotifier;
     /// The receive queue's wake-up.
-    fn rx_notifier(&self) -> &Notifier;
+    fn rx_notifier(&self) -> &RxNotifier;
     /// Whether a transmit queue that was just armed has something to do after all.
     fn tx_pending(&self) -> bool;
     /// Whether a receive queue that was just armed has something to do after all.
@@ -36,6 +38,8 @@ pub trait AdapterEvents: DeviceEvents {
 pub(super) struct QueueContext {
     rings: Rings,
     device: WDFDEVICE,
+    /// The notifier that was told of the queue: the one that is told of its end, whatever the device context says by then.
+    started: AtomicPtr<c_void>,
 }
 context!(QueueContext, c"OvpnDcoPacketQueue");
 
@@ -113,7 +117,7 @@ unsafe fn attach(adapter: NETADAPTER, queue: NETPACKETQUEUE, rings: Option<Rings
     // SAFETY: both handles are live in the adapter's callback (caller).
     unsafe {
         let device = net_call!(NetAdapterGetParent, adapter);
-        init(queue.cast(), QueueContext { rings, device })
+        init(queue.cast(), QueueContext { rings, device, started: AtomicPtr::new(null_mut()) })
     }
 }
 
@@ -129,23 +133,37 @@ unsafe fn contexts<'a, T: AdapterEvents>(queue: NETPACKETQUEUE) -> Option<(&'a Q
     }
 }
 
-fn notifier<T: AdapterEvents, const RX: bool>(device: &T) -> &Notifier {
-    if RX { device.rx_notifier() } else { device.tx_notifier() }
+/// Starts `notifier` for a queue.
+///
+/// # Safety
+/// Called in the start callback of `queue`; `notifier` is borrowed from the device context, which outlives the queue.
+unsafe fn started<const RX: bool>(context: &QueueContext, notifier: &Notifier<RX>, queue: NETPACKETQUEUE) {
+    context.started.store(core::ptr::from_ref(notifier).cast_mut().cast(), Ordering::Release);
+    // SAFETY: the queue is live until its stop callback, which stops this very notifier.
+    unsafe { notifier.start(queue) };
 }
 
 unsafe extern "C" fn start<T: AdapterEvents, const RX: bool>(queue: NETPACKETQUEUE) {
-    // SAFETY: this is a callback of this queue, which is live until its stop callback.
+    // SAFETY: this is the start callback of this queue.
     unsafe {
-        if let Some((_, device)) = contexts::<T>(queue) {
-            notifier::<T, RX>(device).start(queue);
+        if let Some((context, device)) = contexts::<T>(queue) {
+            if RX {
+                started(context, device.rx_notifier(), queue);
+            } else {
+                started(context, device.tx_notifier(), queue);
+            }
         }
     }
 }
 
 unsafe extern "C" fn stop<T: AdapterEvents, const RX: bool>(queue: NETPACKETQUEUE) {
     // SAFETY: this is a callback of this queue.
-    if let Some((_, device)) = unsafe { contexts::<T>(queue) } {
-        notifier::<T, RX>(device).stop();
+    if let Some((context, device)) = unsafe { contexts::<T>(queue) } {
+        let notifier = context.started.swap(null_mut(), Ordering::AcqRel).cast::<Notifier<RX>>();
+        if let Some(notifier) = NonNull::new(notifier) {
+            // SAFETY: stored by `start` for a queue of this kind, from the device context, which is alive.
+            unsafe { notifier.as_ref() }.stop();
+        }
         if RX {
             device.rx_stopped();
         }
@@ -166,13 +184,20 @@ unsafe extern "C" fn advance<T: AdapterEvents, const RX: bool>(queue: NETPACKETQ
 unsafe extern "C" fn set_notification<T: AdapterEvents, const RX: bool>(queue: NETPACKETQUEUE, enabled: BOOLEAN) {
     // SAFETY: this is a callback of this queue.
     if let Some((context, device)) = unsafe { contexts::<T>(queue) } {
-        let notifier = notifier::<T, RX>(device);
-        notifier.arm(enabled != 0);
-        // With an empty ring there is nothing the driver could do: NetAdapterCx wakes the queue itself when that changes.
-        let pending = context.rings.has_packets() && if RX { device.rx_pending() } else { device.tx_pending() };
-        if enabled != 0 && pending {
-            notifier.notify();
+        if RX {
+            arm(context, device.rx_notifier(), enabled != 0, || device.rx_pending());
+        } else {
+            arm(context, device.tx_notifier(), enabled != 0, || device.tx_pending());
         }
+    }
+}
+
+/// Arms, then looks for work once more. With an empty ring there is nothing the driver could do: NetAdapterCx wakes the queue itself
+/// when that changes.
+fn arm<const RX: bool>(context: &QueueContext, notifier: &Notifier<RX>, on: bool, pending: impl FnOnce() -> bool) {
+    notifier.arm(on);
+    if on && context.rings.has_packets() && pending() {
+        notifier.notify();
     }
 }
 

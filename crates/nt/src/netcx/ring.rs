@@ -64,6 +64,27 @@ impl Rings {
     }
 }
 
+/// A ring's indices at the start of a callback. Copied: elements of the ring are looked at while they are in use.
+struct Indices {
+    begin: u32,
+    end: u32,
+    mask: u32,
+}
+
+impl Indices {
+    fn of(ring: NonNull<NET_RING>) -> Self {
+        // SAFETY: the ring is a live queue's, and its callbacks are serialised.
+        let ring = unsafe { ring.as_ref() };
+        Self { begin: ring.BeginIndex, end: ring.EndIndex, mask: ring.ElementIndexMask }
+    }
+
+    /// Moves BeginIndex: everything before it is the framework's.
+    fn complete(ring: NonNull<NET_RING>, begin: u32) {
+        // SAFETY: as above; BeginIndex is the driver's to write.
+        unsafe { (*ring.as_ptr()).BeginIndex = begin };
+    }
+}
+
 /// What a transmit callback says of a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TxFlow {
@@ -85,12 +106,10 @@ impl<'a> TxRing<'a> {
 
     /// Offers each owned packet in order, then completes those that are done. IRQL <= DISPATCH_LEVEL.
     pub fn drain(&mut self, mut each: impl FnMut(TxPacket<'_>) -> TxFlow) {
-        // SAFETY: the rings are this queue's, and its callbacks are serialised. References do not outlive this function.
-        let (packets, fragments) = unsafe { (&mut *self.rings.packets.as_ptr(), &mut *self.rings.fragments.as_ptr()) };
-        let (mask, fragment_mask) = (packets.ElementIndexMask, fragments.ElementIndexMask);
-        let mut index = packets.BeginIndex;
-        let mut fragment_index = fragments.BeginIndex;
-        while index != packets.EndIndex {
+        let (packets, fragments) = (Indices::of(self.rings.packets), Indices::of(self.rings.fragments));
+        let mut index = packets.begin;
+        let mut fragment_index = fragments.begin;
+        while index != packets.end {
             // SAFETY: a packet the driver owns; only read.
             let packet = unsafe { self.rings.packet(index).as_ref() };
             if !packet.Ignore() {
@@ -99,21 +118,18 @@ impl<'a> TxRing<'a> {
                 if each(this) == TxFlow::Stop {
                     break;
                 }
-                fragment_index = packet.FragmentIndex.wrapping_add(u32::from(packet.FragmentCount)) & fragment_mask;
+                fragment_index = packet.FragmentIndex.wrapping_add(u32::from(packet.FragmentCount)) & fragments.mask;
             }
-            index = index.wrapping_add(1) & mask;
+            index = index.wrapping_add(1) & packets.mask;
         }
-        fragments.BeginIndex = fragment_index;
-        packets.BeginIndex = index;
+        Indices::complete(self.rings.fragments, fragment_index);
+        Indices::complete(self.rings.packets, index);
     }
 
     /// Gives everything back unsent (EvtCancel).
     pub(super) fn cancel(&mut self) {
-        // SAFETY: the rings are this queue's, and its callbacks are serialised.
-        unsafe {
-            let (packets, fragments) = (&mut *self.rings.packets.as_ptr(), &mut *self.rings.fragments.as_ptr());
-            packets.BeginIndex = packets.EndIndex;
-            fragments.BeginIndex = fragments.EndIndex;
+        for ring in [self.rings.fragments, self.rings.packets] {
+            Indices::complete(ring, Indices::of(ring).end);
         }
     }
 }
@@ -186,49 +202,53 @@ impl<'a> RxRing<'a> {
     /// Offers empty buffers one by one; each call fills its buffer with one inner packet and returns its length, or `None` when
     /// there is nothing more to receive. A returned length beyond the buffer ends the filling like `None`. IRQL <= DISPATCH_LEVEL.
     pub fn fill(&mut self, mut each: impl FnMut(&mut [u8]) -> Option<usize>) {
-        // SAFETY: the rings are this queue's, and its callbacks are serialised. References do not outlive this function.
-        let (packets, fragments) = unsafe { (&mut *self.rings.packets.as_ptr(), &mut *self.rings.fragments.as_ptr()) };
-        let mut index = packets.BeginIndex;
-        let mut fragment_index = fragments.BeginIndex;
-        while index != packets.EndIndex && fragment_index != fragments.EndIndex {
+        let (packets, fragments) = (Indices::of(self.rings.packets), Indices::of(self.rings.fragments));
+        let mut index = packets.begin;
+        let mut fragment_index = fragments.begin;
+        while index != packets.end && fragment_index != fragments.end {
             let (memory, capacity) = self.rings.memory(fragment_index);
-            if memory.is_null() {
-                break;
-            }
-            // SAFETY: an owned fragment's memory holds `capacity` bytes, for the driver alone.
-            let buffer = unsafe { core::slice::from_raw_parts_mut(memory, capacity) };
-            let Some(len) = each(buffer) else { break };
-            let Some(filled) = buffer.get(..len) else { break };
-            let layout = layout(filled.first().copied().unwrap_or(0));
+            let filled = if memory.is_null() {
+                None
+            } else {
+                // SAFETY: an owned fragment's memory holds `capacity` bytes, for the driver alone.
+                let buffer = unsafe { core::slice::from_raw_parts_mut(memory, capacity) };
+                let Some(len) = each(buffer) else { break };
+                buffer.get(..len).map(|packet| (len, layout(packet.first().copied().unwrap_or(0))))
+            };
             // SAFETY: owned elements; the framework reads them once BeginIndex has passed them.
             unsafe {
-                let fragment = &mut *self.rings.fragment(fragment_index).as_ptr();
-                fragment.set_Offset(0);
-                fragment.set_ValidLength(len as u64);
                 let packet = &mut *self.rings.packet(index).as_ptr();
-                packet.FragmentIndex = fragment_index;
-                packet.FragmentCount = 1;
-                packet.Layout = layout;
+                match filled {
+                    Some((len, layout)) => {
+                        let fragment = &mut *self.rings.fragment(fragment_index).as_ptr();
+                        fragment.set_Offset(0);
+                        fragment.set_ValidLength(len as u64);
+                        packet.FragmentIndex = fragment_index;
+                        packet.FragmentCount = 1;
+                        packet.Layout = layout;
+                    }
+                    // A fragment without memory: passed over, so that it stops nothing.
+                    None => packet.set_Ignore(true),
+                }
             }
-            index = index.wrapping_add(1) & packets.ElementIndexMask;
-            fragment_index = fragment_index.wrapping_add(1) & fragments.ElementIndexMask;
+            index = index.wrapping_add(1) & packets.mask;
+            fragment_index = fragment_index.wrapping_add(1) & fragments.mask;
         }
-        fragments.BeginIndex = fragment_index;
-        packets.BeginIndex = index;
+        Indices::complete(self.rings.fragments, fragment_index);
+        Indices::complete(self.rings.packets, index);
     }
 
     /// Gives every packet back unused (EvtCancel): without it the queue never stops.
     pub(super) fn cancel(&mut self) {
-        // SAFETY: the rings are this queue's, and its callbacks are serialised; packets up to EndIndex are owned.
-        unsafe {
-            let (packets, fragments) = (&mut *self.rings.packets.as_ptr(), &mut *self.rings.fragments.as_ptr());
-            let mut index = packets.BeginIndex;
-            while index != packets.EndIndex {
-                (*self.rings.packet(index).as_ptr()).set_Ignore(true);
-                index = index.wrapping_add(1) & packets.ElementIndexMask;
-            }
-            packets.BeginIndex = packets.EndIndex;
-            fragments.BeginIndex = fragments.EndIndex;
+        let packets = Indices::of(self.rings.packets);
+        let mut index = packets.begin;
+        while index != packets.end {
+            // SAFETY: packets up to EndIndex are the driver's.
+            unsafe { (*self.rings.packet(index).as_ptr()).set_Ignore(true) };
+            index = index.wrapping_add(1) & packets.mask;
+        }
+        for ring in [self.rings.fragments, self.rings.packets] {
+            Indices::complete(ring, Indices::of(ring).end);
         }
     }
 }

@@ -3,18 +3,19 @@
 use super::driver::Driver;
 use super::object::{Attributes, Context, ContextRef, get, init};
 use super::queue;
-use super::request::Request;
+use super::request::{Ioctl, Request};
 use crate::status::{Result, Status};
 use crate::wide::Wide;
 use core::ptr::null_mut;
 use nt_sys::{
-    _WDF_FILEOBJECT_CLASS, GUID, NTSTATUS, PWDFDEVICE_INIT, WDFCMRESLIST, WDFDEVICE, WDFFILEOBJECT, wdf_call,
+    _WDF_FILEOBJECT_CLASS, GUID, NTSTATUS, PWDFDEVICE_INIT, WDFCMRESLIST, WDFDEVICE, WDFFILEOBJECT, WDFREQUEST,
+    wdf_call,
 };
 
 /// What a device context does with the framework's events. Default methods do nothing, or refuse.
 pub trait DeviceEvents: Context {
     /// An ioctl. PASSIVE_LEVEL; several at once.
-    fn ioctl(&self, request: Request, code: u32) {
+    fn ioctl(&self, request: Ioctl, code: u32) {
         let _ = code;
         request.complete(Status::INVALID_DEVICE_REQUEST);
     }
@@ -26,8 +27,13 @@ pub trait DeviceEvents: Context {
     fn write(&self, request: Request) {
         request.complete(Status::INVALID_DEVICE_REQUEST);
     }
-    /// The last handle to a file of this device was closed. PASSIVE_LEVEL.
+    /// A file of this device is being opened. PASSIVE_LEVEL.
+    fn file_create(&self) {}
+    /// The last handle to a file of this device was closed (EvtFileCleanup). Requests that were already on their way in may still
+    /// arrive. PASSIVE_LEVEL.
     fn file_cleanup(&self) {}
+    /// The file is gone (EvtFileClose): no request of it is left. PASSIVE_LEVEL.
+    fn file_close(&self) {}
     /// The device starts (EvtDevicePrepareHardware). PASSIVE_LEVEL.
     ///
     /// # Errors
@@ -83,9 +89,13 @@ impl DeviceInit {
         Status(unsafe { wdf_call!(WdfDeviceInitAssignName, self.0, &raw const name) }).ok()
     }
 
-    /// Delivers [`DeviceEvents::file_cleanup`] of `T`. PASSIVE_LEVEL.
+    /// Delivers the file events of `T`. PASSIVE_LEVEL.
     pub fn file_events<T: DeviceEvents>(&mut self) {
-        let mut config = nt_sys::WDF_FILEOBJECT_CONFIG_INIT(None, None, Some(evt_file_cleanup::<T>));
+        let mut config = nt_sys::WDF_FILEOBJECT_CONFIG_INIT(
+            Some(evt_file_create::<T>),
+            Some(evt_file_close::<T>),
+            Some(evt_file_cleanup::<T>),
+        );
         config.FileObjectClass = _WDF_FILEOBJECT_CLASS::WdfFileObjectWdfCannotUseFsContexts;
         // SAFETY: the structure is this object's own; the configuration is a live local that the framework copies.
         unsafe { wdf_call!(WdfDeviceInitSetFileObjectConfig, self.0, &raw mut config, Attributes::plain().raw()) };
@@ -218,6 +228,26 @@ impl ControlDevice {
         // SAFETY: the device is live and fully set up.
         unsafe { wdf_call!(WdfControlFinishInitializing, device) };
         Ok(Self { _device: owned })
+    }
+}
+
+unsafe extern "C" fn evt_file_create<T: DeviceEvents>(device: WDFDEVICE, request: WDFREQUEST, _: WDFFILEOBJECT) {
+    // SAFETY: the framework delivers the create request to the driver with this callback.
+    let request = unsafe { Request::adopt(request) };
+    // SAFETY: the device is live in its callback.
+    match unsafe { get::<T>(device.cast()) } {
+        Some(context) => {
+            context.file_create();
+            request.complete(Status::SUCCESS);
+        }
+        None => request.complete(Status::DEVICE_NOT_READY),
+    }
+}
+
+unsafe extern "C" fn evt_file_close<T: DeviceEvents>(file: WDFFILEOBJECT) {
+    // SAFETY: the file object is live in its callback, and so is its device.
+    if let Some(device) = unsafe { get::<T>(wdf_call!(WdfFileObjectGetDevice, file).cast()) } {
+        device.file_close();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::device::{DeviceEvents, Handle};
 use super::object::{Attributes, Child, get};
-use super::request::Request;
+use super::request::{Ioctl, Request};
 use crate::status::{Result, Status};
 use core::ptr::null_mut;
 use nt_sys::{
@@ -97,7 +97,7 @@ unsafe extern "C" fn evt_device_control<T: DeviceEvents>(
     code: u32,
 ) {
     // SAFETY: the framework delivers the request to the driver with this callback.
-    let request = unsafe { Request::adopt(request) };
+    let request = unsafe { Ioctl::adopt(request) };
     // SAFETY: this is a callback of this queue.
     match unsafe { device_context::<T>(queue) } {
         Some(device) => device.ioctl(request, code),

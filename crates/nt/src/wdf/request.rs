@@ -7,7 +7,11 @@ use nt_sys::{WDFREQUEST, wdf_call};
 
 /// A request that the driver owns. Completing or forwarding it consumes it; one that is dropped instead is completed with
 /// INTERNAL_ERROR, so that no request is ever lost. IRQL <= DISPATCH_LEVEL.
-pub struct Request(WDFREQUEST);
+pub struct Request {
+    raw: WDFREQUEST,
+    /// Bytes copied from or to its buffer: what it reports when it succeeds.
+    copied: usize,
+}
 
 // SAFETY: a request may be completed from any thread.
 unsafe impl Send for Request {}
@@ -18,90 +22,144 @@ impl Request {
     /// # Safety
     /// `raw` was just delivered to the driver, which owns it.
     pub(crate) const unsafe fn adopt(raw: WDFREQUEST) -> Self {
-        Self(raw)
+        Self { raw, copied: 0 }
     }
 
     /// Gives the handle away without completing it.
     pub(crate) fn release(self) -> WDFREQUEST {
-        ManuallyDrop::new(self).0
+        ManuallyDrop::new(self).raw
     }
 
-    /// The input buffer, if it holds at least `min` (> 0) bytes.
+    /// Copies the input of a write to the front of `out` and returns its length. The input of a device with direct I/O is memory that
+    /// its owner may change meanwhile, so it is copied before it is looked at.
     ///
     /// # Errors
-    /// BUFFER_TOO_SMALL for a shorter buffer.
-    pub fn input(&self, min: usize) -> Result<&[u8]> {
+    /// BUFFER_TOO_SMALL for no input, INVALID_PARAMETER for more than `out` holds.
+    pub fn copy_input(&mut self, out: &mut [u8]) -> Result<usize> {
         let (mut p, mut len) = (null_mut(), 0);
         // SAFETY: the request is owned; both out pointers are live locals.
-        Status(unsafe { wdf_call!(WdfRequestRetrieveInputBuffer, self.0, min as _, &raw mut p, &raw mut len) }).ok()?;
-        // SAFETY: the framework vouches for `len` readable bytes until completion; the borrow of `self` keeps completion and
-        // `output` (the same memory under METHOD_BUFFERED) out.
-        Ok(unsafe { core::slice::from_raw_parts(p.cast(), len) })
+        Status(unsafe { wdf_call!(WdfRequestRetrieveInputBuffer, self.raw, 1, &raw mut p, &raw mut len) }).ok()?;
+        let out = out.get_mut(..len).ok_or(Status::INVALID_PARAMETER)?;
+        // SAFETY: the framework vouches for `len` readable bytes until completion; `out` is as long and ours.
+        unsafe { core::ptr::copy_nonoverlapping(p.cast::<u8>().cast_const(), out.as_mut_ptr(), len) };
+        self.copied = len;
+        Ok(len)
     }
 
-    /// The input buffer, writable, for wiping secrets from it.
+    /// Copies `bytes` to the output buffer of a read.
     ///
     /// # Errors
-    /// BUFFER_TOO_SMALL for a shorter buffer.
-    pub fn input_mut(&mut self, min: usize) -> Result<&mut [u8]> {
+    /// BUFFER_TOO_SMALL where they do not fit (an empty buffer holds nothing, not even nothing); a mapping failure.
+    pub fn copy_output(&mut self, bytes: &[u8]) -> Result<usize> {
         let (mut p, mut len) = (null_mut(), 0);
         // SAFETY: the request is owned; both out pointers are live locals.
-        Status(unsafe { wdf_call!(WdfRequestRetrieveInputBuffer, self.0, min as _, &raw mut p, &raw mut len) }).ok()?;
-        // SAFETY: a buffered ioctl's input lies in the system buffer, which is writable for `len` bytes until completion; the
-        // exclusive borrow keeps other views out.
-        Ok(unsafe { core::slice::from_raw_parts_mut(p.cast(), len) })
-    }
-
-    /// The output buffer, if it holds at least `min` (> 0) bytes.
-    ///
-    /// # Errors
-    /// BUFFER_TOO_SMALL for a shorter buffer.
-    pub fn output(&mut self, min: usize) -> Result<&mut [u8]> {
-        let (mut p, mut len) = (null_mut(), 0);
-        // SAFETY: the request is owned; both out pointers are live locals.
-        Status(unsafe { wdf_call!(WdfRequestRetrieveOutputBuffer, self.0, min as _, &raw mut p, &raw mut len) })
-            .ok()?;
-        // SAFETY: the framework vouches for `len` writable bytes until completion; the exclusive borrow keeps `input` out.
-        Ok(unsafe { core::slice::from_raw_parts_mut(p.cast(), len) })
+        Status(unsafe {
+            wdf_call!(WdfRequestRetrieveOutputBuffer, self.raw, bytes.len().max(1) as _, &raw mut p, &raw mut len)
+        })
+        .ok()?;
+        // SAFETY: the framework vouches for at least as many writable bytes as were asked for, until completion.
+        unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), p.cast::<u8>(), bytes.len()) };
+        self.copied = bytes.len();
+        Ok(bytes.len())
     }
 
     /// Completes without output.
     pub fn complete(self, status: Status) {
-        self.complete_with(status, 0);
+        self.finish(status, 0);
     }
 
-    /// Completes with `information` bytes of output (reads, ioctls) or consumed (writes).
-    pub fn complete_with(self, status: Status, information: usize) {
+    /// Completes a read or write: with SUCCESS and the bytes that were copied, or with the error.
+    pub fn complete_copied(self, result: Result<()>) {
+        let copied = self.copied;
+        match result {
+            Ok(()) => self.finish(Status::SUCCESS, copied),
+            Err(status) => self.finish(status, 0),
+        }
+    }
+
+    /// Completes with `information` bytes, which the caller has seen copied.
+    fn finish(self, status: Status, information: usize) {
         let raw = self.release();
         // SAFETY: the request was owned and is consumed here.
         unsafe { wdf_call!(WdfRequestCompleteWithInformation, raw, status.0, information as _) };
     }
+}
 
-    /// Copies `bytes` to the output and completes with SUCCESS, or with BUFFER_TOO_SMALL where they do not fit.
-    pub fn complete_output(mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return self.complete(Status::SUCCESS);
-        }
-        let copied = self.output(bytes.len()).map(|out| {
-            for (to, from) in out.iter_mut().zip(bytes) {
-                *to = *from;
-            }
-        });
-        match copied {
-            Ok(()) => self.complete_with(Status::SUCCESS, bytes.len()),
-            Err(status) => self.complete(status),
-        }
+/// A buffered ioctl: its input and output share one buffer of the system's, which nobody else touches.
+pub struct Ioctl(Request);
+
+impl Ioctl {
+    /// Takes over an ioctl that the framework handed to the driver. All of this driver's codes are METHOD_BUFFERED, and so is every
+    /// other code it is asked to look into.
+    ///
+    /// # Safety
+    /// `raw` was just delivered to the driver, which owns it, by a device control callback.
+    pub(crate) const unsafe fn adopt(raw: WDFREQUEST) -> Self {
+        // SAFETY: handed through.
+        Self(unsafe { Request::adopt(raw) })
+    }
+
+    /// The input buffer.
+    ///
+    /// # Errors
+    /// BUFFER_TOO_SMALL for an empty one.
+    pub fn input(&self) -> Result<&[u8]> {
+        let (mut p, mut len) = (null_mut(), 0);
+        // SAFETY: the request is owned; both out pointers are live locals.
+        Status(unsafe { wdf_call!(WdfRequestRetrieveInputBuffer, self.0.raw, 1, &raw mut p, &raw mut len) }).ok()?;
+        // SAFETY: `len` bytes of the system buffer, until completion; the borrow of `self` keeps completion and output out.
+        Ok(unsafe { core::slice::from_raw_parts(p.cast(), len) })
+    }
+
+    /// Overwrites the input buffer, up to `len` bytes, by `wipe`.
+    pub fn wipe_input(&mut self, len: usize, wipe: impl FnOnce(&mut [u8])) {
+        let Ok(input) = self.input() else { return };
+        let (p, len) = (input.as_ptr().cast_mut(), input.len().min(len));
+        // SAFETY: the system buffer is writable, and the exclusive borrow of `self` keeps other views out.
+        wipe(unsafe { core::slice::from_raw_parts_mut(p, len) });
+    }
+
+    /// Completes without output.
+    pub fn complete(self, status: Status) {
+        self.0.complete(status);
     }
 
     /// Completes with the outcome of an operation that has no output.
     pub fn complete_result(self, result: Result<()>) {
-        self.complete(result.err().unwrap_or(Status::SUCCESS));
+        self.0.complete(result.err().unwrap_or(Status::SUCCESS));
+    }
+
+    /// Copies `bytes` to the output and completes with SUCCESS, or with BUFFER_TOO_SMALL where they do not fit.
+    pub fn complete_output(self, bytes: &[u8]) {
+        self.complete_output_as(Status::SUCCESS, bytes);
+    }
+
+    /// [`complete_output`](Self::complete_output) with a success or warning of the caller's.
+    pub fn complete_output_as(mut self, status: Status, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return self.0.complete(status);
+        }
+        match self.0.copy_output(bytes) {
+            Ok(len) => self.0.finish(status, len),
+            Err(status) => self.0.complete(status),
+        }
+    }
+
+    /// Whether the output buffer holds `len` bytes.
+    #[must_use]
+    pub fn has_room(&self, len: usize) -> bool {
+        let (mut p, mut room) = (null_mut(), 0);
+        // SAFETY: the request is owned; both out pointers are live locals.
+        Status(unsafe {
+            wdf_call!(WdfRequestRetrieveOutputBuffer, self.0.raw, len.max(1) as _, &raw mut p, &raw mut room)
+        })
+        .is_success()
     }
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
         // SAFETY: the request is still owned: completing and forwarding go through `release`, which skips this.
-        unsafe { wdf_call!(WdfRequestCompleteWithInformation, self.0, Status::INTERNAL_ERROR.0, 0) };
+        unsafe { wdf_call!(WdfRequestCompleteWithInformation, self.raw, Status::INTERNAL_ERROR.0, 0) };
     }
 }

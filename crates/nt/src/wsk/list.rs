@@ -35,6 +35,11 @@ impl DatagramList {
         Self { head, next: head.as_ptr(), socket }
     }
 
+    /// Whether this is the list that begins with `head`.
+    pub(super) fn is(&self, head: NonNull<WSK_DATAGRAM_INDICATION>) -> bool {
+        self.head == head
+    }
+
     /// Ends retention without releasing: for the receive callback that returns the list to WSK by its status.
     pub(super) fn hand_back(self) {
         let socket = self.socket;

@@ -14,5 +14,5 @@ mod socket;
 
 pub use client::Client;
 pub use list::{Datagram, DatagramList};
-pub use send::{BUFFER_LEN, Chain, SendBuffer, SendPool};
+pub use send::{BUFFER_LEN, Chain, SendBuffer, SendPool, Traffic};
 pub use socket::{DatagramSocket, Receive};

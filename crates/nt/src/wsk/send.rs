@@ -2,7 +2,7 @@
 
 use super::irp::MORE_PROCESSING_REQUIRED;
 use super::socket::Core;
-use crate::netcx::Notifier;
+use crate::netcx::TxNotifier;
 use crate::status::{Result, Status};
 use alloc::boxed::Box;
 use core::alloc::Layout;
@@ -24,8 +24,9 @@ struct Buffer {
     /// The IRP of the send that this buffer heads.
     irp: PIRP,
     pool: *const SendPool,
-    /// The socket of the send that this buffer heads, while it is in flight.
+    /// The socket of the send that this buffer heads, while it is in flight, and what it carries.
     socket: Option<NonNull<Core>>,
+    control: bool,
     data: [u8; BUFFER_LEN],
 }
 
@@ -88,9 +89,18 @@ impl Drop for SendBuffer {
 pub struct SendPool {
     free: Queue<SendBuffer>,
     starved: AtomicBool,
-    failed: AtomicU64,
+    failed: [AtomicU64; 2],
     /// Wakes the Tx queue once buffers are back after it ran dry.
-    pub tx: Notifier,
+    pub tx: TxNotifier,
+}
+
+/// What a chain carries: its losses are counted apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Traffic {
+    /// Data packets.
+    Data,
+    /// Control packets.
+    Control,
 }
 
 impl SendPool {
@@ -102,8 +112,8 @@ impl SendPool {
         let pool = Shared::try_new(Self {
             free: Queue::try_new(count)?,
             starved: AtomicBool::new(false),
-            failed: AtomicU64::new(0),
-            tx: Notifier::tx(),
+            failed: [AtomicU64::new(0), AtomicU64::new(0)],
+            tx: TxNotifier::new(),
         })?;
         for _ in 0..count {
             let buffer = SendBuffer::new(&raw const *pool)?;
@@ -119,15 +129,32 @@ impl SendPool {
         self.free.pop()
     }
 
-    /// Gives an unused buffer back. IRQL <= DISPATCH_LEVEL.
-    pub fn put(&self, buffer: SendBuffer) {
-        // The queue has room for every buffer there is; a failure would free the buffer, not lose it.
-        let _ = self.free.push(buffer);
+    /// The Tx queue begins a pass: it does not want for buffers until [`take_or_starve`](Self::take_or_starve) says so.
+    pub fn begin_pass(&self) {
+        self.starved.store(false, Ordering::Relaxed);
     }
 
-    /// Says that the Tx queue stopped for want of buffers: it is notified when some are back.
-    pub fn starve(&self) {
+    /// Takes a buffer for the Tx queue. `None` says that it wants to be notified when one is back. IRQL <= DISPATCH_LEVEL.
+    ///
+    /// Looks again after saying so: a buffer that came back in between would notify nobody.
+    pub fn take_or_starve(&self) -> Option<SendBuffer> {
+        if let Some(buffer) = self.free.pop() {
+            return Some(buffer);
+        }
         self.starved.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.free.pop()
+    }
+
+    /// Gives an unused buffer back. IRQL <= DISPATCH_LEVEL.
+    pub fn put(&self, buffer: SendBuffer) {
+        self.keep(buffer);
+        self.returned();
+    }
+
+    fn keep(&self, buffer: SendBuffer) {
+        // The queue has room for every buffer there is; a failure would free the buffer, not lose it.
+        let _ = self.free.push(buffer);
     }
 
     /// Whether the Tx queue waits for buffers although some are there.
@@ -137,15 +164,24 @@ impl SendPool {
         self.starved.load(Ordering::Relaxed) && !self.free.is_empty()
     }
 
-    /// Datagrams whose send failed, since creation.
+    /// Datagrams of this kind whose send failed, since creation.
     #[must_use]
-    pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
+    pub fn failed(&self, traffic: Traffic) -> u64 {
+        self.failures(traffic).load(Ordering::Relaxed)
     }
 
+    fn failures(&self, traffic: Traffic) -> &AtomicU64 {
+        let [data, control] = &self.failed;
+        match traffic {
+            Traffic::Data => data,
+            Traffic::Control => control,
+        }
+    }
+
+    /// A buffer is back. `starved` stays set until the queue's next pass, so that the look it takes after arming sees it too.
     fn returned(&self) {
         fence(Ordering::SeqCst);
-        if self.starved.load(Ordering::Relaxed) && self.starved.swap(false, Ordering::AcqRel) {
+        if self.starved.load(Ordering::Relaxed) {
             self.tx.notify();
         }
     }
@@ -156,13 +192,14 @@ pub struct Chain<'p> {
     head: Option<NonNull<Buffer>>,
     tail: Option<NonNull<Buffer>>,
     pool: &'p SendPool,
+    traffic: Traffic,
 }
 
 impl<'p> Chain<'p> {
     /// An empty chain for buffers of `pool`.
     #[must_use]
-    pub fn new(pool: &'p SendPool) -> Self {
-        Self { head: None, tail: None, pool }
+    pub fn new(pool: &'p SendPool, traffic: Traffic) -> Self {
+        Self { head: None, tail: None, pool, traffic }
     }
 
     /// The pool its buffers go back to.
@@ -206,6 +243,7 @@ impl<'p> Chain<'p> {
         // SAFETY: the chain owned its buffers; from here on the IRP's completion does.
         let b = unsafe { &mut *head.as_ptr() };
         b.socket = Some(socket);
+        b.control = self.traffic == Traffic::Control;
         let irp = b.irp;
         // SAFETY: the IRP is this buffer's own and not in use; it is made fresh for the next trip.
         unsafe {
@@ -232,16 +270,19 @@ impl Drop for Chain<'_> {
 unsafe fn give_back(head: NonNull<Buffer>) -> u64 {
     let mut count = 0;
     let mut next = Some(head);
+    // SAFETY: the buffer is owned (caller).
+    let pool = unsafe { head.as_ref() }.pool;
     while let Some(raw) = next {
         // SAFETY: the buffer is owned (caller); its successor is read before it is given away. The pool outlives its buffers.
         unsafe {
             let b = raw.as_ref();
             next = NonNull::new(b.list.Next.cast::<Buffer>());
-            let pool = &*b.pool;
-            pool.put(SendBuffer(raw));
+            (*pool).keep(SendBuffer(raw));
         }
         count += 1;
     }
+    // SAFETY: as above.
+    unsafe { (*pool).returned() };
     count
 }
 
@@ -252,12 +293,12 @@ unsafe extern "C" fn sent(_: *mut DEVICE_OBJECT, irp: *mut IRP, head: *mut c_voi
             let (status, _) = nt_sys::IrpStatus(irp);
             let pool = head.as_ref().pool;
             let socket = head.as_ref().socket;
+            let traffic = if head.as_ref().control { Traffic::Control } else { Traffic::Data };
             let count = give_back(head);
             // The pool is alive until the socket's last send has ended, which is below.
             if status < 0 {
-                (*pool).failed.fetch_add(count, Ordering::Relaxed);
+                (*pool).failures(traffic).fetch_add(count, Ordering::Relaxed);
             }
-            (*pool).returned();
             if let Some(socket) = socket {
                 Core::send_ended(socket);
             }

@@ -2,7 +2,7 @@
 
 use super::address::{AF_INET, AF_INET6, RawAddress};
 use super::client::Client;
-use super::irp;
+use super::irp::WaitIrp;
 use super::list::DatagramList;
 use super::send::{Chain, SendPool};
 use crate::status::{Result, Status};
@@ -31,6 +31,10 @@ pub(super) struct Core {
     sending: AtomicUsize,
     /// Whether the receive callback is enabled.
     receiving: AtomicBool,
+    /// The socket is going: whatever is still indicated is returned at once.
+    closing: AtomicBool,
+    /// For everything that is waited for; made with the socket, so that closing it cannot fail for want of memory.
+    irp: WaitIrp,
 }
 
 #[repr(C)]
@@ -91,8 +95,10 @@ impl Core {
         let f = self.dispatch().and_then(|d| d.WskControlSocket).ok_or(Status::INVALID_DEVICE_STATE)?;
         let (p, len) = (input.as_mut_ptr(), input.len());
         // SAFETY: the input lives until the IRP has completed, which `wait` sees to; no output is asked for.
-        unsafe { irp::wait(|irp| f(self.raw(), kind, code, level, len as _, p.cast(), 0, null_mut(), null_mut(), irp)) }
-            .map(drop)
+        unsafe {
+            self.irp.wait(|irp| f(self.raw(), kind, code, level, len as _, p.cast(), 0, null_mut(), null_mut(), irp))
+        }
+        .map(drop)
     }
 
     /// Enables or disables the receive callback. Disabling waits for running callbacks. PASSIVE_LEVEL.
@@ -149,6 +155,8 @@ impl<R: Receive> DatagramSocket<R> {
             retained: AtomicUsize::new(0),
             sending: AtomicUsize::new(0),
             receiving: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            irp: WaitIrp::new()?,
         };
         let inner = NonNull::from(Box::leak(dco_sync::try_box(Inner { core, receiver })?));
         let this = Self { inner, pool: pool.clone(), _client: client.clone() };
@@ -157,7 +165,7 @@ impl<R: Receive> DatagramSocket<R> {
         // SAFETY: the context is the boxed `Inner`, which `drop` keeps until the socket is closed; the dispatch is a static; the
         // process, thread and descriptor may be NULL.
         let socket = unsafe {
-            irp::wait(|irp| {
+            this.core().irp.wait(|irp| {
                 create(
                     client.provider(),
                     family,
@@ -178,7 +186,7 @@ impl<R: Receive> DatagramSocket<R> {
         let mut address = RawAddress::new(local);
         let bind = core.dispatch().and_then(|d| d.WskBind).ok_or(Status::INTERNAL_ERROR)?;
         // SAFETY: the address lives until the IRP has completed.
-        unsafe { irp::wait(|irp| bind(core.raw(), address.as_mut_ptr(), 0, irp)) }?;
+        unsafe { core.irp.wait(|irp| bind(core.raw(), address.as_mut_ptr(), 0, irp)) }?;
         let mut address = RawAddress::new(remote);
         // SAFETY: a plain structure viewed as its bytes.
         let bytes = unsafe { core::slice::from_raw_parts_mut(address.as_mut_ptr().cast::<u8>(), RawAddress::LEN) };
@@ -245,6 +253,7 @@ impl<R: Receive> Drop for DatagramSocket<R> {
 impl<R: Receive> DatagramSocket<R> {
     /// Closes and waits until nothing refers to the socket. PASSIVE_LEVEL.
     fn close(&self, core: &Core) {
+        core.closing.store(true, Ordering::SeqCst);
         self.stop();
         while core.retained.load(Ordering::Acquire) != 0 {
             time::pause();
@@ -252,7 +261,7 @@ impl<R: Receive> DatagramSocket<R> {
         if let Some(close) = core.dispatch().and_then(|d| d.WskCloseSocket) {
             // SAFETY: the callback is off, every list is released, and nobody else can call the socket: `self` is borrowed
             // mutably. WSK cancels pending sends and completes them.
-            let _ = unsafe { irp::wait(|irp| close(core.raw(), irp)) };
+            let _ = unsafe { core.irp.wait(|irp| close(core.raw(), irp)) };
         }
         while core.sending.load(Ordering::Acquire) != 0 {
             time::pause();
@@ -266,18 +275,27 @@ unsafe extern "C" fn receive_from<R: Receive>(
     _flags: u32,
     list: *mut wsk::WSK_DATAGRAM_INDICATION,
 ) -> NTSTATUS {
-    // A NULL list says that the socket is dead: it is closed when its peer goes; until then nothing more arrives.
+    // A NULL list says that the socket is dead. Its peer then expires like one that went silent, which is what userspace acts on.
     let (Some(inner), Some(list)) = (NonNull::new(context.cast::<Inner<R>>()), NonNull::new(list)) else {
         return Status::SUCCESS.0;
     };
     // SAFETY: the context was given at creation and lives until the socket is closed.
     let inner = unsafe { inner.as_ref() };
+    if inner.core.closing.load(Ordering::SeqCst) {
+        return Status::SUCCESS.0;
+    }
+    let head = list;
     // SAFETY: the list was just indicated on this socket.
     let list = unsafe { DatagramList::retain(list, NonNull::from(&inner.core)) };
     match inner.receiver.receive(list) {
-        Some(list) => {
+        // Only the list that this call indicated goes back by its status.
+        Some(list) if list.is(head) => {
             list.hand_back();
             Status::SUCCESS.0
+        }
+        Some(other) => {
+            drop(other);
+            Status::PENDING.0
         }
         None => Status::PENDING.0,
     }
