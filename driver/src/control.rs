@@ -4,9 +4,10 @@ use crate::device::Dco;
 use crate::link::{Link, Socket, now};
 use crate::peer;
 use core::sync::atomic::Ordering;
-use dco_core::{Control, ControlError, KeepaliveUpdate, PeerSelector};
+use dco_core::{Control, ControlError, DropReason, KeepaliveUpdate, PeerSelector};
 use dco_crypto::{Key, KeyConfig, KeySlot, NonceTail};
 use dco_sync::Shared;
+use dco_uapi::raw::DropCount;
 use dco_uapi::{self as uapi, Ioctl as Code, UapiError};
 use dco_wire::PeerId;
 use nt::bcrypt::AesGcm;
@@ -14,7 +15,7 @@ use nt::irql::AtDispatch;
 use nt::status::{Result, Status};
 use nt::time;
 use nt::wdf::request::Ioctl;
-use nt::wsk::Client;
+use nt::wsk::{Client, Traffic};
 use zerocopy::IntoBytes;
 
 /// The interface that works: all of P2P over UDP; below 2.0, because OpenVPN takes multi-peer from that on, and below 2.8, from which
@@ -52,6 +53,9 @@ impl State {
 
 /// Answers an ioctl of the adapter.
 pub fn ioctl(dco: &Dco, mut request: Ioctl, code: u32) {
+    if code == uapi::additive::GET_DROPS {
+        return request.complete_output(drops(dco).as_bytes());
+    }
     match Code::from_code(code) {
         Some(Code::NewPeer) => {
             let made =
@@ -192,6 +196,22 @@ fn stats(dco: &Dco) -> uapi::DeviceStats {
         tun_sent: s.tun_sent,
         tun_received: s.tun_received,
     }
+}
+
+/// Every drop reason and its count. The two that the network stack causes are counted by the send pool.
+fn drops(dco: &Dco) -> [DropCount; DropReason::COUNT] {
+    let counts = dco.link.core.drop_counts();
+    let sends = &dco.link.sends;
+    let mut next = DropReason::ALL.into_iter().zip(counts);
+    core::array::from_fn(|_| {
+        let Some((reason, count)) = next.next() else { return DropCount::new("", 0) };
+        let more = match reason {
+            DropReason::TxSendFailed => sends.failed(Traffic::Data),
+            DropReason::ControlOutSendFailed => sends.failed(Traffic::Control),
+            _ => 0,
+        };
+        DropCount::new(reason.name(), count.saturating_add(more))
+    })
 }
 
 /// GET_PEER_STATS point to point: the id only decides between "one" and "all" (-1).

@@ -26,6 +26,7 @@
     )
 )]
 
+pub mod additive;
 mod error;
 pub mod ioctl;
 mod key;

@@ -181,6 +181,34 @@ layouts! {
     }
 }
 
+layouts! {
+    /// One record of [`GET_DROPS`](crate::additive::GET_DROPS).
+    DropCount, 40 {
+        /// The reason's name, ASCII, padded with zeroes.
+        pub name @ 0: [u8; 32],
+        /// Packets lost for it since the device was made.
+        pub count @ 32: I64,
+    }
+}
+
+impl DropCount {
+    /// A record; a name longer than 32 bytes is cut.
+    #[must_use]
+    pub fn new(name: &str, count: u64) -> Self {
+        let mut record = Self { name: [0; 32], count: i64::try_from(count).unwrap_or(i64::MAX).into() };
+        for (to, from) in record.name.iter_mut().zip(name.bytes()) {
+            *to = from;
+        }
+        record
+    }
+
+    /// The reason's name, where it is text.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        core::str::from_utf8(&self.name).ok().map(|name| name.trim_end_matches('\0'))
+    }
+}
+
 /// One direction of a key: `OVPN_KEY_DIRECTION`. Secret: no `Debug`, no `Clone`, zeroed on drop.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
