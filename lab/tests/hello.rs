@@ -1,6 +1,8 @@
 //! The lab's kernel, from outside: `drivers/hello` is cross-built, loaded by `dco-lab run` and used through the socket.
 //!
-//! Without the cross toolchain (docs/testing.md) the tests say so and pass; `LAB_HELLO_SYS` names a driver built elsewhere.
+//! `LAB_HELLO_SYS` names a built driver; without it the test builds one.
+
+mod cross;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,38 +16,10 @@ const THREAD: u32 = 0x22_2008;
 const MISBEHAVE: u32 = 0x22_200C;
 const CANCELLED: u32 = 0xC000_0120;
 
-/// The driver, built once; `None` without a toolchain.
-fn hello() -> Option<&'static Path> {
-    static SYS: OnceLock<Option<PathBuf>> = OnceLock::new();
-    SYS.get_or_init(build).as_deref()
-}
-
-fn build() -> Option<PathBuf> {
-    if let Some(p) = std::env::var_os("LAB_HELLO_SYS") {
-        return Some(p.into());
-    }
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers/hello");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hello");
-    for needed in ["/usr/bin/rustc", "/usr/bin/cargo", "/usr/bin/lld-link", "/usr/lib/rustlib/src/rust/library/core"] {
-        if !Path::new(needed).exists() {
-            eprintln!("SKIPPED: {needed} is missing: install rustc-web cargo-web rust-web-src lld");
-            return None;
-        }
-    }
-    let built = Command::new("/usr/bin/cargo")
-        .args(["build", "--release", "--quiet"])
-        .current_dir(source)
-        .env("RUSTC", "/usr/bin/rustc")
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_TARGET_DIR", &target)
-        .env_remove("RUSTUP_TOOLCHAIN")
-        .env_remove("CARGO")
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .status()
-        .expect("/usr/bin/cargo runs");
-    assert!(built.success(), "drivers/hello does not build");
-    Some(target.join("x86_64-pc-windows-msvc/release/hello.dll"))
+/// The driver, built once.
+fn hello() -> &'static Path {
+    static SYS: OnceLock<PathBuf> = OnceLock::new();
+    SYS.get_or_init(|| cross::driver("hello", "hello.dll", "LAB_HELLO_SYS"))
 }
 
 /// A running lab and a connection to it.
@@ -60,8 +34,8 @@ struct Lab {
 type Answer = (u32, u64, Vec<u8>);
 
 impl Lab {
-    fn start(name: &str, extra: &[&str]) -> Option<Self> {
-        let sys = hello()?;
+    fn start(name: &str, extra: &[&str]) -> Self {
+        let sys = hello();
         let socket = std::env::temp_dir().join(format!("lab-{}-{name}.sock", std::process::id()));
         let listen = format!("unix:{}", socket.display());
         let mut process = Command::new(env!("CARGO_BIN_EXE_dco-lab"))
@@ -77,7 +51,7 @@ impl Lab {
         BufReader::new(process.stdout.as_mut().expect("piped")).read_line(&mut line).expect("a line");
         assert!(line.starts_with("ready listen=unix:"), "{line}");
         let stream = UnixStream::connect(&socket).expect("connects");
-        Some(Self { process, stream, next: 1, file: 0 })
+        Self { process, stream, next: 1, file: 0 }
     }
 
     fn send(&mut self, op: u8, payload: &[u8]) -> u64 {
@@ -162,7 +136,7 @@ impl Lab {
 
 #[test]
 fn requests_run_through_the_driver() {
-    let Some(lab) = Lab::start("requests", &[]) else { return };
+    let lab = Lab::start("requests", &[]);
     let mut lab = lab.open();
     assert_eq!(lab.ioctl(ECHO, 16, b"hello"), (0, 5, b"hello".to_vec()));
     assert_eq!(lab.ioctl(ECHO, 2, b"hello").0, 0xC000_0023);
@@ -177,7 +151,7 @@ fn requests_run_through_the_driver() {
 
 #[test]
 fn a_read_waits_for_a_write() {
-    let Some(lab) = Lab::start("read", &[]) else { return };
+    let lab = Lab::start("read", &[]);
     let mut lab = lab.open();
     let read = lab.read(64);
     let mut p = lab.file.to_le_bytes().to_vec();
@@ -191,7 +165,7 @@ fn a_read_waits_for_a_write() {
 
 #[test]
 fn a_read_is_cancelled_and_a_close_ends_what_waits() {
-    let Some(lab) = Lab::start("cancel", &[]) else { return };
+    let lab = Lab::start("cancel", &[]);
     let mut lab = lab.open();
     let read = lab.read(64);
     let cancel = lab.send(6, &read.to_le_bytes());
@@ -209,7 +183,7 @@ fn a_read_is_cancelled_and_a_close_ends_what_waits() {
 
 #[test]
 fn an_exclusive_device_opens_once_and_a_lost_connection_closes_it() {
-    let Some(lab) = Lab::start("exclusive", &[]) else { return };
+    let lab = Lab::start("exclusive", &[]);
     let mut lab = lab.open();
     assert_eq!(lab.open_path(r"\DosDevices\LAB-hello").0, 0xC000_0022);
     assert_eq!(lab.open_path(r"\??\nothing").0, 0xC000_0034);
@@ -229,7 +203,7 @@ fn an_exclusive_device_opens_once_and_a_lost_connection_closes_it() {
 
 #[test]
 fn malformed_frames_end_the_connection_not_the_lab() {
-    let Some(mut lab) = Lab::start("malformed", &[]) else { return };
+    let mut lab = Lab::start("malformed", &[]);
     let path = lab.stream.peer_addr().expect("a path").as_pathname().expect("a path").to_owned();
     for bytes in [&u32::MAX.to_le_bytes()[..], &[3, 0, 0, 0, 1, 2, 3], &[9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3]] {
         let mut s = UnixStream::connect(&path).expect("connects");
@@ -246,9 +220,6 @@ fn malformed_frames_end_the_connection_not_the_lab() {
 
 #[test]
 fn each_broken_rule_is_named() {
-    if hello().is_none() {
-        return;
-    }
     let at_unload = true;
     let at_once = false;
     for (number, rule, when) in [
@@ -277,7 +248,7 @@ fn each_broken_rule_is_named() {
         (23, "irp.status-mismatch", at_once),
         (24, "pool.bad-flags", at_once),
     ] {
-        let lab = Lab::start(&format!("rule{number}"), &[]).expect("built above");
+        let lab = Lab::start(&format!("rule{number}"), &[]);
         let mut lab = lab.open();
         let p = lab.control(MISBEHAVE, 64, &[number]);
         lab.send(3, &p);
@@ -298,7 +269,7 @@ fn each_broken_rule_is_named() {
 
 #[test]
 fn signals_stop_the_lab_as_stop_does() {
-    let Some(lab) = Lab::start("signal", &[]) else { return };
+    let lab = Lab::start("signal", &[]);
     let lab = lab.open();
     let killed = Command::new("kill").args(["-TERM", &lab.process.id().to_string()]).status().expect("kill runs");
     assert!(killed.success());

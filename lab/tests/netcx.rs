@@ -815,16 +815,12 @@ fn ip(line: &str) {
 fn a_tun_device_carries_packets() {
     let _turn = turn();
     // SAFETY: no pointers.
-    if unsafe { libc::geteuid() } != 0 {
-        eprintln!("skipped: a TUN device needs root");
-        return;
-    }
+    let user = unsafe { libc::geteuid() };
+    assert_eq!(user, 0, "expected root, which a TUN device needs");
     // A network namespace of this thread's own; the threads it starts inherit it.
     // SAFETY: no pointers.
-    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-        eprintln!("skipped: no network namespace: {}", std::io::Error::last_os_error());
-        return;
-    }
+    let own = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+    assert_eq!(own, 0, "expected a network namespace: {}", std::io::Error::last_os_error());
     configure(2, netcx::Advance::Alternate, 64);
     netcx::configure(netcx::Config {
         tun: Some("labtest0".to_owned()),
