@@ -87,7 +87,7 @@ CONF
 # management NAMESPACE COMMAND: asks the OpenVPN in that namespace through its management interface.
 management() {
     # shellcheck disable=SC2016 # expands in the inner shell
-    timeout 15 ip netns exec "$1" bash -c '
+    timeout --foreground 15 ip netns exec "$1" bash -c '
         exec 3<>/dev/tcp/127.0.0.1/7505 || exit 1
         printf "%s\r\n" "$1" >&3
         while IFS= read -r -t 10 line <&3; do
@@ -289,7 +289,7 @@ throughput() {
     shift 3
     start_iperf_server "$address" || return 1
     server=$pid
-    if ! output=$(in_ns "$ns" timeout $((seconds + 20)) iperf3 --client "$address" --time "$seconds" --format m \
+    if ! output=$(in_ns "$ns" timeout --foreground $((seconds + 20)) iperf3 --client "$address" --time "$seconds" --format m \
         "${window[@]}" "$@" 2>&1); then
         say "iperf3 $*: $(tail -n 3 <<<"$output")"
         return 1
