@@ -1,4 +1,4 @@
-//! The short commands: version, stats, query.
+//! The short commands: version, stats, drops, query, pnp, stop.
 
 use std::process::ExitCode;
 use std::thread::sleep;
@@ -81,6 +81,23 @@ pub fn stats(mut options: Options) -> Result<ExitCode> {
         println!();
         sleep(Duration::from_secs(every.into()));
     }
+}
+
+/// `drops`.
+pub fn drops(options: Options) -> Result<ExitCode> {
+    let help = format!(
+        "usage: dco-cli drops [--target ADDRESS]\n\nPrints every reason for which the driver drops packets, and how many it dropped.\n\n\
+         {TARGET_HELP}\n\nexample:\n  dco-cli drops --target 127.0.0.1:7600"
+    );
+    let Some((target, words)) = options.target_and_words(&help)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    expect_words("drops", &words, 0)?;
+    let lab = target.connect()?;
+    for (name, count) in Device::open(&lab, ADAPTER)?.drops()? {
+        println!("{name} {count}");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The counters through the lab, which sends GET_STATS on the file that is open.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use dco_uapi::{Ioctl, raw};
+use dco_uapi::{Ioctl, additive, raw};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::key::StaticKey;
@@ -99,6 +99,25 @@ impl Device {
     /// The device's counters.
     pub fn stats(&self) -> Result<Stats> {
         self.get(Ioctl::GetStats, &[]).map(Stats)
+    }
+
+    /// Every drop reason and its count, by this driver's own additive request.
+    pub fn drops(&self) -> Result<Vec<(String, i64)>> {
+        const ROOM: usize = 64 * size_of::<raw::DropCount>();
+        let completion = self.ioctl(additive::GET_DROPS, None, ROOM).context("GET_DROPS")?;
+        if completion.status != NtStatus::SUCCESS {
+            bail!("GET_DROPS: expected SUCCESS, got {}", completion.status);
+        }
+        let came = completion.output.len();
+        let records = <[raw::DropCount]>::ref_from_bytes(&completion.output)
+            .map_err(|_| anyhow::anyhow!("GET_DROPS: expected records of 40 bytes, got {came} bytes"))?;
+        records
+            .iter()
+            .map(|record| match record.name() {
+                Some(name) if !name.is_empty() => Ok((name.to_owned(), record.count.get())),
+                _ => bail!("GET_DROPS: expected a name in each record, got {:?}", record.name),
+            })
+            .collect()
     }
 
     /// The only peer's counters.

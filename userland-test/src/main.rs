@@ -28,6 +28,7 @@ usage: dco-cli COMMAND [OPTION]...
 By hand, on a running lab (or the device OpenVPN would use):
   version             the driver's version
   stats               the driver's counters; --watch repeats, --peek asks the lab while OpenVPN holds the device
+  drops               why the driver dropped packets, and how many
   tunnel              one end of a tunnel with a static key, until Ctrl-C
   query WORD...       asks the lab itself: driver, adapter, netcx, objects, violations
   pnp TRANSITION      takes the device through disable, enable, sleep or wake
@@ -70,6 +71,7 @@ fn run() -> anyhow::Result<ExitCode> {
     match command.as_str() {
         "version" => commands::version(options),
         "stats" => commands::stats(options),
+        "drops" => commands::drops(options),
         "query" => commands::query(options),
         "pnp" => commands::pnp(options),
         "stop" => commands::stop(options),

@@ -97,6 +97,7 @@ fn check_all(rig: &Rig, machines: &[Machine; 2], checks: &mut Checks) -> Result<
         }
     }
     checks.check("control packets", || pair.control());
+    checks.check("drops", || pair.drops());
     checks.check("MSS", || pair.mss());
     checks.check("keepalive", || pair.keepalive());
     checks.check("close", || {
@@ -222,6 +223,48 @@ impl Pair<'_> {
         let ended = parked.wait(Duration::from_secs(2))?.map(|completion| completion.status);
         ensure!(ended == Some(NtStatus::CANCELLED), "a read parked at DEL_PEER: expected CANCELLED, got {ended:?}");
         Ok(format!("{} each way, unchanged", packets.len() * 2))
+    }
+
+    /// What cannot be used is dropped under its name, however much of it comes, and neither the tunnel nor DEL_PEER suffers. The driver
+    /// sends whatever is written to it, so the other end forges.
+    fn drops(&self) -> Result<String> {
+        const EACH: i64 = 400;
+        self.up(Transport::V4, Cipher::Aes256, None)?;
+        let forged = |key_id: u8, length: usize| {
+            // Opcode 9, peer-id 7, packet id 1, and a tag that is none.
+            let head = [0x48 | key_id, 0, 0, 7, 0, 0, 0, 1];
+            head.into_iter().chain(std::iter::repeat(0xA5)).take(length).collect::<Vec<u8>>()
+        };
+        let wanted = [
+            ("RxAuthFailed", forged(0, 100)),
+            ("RxAuthFailed", forged(0, 1500)),
+            ("RxUnknownKey", forged(5, 100)),
+            ("RxTooShort", forged(0, 23)),
+            ("RxTooShort", vec![0x48, 0, 0]),
+        ];
+        let count = |name: &str| -> Result<i64> {
+            let found = self.b.drops()?.into_iter().find(|(found, _)| found == name);
+            found.map(|(_, count)| count).with_context(|| format!("expected the drop reason {name}, there is none"))
+        };
+        for (name, packet) in &wanted {
+            let before = count(name)?;
+            for _ in 0..EACH {
+                let written = self.a.write(packet)?.status;
+                ensure!(written == NtStatus::SUCCESS, "write: expected SUCCESS, got {written}");
+            }
+            let deadline = Instant::now() + Duration::from_secs(3);
+            while count(name)? < before + EACH && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(5));
+            }
+            let more = count(name)? - before;
+            ensure!(more == EACH, "{name} for {} bytes: expected {EACH} more, got {more}", packet.len());
+        }
+        let lost = i64::from(self.b.stats()?.0.lost_in_data_packets.get());
+        let sent = EACH * wanted.len() as i64;
+        ensure!(lost == sent, "LostInData: expected {sent}, got {lost}");
+        self.rig.probe(Transport::V4)?.exchange(100, 1).context("after all that")?;
+        self.down()?;
+        Ok(format!("{sent} forged packets, each counted by its reason"))
     }
 
     /// TCP connections through the tunnel see the lowered MSS at both ends.

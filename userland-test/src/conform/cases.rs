@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use dco_uapi::{Ioctl, raw};
+use dco_uapi::{Ioctl, additive, raw};
 use zerocopy::IntoBytes;
 
 use super::{Case, Expected, Step};
@@ -131,6 +131,16 @@ fn handles() -> Vec<Case> {
             ]),
         ),
     ];
+    let drops = |output, expected| Step::Ioctl {
+        name: "GET_DROPS".to_owned(),
+        code: additive::GET_DROPS,
+        input: None,
+        output,
+        expected,
+    };
+    let short = || refused(NtStatus::BUFFER_TOO_SMALL);
+    cases.push(case("GET_DROPS: no room, room for one", [OPEN, drops(0, short()), drops(40, short())]));
+    cases.push(case("GET_DROPS: version device refuses it", [version.clone(), drops(4096, not_here.clone())]));
     for other in [Ioctl::GetStats, Ioctl::NewPeer, Ioctl::DelPeer, Ioctl::StartVpn, Ioctl::GetPeerStats] {
         let step = ioctl(other, &[0; 128], 128, not_here.clone());
         cases.push(case(format!("version device: refuses {}", other.name()), [version.clone(), step]));
