@@ -84,6 +84,8 @@ finish() {
 spawn() {
     local name=$1
     shift
+    # Emptied here already: the process may come to it after somebody has looked for a line, and found one of an earlier run.
+    : >"$run/logs/$name.log"
     "$@" >"$run/logs/$name.log" 2>&1 </dev/null &
     pid=$!
     spawned+=("$pid")

@@ -155,6 +155,10 @@ unsafe extern "win64" fn init_config(g: G, device_init: *mut DeviceInit) -> NTST
     }
     // SAFETY: as above.
     unsafe { init::claim(device_init, Arc::new(Rules)) };
+    /// WdfDeviceIoDirect: reads and writes of a network device come as locked pages of their sender.
+    const IO_DIRECT: u32 = 3;
+    // SAFETY: as above.
+    unsafe { init::get(device_init) }.io_type = IO_DIRECT;
     status::SUCCESS
 }
 
