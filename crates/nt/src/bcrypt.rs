@@ -1,7 +1,6 @@
 //! AES-GCM by CNG, usable at DISPATCH_LEVEL.
 
 use crate::status::{Result, Status};
-use crate::wide;
 use core::ptr::{null_mut, without_provenance_mut};
 use dco_crypto::{Aead, AeadError, Nonce, Tag};
 use dco_sync::Shared;
@@ -34,29 +33,22 @@ impl AesGcm {
     /// CNG's status, or NO_MEMORY.
     pub fn open() -> Result<Self> {
         let mut handle: cng::BCRYPT_ALG_HANDLE = null_mut();
-        let algorithm = wide!("AES");
-        let (property, mode) = (wide!("ChainingMode"), wide!("ChainingModeGCM"));
+        let (property, mode) = (cng::BCRYPT_CHAINING_MODE, cng::BCRYPT_CHAIN_MODE_GCM);
         // SAFETY: the strings are NUL-terminated constants and the out pointer is a live local.
         Status(unsafe {
             cng::BCryptOpenAlgorithmProvider(
                 &raw mut handle,
-                algorithm.units().as_ptr(),
+                cng::BCRYPT_AES_ALGORITHM.as_ptr(),
                 core::ptr::null(),
                 cng::BCRYPT_PROV_DISPATCH,
             )
         })
         .ok()?;
         let provider = Provider(handle);
-        let bytes = size_of_val(mode.units()) as u32;
+        let bytes = size_of_val(mode) as u32;
         // SAFETY: the handle is open; the value is a NUL-terminated UTF-16 string of `bytes` bytes that CNG only reads.
         Status(unsafe {
-            cng::BCryptSetProperty(
-                handle.cast(),
-                property.units().as_ptr(),
-                mode.units().as_ptr().cast_mut().cast(),
-                bytes,
-                0,
-            )
+            cng::BCryptSetProperty(handle.cast(), property.as_ptr(), mode.as_ptr().cast_mut().cast(), bytes, 0)
         })
         .ok()?;
         Ok(Self(Shared::try_new(provider)?))

@@ -31,8 +31,6 @@ impl Status {
     pub const NOT_SUPPORTED: Self = raw(0xC000_00BB);
     /// The request was cancelled.
     pub const CANCELLED: Self = raw(0xC000_0120);
-    /// An address is malformed or of an unexpected family.
-    pub const INVALID_ADDRESS: Self = raw(0xC000_0141);
     /// The device is not in the state the operation needs.
     pub const INVALID_DEVICE_STATE: Self = raw(0xC000_0184);
     /// The peer went silent.

@@ -2,21 +2,6 @@
 
 use nt_sys::UNICODE_STRING;
 
-/// Converts ASCII to UTF-16 with a terminating NUL at compile time; `N` counts the NUL. Used by [`wide!`](crate::wide!).
-#[must_use]
-pub const fn encode<const N: usize>(ascii: &str) -> [u16; N] {
-    let bytes = ascii.as_bytes();
-    assert!(bytes.len() + 1 == N, "wide!: length");
-    let mut out = [0u16; N];
-    let mut i = 0;
-    while i < bytes.len() {
-        assert!(bytes[i] < 0x80, "wide!: ASCII only");
-        out[i] = bytes[i] as u16;
-        i += 1;
-    }
-    out
-}
-
 /// A NUL-terminated UTF-16 string that lives for ever.
 #[derive(Clone, Copy)]
 pub struct Wide(&'static [u16]);
@@ -51,7 +36,7 @@ impl Wide {
 #[macro_export]
 macro_rules! wide {
     ($s:literal) => {{
-        const UNITS: [u16; $s.len() + 1] = $crate::wide::encode($s);
+        const UNITS: [u16; $s.len() + 1] = $crate::sys::widen($s);
         static STORED: [u16; $s.len() + 1] = UNITS;
         $crate::wide::Wide::new(&STORED)
     }};

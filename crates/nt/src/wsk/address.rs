@@ -1,6 +1,6 @@
 //! Socket addresses in the form WSK wants.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::SocketAddr;
 use nt_sys::wsk::{self, SOCKADDR, SOCKADDR_IN6};
 
 /// Families in the width of `sa_family`.
@@ -41,27 +41,4 @@ impl RawAddress {
     pub(super) fn as_mut_ptr(&mut self) -> *mut SOCKADDR {
         self.0.as_mut_ptr().cast()
     }
-}
-
-/// Reads an address that WSK delivered.
-///
-/// # Safety
-/// `p` is null or points to a socket address as long as its family says.
-pub(super) unsafe fn read(p: *const SOCKADDR) -> Option<SocketAddr> {
-    if p.is_null() {
-        return None;
-    }
-    let bytes: *const u8 = p.cast();
-    // SAFETY: at least a family and a port are there (caller).
-    let family = unsafe { bytes.cast::<u16>().read_unaligned() };
-    // SAFETY: as above.
-    let port = u16::from_be_bytes(unsafe { bytes.add(2).cast::<[u8; 2]>().read() });
-    let ip = match family {
-        // SAFETY: a SOCKADDR_IN has its address at 4.
-        AF_INET => IpAddr::V4(Ipv4Addr::from(unsafe { bytes.add(4).cast::<[u8; 4]>().read() })),
-        // SAFETY: a SOCKADDR_IN6 has its address at 8.
-        AF_INET6 => IpAddr::V6(Ipv6Addr::from(unsafe { bytes.add(8).cast::<[u8; 16]>().read() })),
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip, port))
 }

@@ -1,8 +1,6 @@
 //! Datagrams as WSK indicates them: lists that are read in place and given back.
 
-use super::address;
 use super::socket::Core;
-use core::net::SocketAddr;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 use nt_sys::MDL;
@@ -89,13 +87,6 @@ impl<'a> Datagram<'a> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// The sender, if the address is IPv4 or IPv6.
-    #[must_use]
-    pub fn from(&self) -> Option<SocketAddr> {
-        // SAFETY: the address lives with the node.
-        unsafe { address::read(self.node.RemoteAddress) }
     }
 
     /// The bytes, where they lie in one MDL (the usual case).
