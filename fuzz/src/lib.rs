@@ -10,5 +10,6 @@
 #![forbid(unsafe_code)]
 
 pub mod key;
+pub mod sequence;
 pub mod uapi;
 pub mod wire;

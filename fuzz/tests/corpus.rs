@@ -89,3 +89,8 @@ fn uapi() {
 fn key() {
     replay("key", dco_fuzz::key::run);
 }
+
+#[test]
+fn sequence() {
+    replay("sequence", dco_fuzz::sequence::run);
+}

@@ -1,7 +1,7 @@
 //! Two ends, a faulty link and a virtual clock; reference models.
 //!
 //! For tests and benches only; it uses `std` and panics where a test should fail. [`Pair`] drives two real devices;
-//! [`model`] says independently what they should have done, and [`packet`] builds inner packets with their checksums
+//! [`model`] says independently what they should have done, [`world`] compares the two, and [`packet`] builds inner packets with their checksums
 //! computed from scratch. Neither of the two uses anything of `dco-core`, `dco-crypto` or `dco-wire`.
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ pub mod model;
 pub mod packet;
 pub mod pair;
 pub mod random;
+pub mod world;
 
 pub use aead::TestAead;
 pub use link::{Faults, Link};
