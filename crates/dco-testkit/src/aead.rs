@@ -3,7 +3,7 @@
 use std::{
     cell::Cell,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -29,7 +29,11 @@ pub enum Direction {
 /// One direction's AES-GCM key, usable from many threads: each has a context of its own, already keyed, so that a packet
 /// only sets the nonce.
 pub struct TestAead {
-    contexts: [Mutex<CipherCtx>; CONTEXTS],
+    cipher: &'static CipherRef,
+    key: Vec<u8>,
+    direction: Direction,
+    /// Made when first used: most keys of a test are used by one thread, many by none.
+    contexts: [Mutex<Option<CipherCtx>>; CONTEXTS],
 }
 
 impl TestAead {
@@ -41,14 +45,11 @@ impl TestAead {
             32 => Cipher::aes_256_gcm(),
             _ => return Err(AeadError::Backend(-1)),
         };
-        let contexts: Vec<_> =
-            (0..CONTEXTS).map(|_| keyed(cipher, key, direction).map(Mutex::new)).collect::<Result<_, _>>()?;
-        let contexts = contexts.try_into().map_err(|_| AeadError::Backend(-2))?;
-        Ok(Self { contexts })
+        Ok(Self { cipher, key: key.to_vec(), direction, contexts: Default::default() })
     }
 
-    /// This thread's context; waits if more threads than contexts are at work.
-    fn context(&self) -> MutexGuard<'_, CipherCtx> {
+    /// Works with this thread's context; waits if more threads than contexts are at work.
+    fn with_context(&self, work: impl FnOnce(&mut CipherCtx) -> Result<(), AeadError>) -> Result<(), AeadError> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
             static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
@@ -58,7 +59,11 @@ impl TestAead {
             mine = NEXT.fetch_add(1, Ordering::Relaxed) % CONTEXTS;
             MINE.set(mine);
         }
-        self.contexts[mine].lock().unwrap_or_else(PoisonError::into_inner)
+        let mut context = self.contexts[mine].lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *context {
+            Some(context) => work(context),
+            none => work(none.insert(keyed(self.cipher, &self.key, self.direction)?)),
+        }
     }
 }
 
@@ -85,38 +90,41 @@ fn failed(error: openssl::error::ErrorStack) -> AeadError {
 
 impl Aead for TestAead {
     fn seal(&self, nonce: &Nonce, aad: &[u8], plain: &[u8], out: &mut [u8], tag: &mut Tag) -> Result<(), AeadError> {
-        let mut context = self.context();
-        context.encrypt_init(None, None, Some(nonce)).map_err(failed)?;
-        context.cipher_update(aad, None).map_err(failed)?;
-        if !plain.is_empty() {
-            context.cipher_update(plain, Some(out)).map_err(failed)?;
-        }
-        context.cipher_final(&mut []).map_err(failed)?;
-        context.tag(tag).map_err(failed)
+        self.with_context(|context| {
+            context.encrypt_init(None, None, Some(nonce)).map_err(failed)?;
+            context.cipher_update(aad, None).map_err(failed)?;
+            if !plain.is_empty() {
+                context.cipher_update(plain, Some(out)).map_err(failed)?;
+            }
+            context.cipher_final(&mut []).map_err(failed)?;
+            context.tag(tag).map_err(failed)
+        })
     }
 
     fn seal_in_place(&self, nonce: &Nonce, aad: &[u8], data: &mut [u8], tag: &mut Tag) -> Result<(), AeadError> {
-        let mut context = self.context();
-        context.encrypt_init(None, None, Some(nonce)).map_err(failed)?;
-        context.cipher_update(aad, None).map_err(failed)?;
-        if !data.is_empty() {
-            let len = data.len();
-            context.cipher_update_inplace(data, len).map_err(failed)?;
-        }
-        context.cipher_final(&mut []).map_err(failed)?;
-        context.tag(tag).map_err(failed)
+        self.with_context(|context| {
+            context.encrypt_init(None, None, Some(nonce)).map_err(failed)?;
+            context.cipher_update(aad, None).map_err(failed)?;
+            if !data.is_empty() {
+                let len = data.len();
+                context.cipher_update_inplace(data, len).map_err(failed)?;
+            }
+            context.cipher_final(&mut []).map_err(failed)?;
+            context.tag(tag).map_err(failed)
+        })
     }
 
     fn open(&self, nonce: &Nonce, aad: &[u8], cipher: &[u8], tag: &Tag, out: &mut [u8]) -> Result<(), AeadError> {
-        let mut context = self.context();
-        context.decrypt_init(None, None, Some(nonce)).map_err(failed)?;
-        context.cipher_update(aad, None).map_err(failed)?;
-        if !cipher.is_empty() {
-            context.cipher_update(cipher, Some(out)).map_err(failed)?;
-        }
-        context.set_tag(tag).map_err(failed)?;
-        // OpenSSL leaves no error on its stack for a wrong tag; whatever else can fail has failed above.
-        context.cipher_final(&mut []).map(drop).map_err(|_| AeadError::AuthFailed)
+        self.with_context(|context| {
+            context.decrypt_init(None, None, Some(nonce)).map_err(failed)?;
+            context.cipher_update(aad, None).map_err(failed)?;
+            if !cipher.is_empty() {
+                context.cipher_update(cipher, Some(out)).map_err(failed)?;
+            }
+            context.set_tag(tag).map_err(failed)?;
+            // OpenSSL leaves no error on its stack for a wrong tag; whatever else can fail has failed above.
+            context.cipher_final(&mut []).map(drop).map_err(|_| AeadError::AuthFailed)
+        })
     }
 }
 
