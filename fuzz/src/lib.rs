@@ -9,6 +9,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod control;
 pub mod key;
 pub mod sequence;
 pub mod uapi;

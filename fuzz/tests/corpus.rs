@@ -94,3 +94,8 @@ fn key() {
 fn sequence() {
     replay("sequence", dco_fuzz::sequence::run);
 }
+
+#[test]
+fn control() {
+    replay("control", dco_fuzz::control::run);
+}

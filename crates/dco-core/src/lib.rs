@@ -30,9 +30,11 @@
     )
 )]
 
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod backlog;
 mod batch;
 mod control;
 mod counters;
@@ -42,6 +44,7 @@ mod keepalive;
 mod peer;
 mod time;
 
+pub use backlog::Backlog;
 pub use batch::{Batch, Opened, Sealed};
 pub use control::{Control, ControlError, NewPeer};
 pub use counters::DeviceStats;
