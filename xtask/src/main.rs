@@ -7,6 +7,7 @@ mod gate;
 mod image;
 mod layout;
 mod repro;
+mod rules;
 mod sources;
 mod standin;
 mod tool;
@@ -29,6 +30,8 @@ Usage: cargo xtask <command> [options]
   repro [--keep]       Build the driver in two different folders and compare the files.
   layout [--check]     Write crates/nt-sys/src/asserts.rs from docs/facts/nt-layout.json; with --check, fail if
                        it is out of date.
+  rules [--check]      Write the table of the lab's rules and of the cases that break them into docs/testing.md; with
+                       --check, fail on a rule without a case, a case without a rule, or a table that is out of date.
   wdk-check [--target-dir DIR]
                        Type-check the feature `wdk` against a stand-in for Microsoft's wdk-sys, made from
                        docs/facts/nt-layout.json. Proves names and types, not that it builds with the WDK.
@@ -79,7 +82,7 @@ fn run() -> Result<()> {
             ("driver" | "wdk-check", Long("target-dir")) => target_dir = Some(parser.value()?.into()),
             ("gate", Long("imports")) => imports = Some(parser.value()?.into()),
             ("gate", Value(value)) if file.is_none() => file = Some(value.into()),
-            ("layout", Long("check")) => check = true,
+            ("layout" | "rules", Long("check")) => check = true,
             ("repro", Long("keep")) => keep = true,
             (_, other) => return Err(other.unexpected().into()),
         }
@@ -100,6 +103,7 @@ fn run() -> Result<()> {
             gate::run(&file, &imports)?;
         }
         "layout" => layout::run(&root, check)?,
+        "rules" => rules::run(&root, check)?,
         "repro" => repro::run(&root, keep)?,
         "wdk-check" => {
             let target_dir = target_dir.unwrap_or_else(|| tool::target_dir(&root).join("wdk-check-build"));
