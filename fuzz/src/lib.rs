@@ -12,5 +12,6 @@
 pub mod control;
 pub mod key;
 pub mod sequence;
+pub mod stream;
 pub mod uapi;
 pub mod wire;

@@ -99,3 +99,8 @@ fn sequence() {
 fn control() {
     replay("control", dco_fuzz::control::run);
 }
+
+#[test]
+fn stream() {
+    replay("stream", dco_fuzz::stream::run);
+}

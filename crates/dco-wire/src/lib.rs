@@ -1,4 +1,4 @@
-//! OpenVPN's data channel on the wire: opcodes, headers, ping, IP headers, MSS.
+//! OpenVPN's data channel on the wire: opcodes, headers, ping, frames of a stream, IP headers, MSS.
 //!
 //! Everything here is a pure function of the bytes it is given: no allocation, no clock, no lock. It may be called in any
 //! context, at any interrupt level. The bytes come from strangers, so nothing indexes or does arithmetic that could panic; the
@@ -22,6 +22,7 @@ mod header;
 pub mod ip;
 pub mod mss;
 mod opcode;
+pub mod stream;
 
 pub use header::{
     AAD_LEN, Class, DATA_HEADER_LEN, DATA_OVERHEAD, DataHeader, KeyId, PACKET_ID_LEN, PeerId, TAG_LEN, classify,
