@@ -77,7 +77,7 @@ impl Bench {
         let mut control = device.take_control().expect("the first to ask");
         let address = ([192, 0, 2, 1], 1194).into();
         let id = PeerId::from_low_bits(1);
-        let peer = NewPeer { id, local: address, remote: address, transport: () };
+        let peer = NewPeer { id, local: address, remote: address, protocol: 17, transport: () };
         device.new_peer(&mut control, peer, Tick(0), || ()).expect("memory");
         let slot_key = Key::try_new(KeyConfig {
             key_id: 0,

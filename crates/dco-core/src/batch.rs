@@ -281,7 +281,10 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
     fn route(&mut self, header: &IpHeader, packet: &[u8]) -> Result<&mut Current<'s, A, T>, DropReason> {
         let peer = self.table.and_then(|table| table.by_destination(header.dst)).ok_or(DropReason::TxNoPeer)?;
         let remote = peer.remote();
-        if header.dst == remote.ip() && udp_destination(header, packet) == Some(remote.port()) {
+        if header.dst == remote.ip()
+            && header.protocol == peer.protocol()
+            && destination_port(header, packet) == Some(remote.port())
+        {
             return Err(DropReason::TxRecursiveRoute);
         }
         Ok(self.select(peer))
@@ -352,10 +355,10 @@ fn inner_mut(out: &mut [u8], len: usize) -> Result<&mut [u8], DropReason> {
     out.get_mut(DATA_OVERHEAD..).and_then(|inner| inner.get_mut(..len)).ok_or(DropReason::TxTooLong)
 }
 
-/// The destination port of a UDP packet whose UDP header is in it.
+/// The destination port of a UDP or TCP packet whose UDP or TCP header is in it.
 #[inline]
-fn udp_destination(header: &IpHeader, packet: &[u8]) -> Option<u16> {
-    if header.protocol != ip::UDP || header.fragment == Fragment::Later {
+fn destination_port(header: &IpHeader, packet: &[u8]) -> Option<u16> {
+    if header.fragment == Fragment::Later {
         return None;
     }
     match packet.get(header.header_len..)? {

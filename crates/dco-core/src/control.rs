@@ -37,8 +37,10 @@ pub struct NewPeer<T> {
     pub id: PeerId,
     /// Our end of its transport.
     pub local: SocketAddr,
-    /// Its end of its transport. Inner UDP packets addressed there are dropped as recursive.
+    /// Its end of its transport. Inner packets of the transport's protocol that are addressed there are dropped as recursive.
     pub remote: SocketAddr,
+    /// The transport's protocol by its IP number: [`ip::UDP`](dco_wire::ip::UDP) or [`ip::TCP`](dco_wire::ip::TCP).
+    pub protocol: u8,
     /// The shell's handle for sending to it; dropped with the peer, at PASSIVE_LEVEL, when no batch uses it any more.
     pub transport: T,
 }

@@ -87,6 +87,9 @@ drop_reasons! {
     InData RxNoBuffer,
     /// In: the shell has no receive queue: the adapter is stopped or not up yet.
     InData RxNoQueue,
+    /// In: the stream's framing broke (a frame of no byte, or longer than is valid; or it ended inside a frame), so the connection
+    /// ended. Counted once for what is lost with it.
+    InData RxStreamBroken,
     /// Control in: nobody reads and the backlog is full.
     InControl ControlInBacklogFull,
     /// Control in: longer than the backlog's entries.

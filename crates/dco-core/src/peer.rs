@@ -46,6 +46,7 @@ pub struct Peer<A: Aead, T> {
     id: PeerId,
     local: SocketAddr,
     remote: SocketAddr,
+    protocol: u8,
     transport: T,
     pub(crate) keys: Published<KeySlots<A>>,
     mss: AtomicU16,
@@ -62,6 +63,7 @@ impl<A: Aead, T> Peer<A, T> {
             id: peer.id,
             local: peer.local,
             remote: peer.remote,
+            protocol: peer.protocol,
             transport: peer.transport,
             keys: Published::new(domain, None),
             mss: AtomicU16::new(0),
@@ -90,6 +92,13 @@ impl<A: Aead, T> Peer<A, T> {
     #[must_use]
     pub fn remote(&self) -> SocketAddr {
         self.remote
+    }
+
+    /// Its transport's protocol, an IP protocol number.
+    #[inline]
+    #[must_use]
+    pub fn protocol(&self) -> u8 {
+        self.protocol
     }
 
     /// The shell's handle for sending to it.

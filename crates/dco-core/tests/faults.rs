@@ -96,7 +96,7 @@ fn key(number: u8, broken: &Arc<AtomicBool>) -> Key<Toy> {
 
 fn peer(handle: &Arc<()>) -> NewPeer<Arc<()>> {
     let address = ([192, 0, 2, 1], 1194).into();
-    NewPeer { id: PeerId::from_low_bits(1), local: address, remote: address, transport: handle.clone() }
+    NewPeer { id: PeerId::from_low_bits(1), local: address, remote: address, protocol: 17, transport: handle.clone() }
 }
 
 /// An IPv4 packet that is nothing else.

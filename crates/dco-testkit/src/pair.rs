@@ -4,7 +4,7 @@ use dco_core::{
     Control, ControlError, Device, DropReason, KeepaliveUpdate, MAX_SEALED, NewPeer, Opened, PeerSelector, Tick,
 };
 use dco_crypto::{Key, KeyConfig, KeySlot, NonceTail};
-use dco_wire::PeerId;
+use dco_wire::{PeerId, ip};
 
 use crate::{
     aead::{Direction, TestAead},
@@ -179,6 +179,7 @@ impl Pair {
             id: PeerId::from_low_bits(1),
             local: Self::address(side),
             remote: Self::address(side.other()),
+            protocol: ip::UDP,
             transport: side.other(),
         };
         end.device.new_peer(&mut end.control, peer, now, || ())

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use dco_core::{ControlError, DropReason, KeepaliveUpdate, LossClass, MAX_INNER, NewPeer, PeerSelector, PeerStats};
 use dco_crypto::KeySlot;
 use dco_testkit::{Faults, KeySpec, PacketSpec, Pair, Side, packet::Upper};
-use dco_wire::PeerId;
+use dco_wire::{PeerId, ip};
 
 fn packet(seed: u8) -> Vec<u8> {
     PacketSpec::udp4(200, seed).bytes()
@@ -418,13 +418,23 @@ fn the_tunnel_is_not_sent_through_itself() {
     let now = pair.now();
     let end = pair.end_mut(Side::A);
     let remote: std::net::SocketAddr = (Ipv6Addr::LOCALHOST, 443).into();
-    let peer = NewPeer { id: PeerId::from_low_bits(1), local: remote, remote, transport: Side::B };
-    end.device.new_peer(&mut end.control, peer, now, || ()).expect("memory");
+    let peer =
+        |protocol| NewPeer { id: PeerId::from_low_bits(1), local: remote, remote, protocol, transport: Side::B };
+    end.device.new_peer(&mut end.control, peer(ip::UDP), now, || ()).expect("memory");
     pair.new_key(Side::A, KeySlot::Primary, KeySpec::new(1, 0)).expect("a peer");
     let v6 =
         |port| PacketSpec { upper: udp(port), dst: Ipv6Addr::LOCALHOST.into(), ..PacketSpec::syn(true, 0) }.bytes();
     assert_eq!(pair.send(Side::A, &v6(443)), Err(DropReason::TxRecursiveRoute));
     assert_eq!(pair.send(Side::A, &v6(444)), Ok(()));
+
+    // The protocol decides too: the same address and port over TCP is another place.
+    let tcp = PacketSpec { dst: Ipv6Addr::LOCALHOST.into(), ..PacketSpec::syn(true, 1400) }.bytes();
+    assert_eq!(pair.send(Side::A, &tcp), Ok(()));
+    let end = pair.end_mut(Side::A);
+    end.device.new_peer(&mut end.control, peer(ip::TCP), now, || ()).expect("memory");
+    pair.new_key(Side::A, KeySlot::Primary, KeySpec::new(1, 0)).expect("a peer");
+    assert_eq!(pair.send(Side::A, &tcp), Err(DropReason::TxRecursiveRoute));
+    assert_eq!(pair.send(Side::A, &v6(443)), Ok(()));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{
 use dco_core::{Device, DropReason, KeepaliveUpdate, MAX_SEALED, NewPeer, Opened, PeerSelector, Tick};
 use dco_crypto::KeySlot;
 use dco_testkit::{KeySpec, PacketSpec, Pair, Random, Side, TestAead};
-use dco_wire::PeerId;
+use dco_wire::{PeerId, ip};
 
 /// The transport handle: notices when it is dropped while somebody could use it.
 struct Handle {
@@ -30,6 +30,7 @@ fn new_peer(side: Side) -> NewPeer<Handle> {
         id: PeerId::from_low_bits(1),
         local: Pair::address(side),
         remote: Pair::address(side.other()),
+        protocol: ip::UDP,
         transport: Handle { alive: AtomicBool::new(true) },
     }
 }
