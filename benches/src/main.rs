@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! cargo run --release -p dco-benches -- core [--json] [--check] [--rounds N]
+//! cargo run --release -p dco-benches -- chacha
 //! ```
 //!
 //! `--json` prints one machine-readable object instead of the table. `--check` exits with 1 if a limit is exceeded.
 #![forbid(unsafe_code)]
 
+mod chacha;
 mod core_path;
 mod report;
 
@@ -14,7 +16,7 @@ use std::process::ExitCode;
 
 use report::Report;
 
-const USAGE: &str = "usage: dco-benches core [--json] [--check] [--rounds N]";
+const USAGE: &str = "usage: dco-benches core [--json] [--check] [--rounds N] | dco-benches chacha";
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1)) {
@@ -29,6 +31,10 @@ fn main() -> ExitCode {
 fn run(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
     match arguments.next().as_deref() {
         Some("core") => {}
+        Some("chacha") => {
+            chacha::run(200);
+            return Ok(ExitCode::SUCCESS);
+        }
         Some(other) => return Err(format!("unknown bench: {other}")),
         None => return Err("which bench?".into()),
     }

@@ -1,5 +1,6 @@
 //! Ioctls. PASSIVE_LEVEL; those that change anything hold the control lock.
 
+use crate::cipher::Ciphers;
 use crate::device::Dco;
 use crate::link::{Link, Socket, now};
 use crate::peer;
@@ -10,7 +11,6 @@ use dco_sync::Shared;
 use dco_uapi::raw::DropCount;
 use dco_uapi::{self as uapi, Ioctl as Code, UapiError};
 use dco_wire::PeerId;
-use nt::bcrypt::AesGcm;
 use nt::irql::AtDispatch;
 use nt::status::{Result, Status};
 use nt::time;
@@ -30,8 +30,7 @@ pub struct State {
     pub socket: Option<Shared<Socket>>,
     /// Registered at the first peer.
     pub client: Option<Client>,
-    /// Opened at the first key.
-    gcm: Option<AesGcm>,
+    ciphers: Ciphers,
 }
 
 impl State {
@@ -41,13 +40,13 @@ impl State {
     /// INTERNAL_ERROR for a second state of one device.
     pub fn new(link: &Link) -> Result<Self> {
         let core = link.core.take_control().ok_or(Status::INTERNAL_ERROR)?;
-        Ok(Self { core, started: false, socket: None, client: None, gcm: None })
+        Ok(Self { core, started: false, socket: None, client: None, ciphers: Ciphers::new() })
     }
 
     /// Gives back what must be given back at PASSIVE_LEVEL. The peer is gone.
     pub fn release(&mut self) {
         self.client = None;
-        self.gcm = None;
+        self.ciphers = Ciphers::new();
     }
 }
 
@@ -147,7 +146,7 @@ fn new_key(
 
 fn install(dco: &Dco, new: &uapi::NewKey) -> Result<()> {
     // Epoch keys, and bits that older drivers gave other meanings.
-    if new.options.bits() != 0 || new.algorithm != uapi::Algorithm::AesGcm {
+    if new.options.bits() != 0 || new.algorithm == uapi::Algorithm::None {
         return Err(Status::INVALID_DEVICE_REQUEST);
     }
     let mut state = dco.control.lock();
@@ -155,15 +154,11 @@ fn install(dco: &Dco, new: &uapi::NewKey) -> Result<()> {
     if state.socket.is_none() {
         return Err(Status::OBJECTID_NOT_FOUND);
     }
-    let gcm = match &state.gcm {
-        Some(gcm) => gcm,
-        None => state.gcm.insert(AesGcm::open()?),
-    };
     let key = Key::try_new(KeyConfig {
         key_id: new.key_id,
         peer_id: PeerId::from_low_bits(new.peer_id.cast_unsigned()),
-        seal: gcm.key(new.encrypt.key())?,
-        open: gcm.key(new.decrypt.key())?,
+        seal: state.ciphers.key(new.algorithm, new.encrypt.key())?,
+        open: state.ciphers.key(new.algorithm, new.decrypt.key())?,
         seal_tail: NonceTail::new(*new.encrypt.nonce_tail()),
         open_tail: NonceTail::new(*new.decrypt.nonce_tail()),
     })?;

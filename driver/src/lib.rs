@@ -8,6 +8,7 @@
 //! | [`entry`] | driver object, version device | PASSIVE |
 //! | [`device`] | the adapter's device context and its events | any below |
 //! | [`control`] | ioctls | PASSIVE, under the control lock |
+//! | [`cipher`] | keys: CNG's, or software | made at PASSIVE, used <= DISPATCH |
 //! | [`peer`] | a peer's socket: made, unmade | PASSIVE, under the control lock |
 //! | [`link`] | what socket callbacks, queues and ioctls share | any |
 //! | [`txqueue`] | inner packets to the socket | <= DISPATCH, in a read section |
@@ -17,6 +18,7 @@
 #![no_std]
 #![deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unreachable, clippy::string_slice)]
 
+mod cipher;
 mod control;
 mod device;
 mod entry;

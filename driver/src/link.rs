@@ -1,11 +1,11 @@
 //! What socket callbacks, packet queues, the timer and ioctls share: the core's device, buffers, queues.
 
+use crate::cipher::CipherKey;
 use crate::message::Messages;
 use crate::rxqueue::Received;
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use dco_core::{Device, Tick};
 use dco_sync::Shared;
-use nt::bcrypt::AesGcmKey;
 use nt::status::Result;
 use nt::time;
 use nt::wdf::device::Handle;
@@ -15,7 +15,7 @@ use nt::wsk::{DatagramList, DatagramSocket, Receive, SendPool, Traffic};
 pub type Socket = DatagramSocket<Receiver>;
 
 /// The core's device with this shell's cipher and transport.
-pub type Core = Device<AesGcmKey, Shared<Socket>>;
+pub type Core = Device<CipherKey, Shared<Socket>>;
 
 /// Send buffers of one device: what may be in flight in the network stack, two megabytes. When it runs dry, packets stay on the
 /// transmit ring. It can be as large as one likes, never unbounded (ovpn-dco-win #47).

@@ -151,10 +151,10 @@ build_client() {
         "$repo/scripts/lib/wine-openvpn" --prepare
 }
 
-# start_lab NAME NAMESPACE LISTEN: a lab with the driver; its TUN is dco0. Process id in $pid.
+# start_lab NAME NAMESPACE LISTEN [OPTION...]: a lab with the driver; its TUN is dco0. Process id in $pid.
 start_lab() {
     local name=$1 ns=$2 listen=$3
-    spawn "$name" ip netns exec "$ns" "$lab" run --sys "$sys" --tun dco0 --listen "$listen"
+    spawn "$name" ip netns exec "$ns" "$lab" run --sys "$sys" --tun dco0 --listen "$listen" "${@:4}"
     wait_for_line 20 "$pid" "$run/logs/$name.log" '^ready '
 }
 
@@ -182,6 +182,8 @@ gone() { ! running "$1"; }
 # Which OpenVPN is the client: `windows`, for Wine, the driver and the lab, or `debian`, which checks the rest of the rig.
 client_kind=windows
 client_pid='' client_lab_pid='' server_pid=''
+# More options of the client's lab.
+client_lab_options=()
 
 # start_server NAME-OF-CONFIG-FUNCTION ARGUMENT...: more lines of configuration come from stdin.
 start_server() {
@@ -201,7 +203,7 @@ windows-driver ovpn-dco
 ifconfig-noexec
 route-noexec
 CONF
-            start_lab client-lab "$ns_client" "127.0.0.1:$lab_port"
+            start_lab client-lab "$ns_client" "127.0.0.1:$lab_port" "${client_lab_options[@]}"
             client_lab_pid=$pid
             spawn client ip netns exec "$ns_client" "$repo/scripts/lib/wine-openvpn" --prefix "$run/prefix" \
                 --port "$lab_port" -- --cd "$run" --config client.conf

@@ -11,7 +11,7 @@ use crate::device::Slot;
 /// Bytes of a static key: two keys of a 64-byte cipher field and a 64-byte HMAC field.
 const LENGTH: usize = 256;
 
-/// AES-GCM's key lengths.
+/// The ciphers; AES-GCM's by key length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cipher {
     /// 16 bytes.
@@ -20,11 +20,13 @@ pub enum Cipher {
     Aes192,
     /// 32 bytes.
     Aes256,
+    /// 32 bytes.
+    ChaCha20,
 }
 
 impl Cipher {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Aes128, Self::Aes192, Self::Aes256];
+    pub const ALL: [Self; 4] = [Self::Aes128, Self::Aes192, Self::Aes256, Self::ChaCha20];
 
     /// The name, as OpenVPN writes it.
     pub fn name(self) -> &'static str {
@@ -32,6 +34,7 @@ impl Cipher {
             Self::Aes128 => "AES-128-GCM",
             Self::Aes192 => "AES-192-GCM",
             Self::Aes256 => "AES-256-GCM",
+            Self::ChaCha20 => "ChaCha20-Poly1305",
         }
     }
 
@@ -39,7 +42,15 @@ impl Cipher {
         match self {
             Self::Aes128 => 16,
             Self::Aes192 => 24,
-            Self::Aes256 => 32,
+            Self::Aes256 | Self::ChaCha20 => 32,
+        }
+    }
+
+    /// NEW_KEY's number for it.
+    fn algorithm(self) -> i32 {
+        match self {
+            Self::Aes128 | Self::Aes192 | Self::Aes256 => 1,
+            Self::ChaCha20 => 2,
         }
     }
 }
@@ -49,7 +60,8 @@ impl FromStr for Cipher {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|cipher| cipher.name().eq_ignore_ascii_case(text));
-        found.ok_or_else(|| format!("expected aes-128-gcm, aes-192-gcm or aes-256-gcm, got {text:?}"))
+        found
+            .ok_or_else(|| format!("expected aes-128-gcm, aes-192-gcm, aes-256-gcm or chacha20-poly1305, got {text:?}"))
     }
 }
 
@@ -126,7 +138,7 @@ impl StaticKey {
             decrypt,
             _padding: [0; 2],
             slot: (slot as i32).into(),
-            alg: 1.into(),
+            alg: self.cipher.algorithm().into(),
             key_id,
             _padding2: [0; 3],
             peer_id: peer_id.cast_signed().into(),
@@ -194,6 +206,13 @@ mod tests {
         assert_eq!(bytes[41..65], counting()[..24]);
         assert_eq!(bytes[74..82], counting()[64..72]);
         assert_eq!(bytes[84..], [1, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0, 0xEF, 0xCD, 0xAB, 0]);
+    }
+
+    #[test]
+    fn chacha_has_its_own_number() {
+        let key = StaticKey::new(counting(), "chacha20-poly1305".parse().expect("a cipher"), Direction::Normal);
+        let bytes = key.request(Slot::Primary, 0, 0);
+        assert_eq!((bytes.alg.get(), bytes.encrypt.key_len), (2, 32));
     }
 
     #[test]

@@ -72,6 +72,13 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
         Ok("both drivers, nothing left behind, nothing violated".into())
     });
     checked?;
+    let software = rig.start_with([&[], &["--no-chacha"]])?;
+    let checked = check_software_chacha(&rig, &software, &mut checks);
+    checks.check("unload after software ChaCha20-Poly1305", || {
+        stop_both(software)?;
+        Ok("both drivers, nothing left behind, nothing violated".into())
+    });
+    checked?;
     println!("{} passed, {} failed", checks.passed, checks.failed);
     Ok(if checks.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -109,6 +116,24 @@ fn check_all(rig: &Rig, machines: &[Machine; 2], checks: &mut Checks) -> Result<
         }
         Ok("link down".into())
     });
+    Ok(())
+}
+
+/// One end has ChaCha20-Poly1305 by CNG, the other in software: a tunnel between them, and which is which.
+fn check_software_chacha(rig: &Rig, machines: &[Machine; 2], checks: &mut Checks) -> Result<()> {
+    let [a, b] = machines;
+    let pair = Pair { rig, machines, a: Device::open(&a.lab, ADAPTER)?, b: Device::open(&b.lab, ADAPTER)? };
+    for (transport, over) in [(Transport::V4, "IPv4"), (Transport::V6, "IPv6")] {
+        checks.check(&format!("ChaCha20-Poly1305, CNG with software, over {over}"), || {
+            let checked = pair.tunnel(transport, Cipher::ChaCha20)?;
+            pair.up(transport, Cipher::ChaCha20, None)?;
+            let keys = [a.objects("cng.key")?, b.objects("cng.key")?];
+            pair.down()?;
+            ensure!(keys == [2, 0], "keys in CNG, one a direction: expected 2 at a and none at b, got {keys:?}");
+            Ok(format!("{checked}; no key of b in CNG"))
+        });
+    }
+    checks.check("AES-256-GCM where CNG lacks ChaCha20-Poly1305", || pair.tunnel(Transport::V4, Cipher::Aes256));
     Ok(())
 }
 

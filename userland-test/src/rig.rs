@@ -183,12 +183,17 @@ impl Rig {
 
     /// Starts both machines and waits until they are ready.
     pub fn start(&self) -> Result<[Machine; 2]> {
-        let [a, b] = Side::BOTH.map(|side| self.launch(side));
+        self.start_with([&[], &[]])
+    }
+
+    /// The same with more options for each side's lab.
+    pub fn start_with(&self, [of_a, of_b]: [&[&str]; 2]) -> Result<[Machine; 2]> {
+        let (a, b) = (self.launch(Side::A, of_a), self.launch(Side::B, of_b));
         let (a, b) = (a?, b?);
         Ok([a.ready()?, b.ready()?])
     }
 
-    fn launch(&self, side: Side) -> Result<Launched> {
+    fn launch(&self, side: Side, options: &[&str]) -> Result<Launched> {
         let socket = self.folder.join(format!("{}.sock", side.name()));
         let log = self.folder.join(format!("{}.log", side.name()));
         if socket.exists() {
@@ -199,7 +204,7 @@ impl Rig {
         let child = within(&self.place(side).netns, || {
             let mut command = Command::new(&self.lab);
             command.arg("run").arg("--sys").arg(&self.sys).args(["--tun", TUN]);
-            command.args(["--listen", &listen.to_string()]);
+            command.args(["--listen", &listen.to_string()]).args(options);
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
             command.spawn().with_context(|| format!("starting {}", self.lab.display()))
         })?;
@@ -383,6 +388,13 @@ impl Machine {
             Some("down") => Ok(false),
             other => bail!("QUERY adapter: expected `link up` or `link down`, got {other:?}"),
         }
+    }
+
+    /// How many objects of this kind there are in the lab.
+    pub fn objects(&self, kind: &str) -> Result<u64> {
+        let text = query_lab(&self.lab, "objects")?;
+        let count = text.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(' '));
+        count.map_or(Ok(0), |count| count.trim().parse().with_context(|| format!("QUERY objects: {kind} {count}")))
     }
 
     /// What the driver, the adapter and the kernel counted, for the report of a failure.

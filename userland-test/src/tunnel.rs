@@ -65,7 +65,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
          \x20 --remote IP:PORT    where the other end is\n\
          \x20 --key FILE|HEX      a static key: a file of `openvpn --genkey secret FILE`, or its 512 digits\n\
          \x20 --direction 0|1     which half of the key is sent with\n\
-         \x20 --cipher NAME       aes-128-gcm, aes-192-gcm, aes-256-gcm (default)\n\
+         \x20 --cipher NAME       aes-128-gcm, aes-192-gcm, aes-256-gcm (default), chacha20-poly1305\n\
          \x20 --peer-id N         in outgoing packets (default 0)\n\
          \x20 --keepalive I,T     ping after I seconds of silence, give up after T\n\
          \x20 --mss N             lower TCP's MSS to N\n\

@@ -112,6 +112,9 @@ impl Toolchain {
             // Without this half of `alloc`, an allocation that cannot fail does not exist in the driver, so none
             // can be forgotten.
             "--cfg=no_global_oom_handling".to_owned(),
+            // No AVX, and no asking the processor for it (crates/dco-chacha).
+            "--cfg=chacha20_backend=\"sse2\"".to_owned(),
+            "--cfg=poly1305_backend=\"soft\"".to_owned(),
         ];
         for argument in [
             "/DRIVER",

@@ -1,4 +1,4 @@
-//! AES-GCM by OpenSSL.
+//! AES-GCM and ChaCha20-Poly1305 by OpenSSL.
 
 use std::{
     cell::Cell,
@@ -26,7 +26,7 @@ pub enum Direction {
     Open,
 }
 
-/// One direction's AES-GCM key, usable from many threads: each has a context of its own, already keyed, so that a packet
+/// One direction's key, usable from many threads: each has a context of its own, already keyed, so that a packet
 /// only sets the nonce.
 pub struct TestAead {
     cipher: &'static CipherRef,
@@ -45,7 +45,16 @@ impl TestAead {
             32 => Cipher::aes_256_gcm(),
             _ => return Err(AeadError::Backend(-1)),
         };
-        Ok(Self { cipher, key: key.to_vec(), direction, contexts: Default::default() })
+        Ok(Self::with(cipher, key, direction))
+    }
+
+    /// ChaCha20-Poly1305.
+    pub fn chacha(key: &[u8; 32], direction: Direction) -> Result<Self, AeadError> {
+        Ok(Self::with(Cipher::chacha20_poly1305(), key, direction))
+    }
+
+    fn with(cipher: &'static CipherRef, key: &[u8], direction: Direction) -> Self {
+        Self { cipher, key: key.to_vec(), direction, contexts: Default::default() }
     }
 
     /// Works with this thread's context; waits if more threads than contexts are at work.

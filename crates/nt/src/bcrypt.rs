@@ -1,4 +1,4 @@
-//! AES-GCM by CNG, usable at DISPATCH_LEVEL.
+//! AES-GCM and ChaCha20-Poly1305 by CNG, usable at DISPATCH_LEVEL.
 
 use crate::status::{Result, Status};
 use core::ptr::{null_mut, without_provenance_mut};
@@ -6,59 +6,70 @@ use dco_crypto::{Aead, AeadError, Nonce, Tag};
 use dco_sync::Shared;
 use nt_sys::cng;
 
-/// An AES-GCM algorithm provider, opened for use at DISPATCH_LEVEL. Closed when the last key made from it is gone.
+/// An authenticated cipher that CNG may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Algorithm {
+    /// Keys of 16, 24 or 32 bytes.
+    AesGcm,
+    /// Keys of 32 bytes. Since Windows 11 and Server 2022.
+    ChaCha20Poly1305,
+}
+
+/// An algorithm provider, opened for use at DISPATCH_LEVEL. Closed when the last key made from it is gone.
 ///
 /// Dropping the last reference calls `BCryptCloseAlgorithmProvider`, which wants PASSIVE_LEVEL.
 #[derive(Clone)]
-pub struct AesGcm(Shared<Provider>);
+pub struct Provider(Shared<Opened>);
 
-struct Provider(cng::BCRYPT_ALG_HANDLE);
+struct Opened(cng::BCRYPT_ALG_HANDLE);
 
 // SAFETY: CNG provider handles may be used from any thread at once.
-unsafe impl Send for Provider {}
+unsafe impl Send for Opened {}
 // SAFETY: as above.
-unsafe impl Sync for Provider {}
+unsafe impl Sync for Opened {}
 
-impl Drop for Provider {
+impl Drop for Opened {
     fn drop(&mut self) {
         // SAFETY: this is the last reference to the handle, and no key of it exists (each key holds a reference).
         let _ = unsafe { cng::BCryptCloseAlgorithmProvider(self.0, 0) };
     }
 }
 
-impl AesGcm {
+impl Provider {
     /// Opens the provider. PASSIVE_LEVEL.
     ///
     /// # Errors
-    /// CNG's status, or NO_MEMORY.
-    pub fn open() -> Result<Self> {
+    /// CNG's status (NOT_FOUND for an algorithm it does not have), or NO_MEMORY.
+    pub fn open(algorithm: Algorithm) -> Result<Self> {
+        let name = match algorithm {
+            Algorithm::AesGcm => cng::BCRYPT_AES_ALGORITHM.as_ptr(),
+            Algorithm::ChaCha20Poly1305 => cng::BCRYPT_CHACHA20_POLY1305_ALGORITHM.as_ptr(),
+        };
         let mut handle: cng::BCRYPT_ALG_HANDLE = null_mut();
-        let (property, mode) = (cng::BCRYPT_CHAINING_MODE, cng::BCRYPT_CHAIN_MODE_GCM);
-        // SAFETY: the strings are NUL-terminated constants and the out pointer is a live local.
+        // SAFETY: the name is a NUL-terminated constant and the out pointer is a live local.
         Status(unsafe {
-            cng::BCryptOpenAlgorithmProvider(
-                &raw mut handle,
-                cng::BCRYPT_AES_ALGORITHM.as_ptr(),
-                core::ptr::null(),
-                cng::BCRYPT_PROV_DISPATCH,
-            )
+            cng::BCryptOpenAlgorithmProvider(&raw mut handle, name, core::ptr::null(), cng::BCRYPT_PROV_DISPATCH)
         })
         .ok()?;
-        let provider = Provider(handle);
-        let bytes = size_of_val(mode) as u32;
-        // SAFETY: the handle is open; the value is a NUL-terminated UTF-16 string of `bytes` bytes that CNG only reads.
-        Status(unsafe {
-            cng::BCryptSetProperty(handle.cast(), property.as_ptr(), mode.as_ptr().cast_mut().cast(), bytes, 0)
-        })
-        .ok()?;
+        let provider = Opened(handle);
+        if algorithm == Algorithm::AesGcm {
+            // AES is a block cipher, which has modes; ChaCha20-Poly1305 has none.
+            let (property, mode) = (cng::BCRYPT_CHAINING_MODE, cng::BCRYPT_CHAIN_MODE_GCM);
+            let bytes = size_of_val(mode) as u32;
+            // SAFETY: the handle is open; the value is a NUL-terminated UTF-16 string of `bytes` bytes that CNG only reads.
+            Status(unsafe {
+                cng::BCryptSetProperty(handle.cast(), property.as_ptr(), mode.as_ptr().cast_mut().cast(), bytes, 0)
+            })
+            .ok()?;
+        }
         Ok(Self(Shared::try_new(provider)?))
     }
 
-    /// Makes a key of 16, 24 or 32 bytes; CNG refuses other lengths. The bytes are copied. IRQL <= DISPATCH_LEVEL.
+    /// Makes a key; CNG refuses lengths that the algorithm has not. The bytes are copied. IRQL <= DISPATCH_LEVEL.
     ///
     /// # Errors
     /// CNG's status (INVALID_PARAMETER for a bad length).
-    pub fn key(&self, secret: &[u8]) -> Result<AesGcmKey> {
+    pub fn key(&self, secret: &[u8]) -> Result<Key> {
         let mut handle: cng::BCRYPT_KEY_HANDLE = null_mut();
         let length = u32::try_from(secret.len()).map_err(|_| Status::INVALID_PARAMETER)?;
         // SAFETY: the provider is open; a NULL key object of length 0 asks CNG to allocate; the secret is read only.
@@ -74,30 +85,30 @@ impl AesGcm {
             )
         })
         .ok()?;
-        Ok(AesGcmKey { handle, _provider: self.clone() })
+        Ok(Key { handle, _provider: self.clone() })
     }
 }
 
-/// One AES-GCM key. All operations: IRQL <= DISPATCH_LEVEL, any number of processors at once (each call has its own
+/// One key. All operations: IRQL <= DISPATCH_LEVEL, any number of processors at once (each call has its own
 /// `BCRYPT_AUTHENTICATED_CIPHER_MODE_INFO`, and one-shot calls keep no state in the key).
-pub struct AesGcmKey {
+pub struct Key {
     handle: cng::BCRYPT_KEY_HANDLE,
-    _provider: AesGcm,
+    _provider: Provider,
 }
 
 // SAFETY: CNG key handles may be used for one-shot calls from any thread at once.
-unsafe impl Send for AesGcmKey {}
+unsafe impl Send for Key {}
 // SAFETY: as above.
-unsafe impl Sync for AesGcmKey {}
+unsafe impl Sync for Key {}
 
-impl Drop for AesGcmKey {
+impl Drop for Key {
     fn drop(&mut self) {
         // SAFETY: the handle is this object's own, and the provider outlives it. CNG wipes the key.
         let _ = unsafe { cng::BCryptDestroyKey(self.handle) };
     }
 }
 
-impl AesGcmKey {
+impl Key {
     /// One-shot seal of `len` bytes from `input` to `output`, which are the same or do not overlap.
     ///
     /// # Safety
@@ -136,7 +147,7 @@ impl AesGcmKey {
     }
 }
 
-impl Aead for AesGcmKey {
+impl Aead for Key {
     #[inline]
     fn seal(
         &self,

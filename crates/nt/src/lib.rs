@@ -14,7 +14,7 @@
 //! | [`wdf`] | framework objects, contexts, devices, queues, requests, timers |
 //! | [`netcx`] | NetAdapterCx adapter, queues, rings |
 //! | [`wsk`] | sockets, datagram indications, send buffers |
-//! | [`bcrypt`] | AES-GCM keys |
+//! | [`bcrypt`] | AES-GCM and ChaCha20-Poly1305 keys |
 //!
 //! IRQL is stated for each public function. Callbacks are short trampolines into safe trait methods; no panic leaves them
 //! because none of the code they reach panics.

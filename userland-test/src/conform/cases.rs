@@ -324,6 +324,13 @@ fn keys() -> Vec<Case> {
             key.decrypt.key_len = bytes;
         })
     };
+    let chacha = |bytes: u8| {
+        key_with(|key| {
+            key.alg = 2.into();
+            key.encrypt.key_len = bytes;
+            key.decrypt.key_len = bytes;
+        })
+    };
     let secondary = key_with(|key| key.slot = 1.into());
     let mut cases = vec![
         with("16 bytes", length(16), Expected::DONE),
@@ -340,7 +347,9 @@ fn keys() -> Vec<Case> {
         with("slot 2", key_with(|key| key.slot = 2.into()), wrong()),
         with("slot -1", key_with(|key| key.slot = (-1).into()), wrong()),
         with("no cipher", key_with(|key| key.alg = 0.into()), wrong()),
-        with("ChaCha20-Poly1305, not yet", key_with(|key| key.alg = 2.into()), wrong()),
+        with("ChaCha20-Poly1305", chacha(32), Expected::DONE),
+        with("ChaCha20-Poly1305, 16 bytes", chacha(16), Expected::Failure),
+        with("ChaCha20-Poly1305, no bytes", chacha(0), Expected::Failure),
         with("algorithm 3", key_with(|key| key.alg = 3.into()), wrong()),
         with("algorithm -1", key_with(|key| key.alg = (-1).into()), wrong()),
         with("key-id 7", key_with(|key| key.key_id = 7), Expected::DONE),
