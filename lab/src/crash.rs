@@ -1,6 +1,7 @@
 //! Faults of the driver's code: reported with the place in the image, the registers and the call they came in.
 
-use crate::{irql, report, thunk};
+use crate::unwind::{self, Registers};
+use crate::{fault, irql, report, thunk};
 use std::io::Write;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -124,13 +125,49 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
         }
         let _ = writeln!(t);
     }
+    unwound(&mut t, rip, &register);
     stack(&mut t, register(libc::REG_RSP));
+    if let Some(fault) = fault::injected() {
+        let _ = writeln!(t, "  fault:  {fault}");
+    }
     let bytes = t.bytes.get(..t.used).unwrap_or(&[]);
     // SAFETY: write and _exit are async-signal-safe.
     unsafe {
         libc::write(2, bytes.as_ptr().cast(), bytes.len());
         libc::_exit(report::EXIT_VIOLATION);
     }
+}
+
+/// The driver's frames by its unwind data: from the place of the fault, where that lies in the driver.
+fn unwound(t: &mut Text, rip: u64, register: &dyn Fn(libc::c_int) -> u64) {
+    /// By number, as the unwind data counts them.
+    const ORDER: [libc::c_int; 16] = [
+        libc::REG_RAX,
+        libc::REG_RCX,
+        libc::REG_RDX,
+        libc::REG_RBX,
+        libc::REG_RSP,
+        libc::REG_RBP,
+        libc::REG_RSI,
+        libc::REG_RDI,
+        libc::REG_R8,
+        libc::REG_R9,
+        libc::REG_R10,
+        libc::REG_R11,
+        libc::REG_R12,
+        libc::REG_R13,
+        libc::REG_R14,
+        libc::REG_R15,
+    ];
+    let inside = report::in_image(usize::try_from(rip).unwrap_or(0));
+    let (Some(image), true) = (unwind::image(), inside) else { return };
+    let mut found = [0; 16];
+    let (n, end) = image.walk(Registers { integer: ORDER.map(register), rip }, &peek, &mut found);
+    let _ = write!(t, "  frames:");
+    for offset in found.iter().take(n) {
+        let _ = write!(t, " driver+{offset:#x}");
+    }
+    let _ = writeln!(t, "{}", if end == unwind::End::Broken { " (then broken)" } else { "" });
 }
 
 /// Words of the stack that look like return addresses in the image.

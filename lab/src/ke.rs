@@ -14,6 +14,7 @@ pub use thread::{spawn, spawn_or_abort, thread_id};
 pub use wait::{event_clear, event_init, event_is_set, event_set, wait_event};
 
 use crate::Export;
+use std::cell::RefCell;
 
 /// What this family exports.
 #[must_use]
@@ -35,6 +36,23 @@ pub fn before_free(start: usize, size: usize) {
     spin::before_free(start, size);
 }
 
+thread_local! {
+    /// Routines of the driver's that this thread is in, outermost first, each with the address of the lab's frame that called it.
+    static ROUTINES: RefCell<Vec<(&'static str, usize)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The routines of the driver's that this thread is in, outermost first.
+#[must_use]
+pub fn routines() -> Vec<&'static str> {
+    ROUTINES.with_borrow(|r| r.iter().map(|(name, _)| *name).collect())
+}
+
+/// Where the stack of the innermost routine of the driver's ends: a place in the frame that called it.
+#[must_use]
+pub fn routine_end() -> Option<usize> {
+    ROUTINES.with_borrow(|r| r.last().map(|(_, at)| *at))
+}
+
 /// Checks that a routine of the driver's (`what`) came back at the IRQL and with the locks it was called with.
 pub struct Balance {
     irql: crate::irql::Kirql,
@@ -45,6 +63,7 @@ pub struct Balance {
 
 impl Drop for Balance {
     fn drop(&mut self) {
+        ROUTINES.with_borrow_mut(Vec::pop);
         if self.outermost {
             stack::leave();
         }
@@ -55,6 +74,9 @@ impl Balance {
     /// Notes the state before the call.
     #[must_use]
     pub fn before(what: &'static str) -> Self {
+        let here = 0u8;
+        // The driver returns to the caller of this, whose frame begins just above this one.
+        ROUTINES.with_borrow_mut(|r| r.push((what, (&raw const here).addr() + 4096)));
         Self { irql: crate::irql::current(), locks: spin::held(), what, outermost: stack::enter() }
     }
 

@@ -17,6 +17,7 @@ macro_rules! export {
 pub mod cng;
 pub mod crash;
 pub mod ex;
+pub mod fault;
 pub mod io;
 pub mod irql;
 pub mod ke;
@@ -33,6 +34,7 @@ pub mod report;
 pub mod rtl;
 pub mod server;
 pub mod thunk;
+pub mod unwind;
 pub mod wdf;
 pub mod wsk;
 

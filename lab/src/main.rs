@@ -1,6 +1,6 @@
 //! `dco-lab`: runs a Windows driver image on Linux, strictly. `dco-lab --help` says how.
 
-use dco_lab::{cng, crash, options, pe, pnp, pool, report, rtl, server, thunk, wdf, wsk};
+use dco_lab::{cng, crash, fault, options, pe, pnp, pool, report, rtl, server, thunk, wdf, wsk};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -22,6 +22,9 @@ options of run:
   --registry KEY\\NAME=V  a value under the driver's service key; V is dword:N, text:T or T. May be repeated
   --verbose              shows all of the driver's debug output
   --fail-alloc N         the driver's N-th pool allocation from now on fails (0: the first)
+  --fault-log FILE       the first call that may fail, made from a stack that FILE has not, fails once, and its stack is added to
+                         FILE; `dco-cli faults` runs a scenario so until no stack is new
+  --fault-at STACK       the call made from this stack, a line of such a FILE, fails once
   --no-chacha            CNG without ChaCha20-Poly1305, as before Windows Server 2022
   --wsk-completion HOW   inline, async or alternate: when WSK completes an IRP
   --tx-fragments N, --ring N, --advance passive|dispatch|alternate
@@ -77,8 +80,19 @@ fn main() -> ExitCode {
 /// Options that take no value.
 const SWITCHES: [&str; 2] = ["verbose", "no-chacha"];
 /// Options that take one.
-const VALUES: [&str; 9] =
-    ["sys", "tun", "listen", "registry", "fail-alloc", "wsk-completion", "tx-fragments", "ring", "advance"];
+const VALUES: [&str; 11] = [
+    "sys",
+    "tun",
+    "listen",
+    "registry",
+    "fail-alloc",
+    "fault-log",
+    "fault-at",
+    "wsk-completion",
+    "tx-fragments",
+    "ring",
+    "advance",
+];
 
 fn parse(arguments: &[String]) -> Result<Vec<(String, String)>, Failure> {
     let mut given = Vec::new();
@@ -154,6 +168,8 @@ fn apply(given: &[(String, String)]) -> Result<(), Failure> {
             "no-chacha" => cng::offer_chacha(false),
             "registry" => wdf::registry::set_from_option(value).map_err(usage)?,
             "fail-alloc" => pool::fail_in(value.parse().map_err(|e| usage(format!("--fail-alloc {value:?}: {e}")))?),
+            "fault-log" => fault::log_to(value).map_err(|e| Failure(HOST, e))?,
+            "fault-at" => fault::at(value),
             "wsk-completion" => wsk::set_completion(match value.as_str() {
                 "inline" => wsk::Completion::Inline,
                 "async" => wsk::Completion::Async,
@@ -190,17 +206,32 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
 }
 
 fn start(path: &Path) -> Result<(), Failure> {
+    // What failed, but left something behind, is a violation.
+    let exit = || {
+        if report::collected().is_empty() {
+            NOT_STARTED
+        } else {
+            u8::try_from(report::EXIT_VIOLATION).unwrap_or(NOT_STARTED)
+        }
+    };
     pnp::load(path).map_err(|e| {
         let entry = e.starts_with("the driver's entry point");
-        Failure(if entry { NOT_STARTED } else { NOT_LOADED }, e)
+        Failure(if entry { exit() } else { NOT_LOADED }, with_fault(e))
     })?;
     if let Err(code) = pnp::start() {
-        let (violations, report) = pnp::unload();
-        let exit =
-            if violations == 0 { NOT_STARTED } else { u8::try_from(report::EXIT_VIOLATION).unwrap_or(NOT_STARTED) };
+        let (_, report) = pnp::unload();
+        let (exit, report) = (exit(), with_fault(report));
         return Err(Failure(exit, format!("the device did not start: {code:#010x}\n{report}")));
     }
     Ok(())
+}
+
+/// A report with the failure that was injected, where there was one.
+fn with_fault(report: String) -> String {
+    match fault::injected() {
+        Some(stack) => format!("{report}\ninjected {stack}"),
+        None => report,
+    }
 }
 
 #[expect(unsafe_code, reason = "signal masks have no safe interface in std")]

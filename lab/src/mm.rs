@@ -1,6 +1,7 @@
 //! Memory descriptor lists. All memory of the lab is resident and mapped: locking and mapping are bookkeeping, checked.
 
 use crate::Export;
+use crate::fault;
 use crate::irql::{self, APC, DISPATCH};
 use crate::nt::{IRP, MDL, mdl_flags as f};
 use crate::objects::Kind;
@@ -117,6 +118,9 @@ extern "win64" fn io_allocate_mdl(
 ) -> *mut MDL {
     let _c = InCall::enter("IoAllocateMdl");
     irql::require_at_most(DISPATCH);
+    if fault::fails("IoAllocateMdl") {
+        return std::ptr::null_mut();
+    }
     let m = allocate(address, length);
     // SAFETY: the driver passes an IRP that it owns, or null.
     unsafe {
@@ -180,6 +184,9 @@ extern "win64" fn map_locked(
     }
     if m.MdlFlags & (f::PAGES_LOCKED | f::PARTIAL | f::SOURCE_IS_NONPAGED_POOL) == 0 {
         stop(NOT_LOCKED, &format!("flags {:#x}", m.MdlFlags));
+    }
+    if fault::fails("MmMapLockedPagesSpecifyCache") {
+        return std::ptr::null_mut();
     }
     m.MdlFlags |= f::MAPPED_TO_SYSTEM_VA | if m.MdlFlags & f::PARTIAL != 0 { f::PARTIAL_HAS_BEEN_MAPPED } else { 0 };
     m.MappedSystemVa = va(m);

@@ -56,6 +56,7 @@ pub mod status {
     pub const DISK_FULL: NTSTATUS = s(0xC000_007F);
     pub const INTEGER_OVERFLOW: NTSTATUS = s(0xC000_0095);
     pub const INSUFFICIENT_RESOURCES: NTSTATUS = s(0xC000_009A);
+    pub const RETRY: NTSTATUS = s(0xC000_022D);
     pub const DEVICE_NOT_READY: NTSTATUS = s(0xC000_00A3);
     pub const IO_TIMEOUT: NTSTATUS = s(0xC000_00B5);
     pub const FILE_FORCED_CLOSED: NTSTATUS = s(0xC000_00B6);

@@ -5,7 +5,7 @@
 pub mod parse;
 
 use crate::nt::PDRIVER_INITIALIZE;
-use crate::{report, thunk};
+use crate::{fault, report, thunk, unwind};
 use parse::{Image, Section};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -128,6 +128,8 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
         protect(base + s.address, s.size.next_multiple_of(PAGE), protection(s))?;
     }
     report::set_image(base, image.size);
+    unwind::set_image(unwind::Image::new(base, memory.to_vec(), image.exceptions));
+    fault::set_imports(image.imports.iter().map(|i| i.name.clone()).collect());
     let discardable = image
         .sections
         .iter()

@@ -38,8 +38,24 @@ static TEXTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 thread_local! {
     static CALL: Cell<&'static str> = const { Cell::new("") };
-    /// Return address of the driver's last call through an import; written by the stubs of `thunk.rs`.
-    static CALLER: Cell<usize> = const { Cell::new(0) };
+    /// The driver's last call through an import or a table; written by the stubs of `thunk.rs`.
+    static FRAME: Cell<Frame> = const { Cell::new(Frame::NONE) };
+}
+
+/// The driver's registers at a call into the lab, in the order in which the stubs of `thunk.rs` note them.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Frame {
+    /// Return address of the call; 0: none.
+    pub caller: usize,
+    /// `rsp` at the stub: the return address lies there.
+    pub rsp: usize,
+    /// What a callee has to preserve, and so what unwinding needs: rbx, rbp, rsi, rdi, r12 to r15.
+    pub preserved: [usize; 8],
+}
+
+impl Frame {
+    const NONE: Self = Self { caller: 0, rsp: 0, preserved: [0; 8] };
 }
 
 static IMAGE_BASE: AtomicUsize = AtomicUsize::new(0);
@@ -76,20 +92,26 @@ pub fn address_text(address: usize) -> String {
     }
 }
 
-/// Where the stubs of the loader note their caller: the thread's cell.
+/// Where the stubs note the driver's registers: the thread's [`Frame`].
 pub(crate) fn caller_cell() -> *mut usize {
-    CALLER.with(Cell::as_ptr)
+    FRAME.with(Cell::as_ptr).cast()
+}
+
+/// The registers of the driver's last call. They are those of the call this thread is in only until the lab calls the driver again.
+#[must_use]
+pub fn last_frame() -> Frame {
+    FRAME.get()
 }
 
 /// Forgets the last caller: what follows is not the doing of that call.
 pub fn forget_caller() {
-    CALLER.set(0);
+    FRAME.set(Frame::NONE);
 }
 
 /// Return address of the driver's last call through an import, 0 when there was none.
 #[must_use]
 pub fn last_caller() -> usize {
-    CALLER.get()
+    FRAME.get().caller
 }
 
 /// Names the DDI this thread is in until the guard drops; reports quote it.
@@ -134,8 +156,10 @@ pub fn record(rule: Rule, detail: &str) {
     let caller = last_caller();
     let at = if caller == 0 { String::new() } else { format!("  caller: {}\n", address_text(caller)) };
     let irql = crate::irql::current();
+    let stack = crate::unwind::current_text().map_or_else(String::new, |t| format!("  stack:  {t}\n"));
+    let fault = crate::fault::injected().map_or_else(String::new, |t| format!("  fault:  {t}\n"));
     let text = format!(
-        "violation: {}\n  call:   {call} at IRQL {irql}\n{at}  rule:   {}\n  detail: {detail}\n",
+        "violation: {}\n  call:   {call} at IRQL {irql}\n{at}{stack}  rule:   {}\n  detail: {detail}\n{fault}",
         rule.name, rule.source
     );
     {

@@ -9,7 +9,7 @@ pub mod frame;
 use crate::io::request::Control;
 use crate::nt::{NTSTATUS, nt_success, status};
 use crate::report::{collected, exit_now};
-use crate::{io, ke, objects, pnp, pool};
+use crate::{fault, io, ke, objects, pnp, pool};
 use connection::Connection;
 use std::fmt;
 use std::io::{Read, Write};
@@ -83,6 +83,8 @@ fn register_own() {
     register_query("interfaces", io::names::interface_listing);
     register_query("names", io::names::listing);
     register_query("stack", ke::stack::listing);
+    register_query("faults", fault::listing);
+    register_query("fault-stacks", fault::stacks);
     register_query("pool", || {
         let (blocks, bytes) = pool::usage();
         format!("blocks {blocks}\nbytes {bytes}\n")

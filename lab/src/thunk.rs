@@ -1,14 +1,16 @@
-//! Stubs between the driver and the lab: each notes the driver's return address, for reports, and jumps to the function.
+//! Stubs between the driver and the lab: each notes the driver's return address and registers, for reports and for unwinding, and
+//! jumps to the function.
 //!
-//! The return address goes to a thread-local cell of `report`. The lab is an executable, so the cell stands at the same
-//! distance from the thread pointer in every thread; [`check_thread`] makes sure of it.
+//! They go to a thread-local cell of `report`. The lab is an executable, so the cell stands at the same distance from the thread
+//! pointer in every thread; [`check_thread`] makes sure of it.
 
 use crate::{Export, all_exports, report};
 use std::arch::asm;
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-const STUB: usize = 32;
+/// Bytes of a stub.
+pub const STUB: usize = 128;
 const CHUNK: usize = 64 * 1024;
 
 /// Called so often, or with arguments in registers that a stub would spoil: no stub.
@@ -37,6 +39,31 @@ pub fn check_thread() {
         eprintln!("dco-lab: thread-local storage is not where the import stubs expect it");
         std::process::abort();
     }
+}
+
+/// The machine code of a stub, [`STUB`] bytes: notes a [`report::Frame`], puts `index` into ecx where there is one, and jumps.
+#[must_use]
+pub fn stub(index: Option<u32>, target: usize) -> Vec<u8> {
+    /// rsp, then rbx, rbp, rsi, rdi, r12 to r15: `Frame` after the return address.
+    const NOTED: [u8; 9] = [4, 3, 5, 6, 7, 12, 13, 14, 15];
+    let mut c = Vec::with_capacity(STUB);
+    c.extend([0x48, 0x8B, 0x04, 0x24]); // mov rax, [rsp]
+    c.extend([0x64, 0x48, 0x89, 0x04, 0x25]); // mov fs:[distance], rax
+    c.extend(distance().to_le_bytes());
+    for (register, place) in NOTED.into_iter().zip(1..) {
+        // mov fs:[distance + 8 * place], register
+        c.extend([0x64, 0x48 | (register & 8) >> 1, 0x89, (register & 7) << 3 | 4, 0x25]);
+        c.extend((distance() + 8 * place).to_le_bytes());
+    }
+    if let Some(i) = index {
+        c.push(0xB9); // mov ecx, index
+        c.extend(i.to_le_bytes());
+    }
+    c.extend([0x48, 0xB8]); // mov rax, target
+    c.extend(target.to_le_bytes());
+    c.extend([0xFF, 0xE0]); // jmp rax
+    c.resize(STUB, 0xCC);
+    c
 }
 
 struct Code {
@@ -73,14 +100,7 @@ pub fn wrap(address: usize) -> usize {
         code.page = p as usize;
         code.used = 0;
     }
-    let mut stub = Vec::with_capacity(STUB);
-    stub.extend([0x48, 0x8B, 0x04, 0x24]); // mov rax, [rsp]
-    stub.extend([0x64, 0x48, 0x89, 0x04, 0x25]); // mov fs:[distance], rax
-    stub.extend(distance().to_le_bytes());
-    stub.extend([0x48, 0xB8]); // mov rax, address
-    stub.extend(address.to_le_bytes());
-    stub.extend([0xFF, 0xE0]); // jmp rax
-    stub.resize(STUB, 0xCC);
+    let stub = stub(None, address);
     let at = code.page + code.used;
     // Other threads may run stubs of this page, so it must stay executable; it is made writable through a second look
     // only before the first use: stubs are made while the driver is loaded, and tables once.

@@ -7,6 +7,7 @@ use super::{
     AEAD_DOC, AUTH_TAG_MISMATCH, BAD_INFO, BUFFER_TOO_SMALL, INVALID_HANDLE, INVALID_PARAMETER, NO_MEMORY,
     NOT_SUPPORTED, OBJECT_LENGTH, SUCCESS, UNSUCCESSFUL, not_implemented, wide,
 };
+use crate::fault;
 use crate::irql;
 use crate::report::{InCall, Rule, record};
 use openssl::cipher::Cipher;
@@ -173,7 +174,14 @@ impl Drop for Key {
     }
 }
 
-fn make(provider_handle: Handle, out: *mut Handle, object: *mut u8, object_len: u32, secret: &[u8]) -> i32 {
+fn make(
+    call: &'static str,
+    provider_handle: Handle,
+    out: *mut Handle,
+    object: *mut u8,
+    object_len: u32,
+    secret: &[u8],
+) -> i32 {
     let Some(entered) = handles::enter(provider_handle) else { return INVALID_HANDLE };
     let Object::Provider(provider) = entered.object() else {
         handles::wrong_kind(provider_handle, "a provider");
@@ -198,6 +206,9 @@ fn make(provider_handle: Handle, out: *mut Handle, object: *mut u8, object_len: 
         }
         // SAFETY: the driver gives `object_len` bytes to CNG until the key is destroyed.
         unsafe { std::ptr::write_bytes(object, OBJECT_PATTERN, OBJECT_LENGTH as usize) };
+    }
+    if fault::fails(call) {
+        return NO_MEMORY;
     }
     let mut bytes = [0u8; 32];
     for (to, from) in bytes.iter_mut().zip(secret) {
@@ -245,7 +256,7 @@ pub extern "win64" fn generate(
     }
     // SAFETY: the driver states `len` bytes at `secret`.
     let secret = unsafe { std::slice::from_raw_parts(secret, len as usize) };
-    make(provider, out, object, object_len, secret)
+    make("BCryptGenerateSymmetricKey", provider, out, object, object_len, secret)
 }
 
 /// `BCryptImportKey` of a `KeyDataBlob`.
@@ -281,7 +292,7 @@ pub extern "win64" fn import(
     let Some(secret) = word(8).and_then(|n| blob.get(12..12usize.checked_add(n as usize)?)) else {
         return INVALID_PARAMETER;
     };
-    make(provider, out, object, object_len, secret)
+    make("BCryptImportKey", provider, out, object, object_len, secret)
 }
 
 /// `BCryptDestroyKey`.
@@ -504,6 +515,9 @@ pub extern "win64" fn encrypt(
     flags: u32,
 ) -> i32 {
     let _call = InCall::enter("BCryptEncrypt");
+    if fault::fails("BCryptEncrypt") {
+        return NO_MEMORY;
+    }
     crypt(Direction::Seal, key, input, input_len, info, iv, iv_len, output, output_len, result, flags)
 }
 
@@ -521,5 +535,8 @@ pub extern "win64" fn decrypt(
     flags: u32,
 ) -> i32 {
     let _call = InCall::enter("BCryptDecrypt");
+    if fault::fails("BCryptDecrypt") {
+        return NO_MEMORY;
+    }
     crypt(Direction::Open, key, input, input_len, info, iv, iv_len, output, output_len, result, flags)
 }

@@ -2,6 +2,7 @@
 
 use super::handles::{self, Handle, Object};
 use super::{BAD_INFO, BUFFER_TOO_SMALL, INVALID_PARAMETER, NOT_FOUND, NOT_SUPPORTED, SUCCESS, not_implemented, wide};
+use crate::fault;
 use crate::irql;
 use crate::report::{InCall, Rule, record};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -148,6 +149,9 @@ pub extern "win64" fn open(out: *mut Handle, algorithm: *const u16, implementati
             return NOT_FOUND;
         }
     };
+    if fault::fails("BCryptOpenAlgorithmProvider") {
+        return super::NO_MEMORY;
+    }
     let provider = Provider {
         algorithm,
         dispatch: flags & PROV_DISPATCH != 0,
@@ -209,6 +213,9 @@ pub extern "win64" fn set_property(handle: Handle, name: *const u16, input: *con
         return INVALID_PARAMETER;
     };
     let mode = String::from_utf16_lossy(units.get(..end).unwrap_or_default());
+    if fault::fails("BCryptSetProperty") {
+        return super::NO_MEMORY;
+    }
     match entered.object() {
         Object::Provider(p) => p.chaining.set_by_name(p.algorithm, &mode),
         Object::Key(k) => k.chaining.set_by_name(k.algorithm, &mode),
@@ -252,6 +259,9 @@ pub extern "win64" fn get_property(
         }
         _ => return NOT_SUPPORTED,
     };
+    if fault::fails("BCryptGetProperty") {
+        return super::NO_MEMORY;
+    }
     // SAFETY: checked not NULL.
     unsafe { result.write(u32::try_from(value.len()).unwrap_or(0)) };
     if output.is_null() {
@@ -296,6 +306,9 @@ pub extern "win64" fn gen_random(handle: Handle, buffer: *mut u8, len: u32, flag
     if buffer.is_null() {
         record(BAD_INFO, "pbBuffer must not be NULL");
         return INVALID_PARAMETER;
+    }
+    if fault::fails("BCryptGenRandom") {
+        return super::UNSUCCESSFUL;
     }
     // SAFETY: the driver states `len` writable bytes at `buffer`.
     let out = unsafe { std::slice::from_raw_parts_mut(buffer, len as usize) };

@@ -1,6 +1,7 @@
 //! The pool's calls: what each form asks for, checked before `pool` serves it.
 
 use crate::Export;
+use crate::fault;
 use crate::nt::{pool_flags, status};
 use crate::pool::{self, Request};
 use crate::report::{InCall, Rule, last_caller, record, stop};
@@ -20,17 +21,16 @@ const ZERO_ALLOCATION: i32 = 1024;
 const KNOWN: i32 = PAGED | CACHE_ALIGNED | NX | ZERO_ALLOCATION | 8 | 32;
 
 extern "win64" fn allocate2(flags: u64, size: usize, tag: u32) -> *mut u8 {
-    let _c = InCall::enter("ExAllocatePool2");
-    by_flags(flags, size, tag)
+    by_flags("ExAllocatePool2", flags, size, tag)
 }
 
 extern "win64" fn allocate3(flags: u64, size: usize, tag: u32, _parameters: *const u8, _count: u32) -> *mut u8 {
-    let _c = InCall::enter("ExAllocatePool3");
-    by_flags(flags, size, tag)
+    by_flags("ExAllocatePool3", flags, size, tag)
 }
 
-fn by_flags(flags: u64, size: usize, tag: u32) -> *mut u8 {
+fn by_flags(call: &'static str, flags: u64, size: usize, tag: u32) -> *mut u8 {
     use pool_flags as f;
+    let _c = InCall::enter(call);
     let kind = flags & (f::NON_PAGED | f::NON_PAGED_EXECUTE | f::PAGED);
     // Flags in the high half are optional: unknown ones are ignored there, and refused in the low half.
     let known = f::USE_QUOTA
@@ -47,14 +47,17 @@ fn by_flags(flags: u64, size: usize, tag: u32) -> *mut u8 {
     if kind & f::NON_PAGED_EXECUTE != 0 {
         record(EXECUTABLE, &format!("POOL_FLAG_NON_PAGED_EXECUTE, tag '{}'", pool::tag_text(tag)));
     }
-    let p = pool::alloc_driver(&Request {
-        size,
-        tag,
-        paged: kind & f::PAGED != 0,
-        zeroed: flags & f::UNINITIALIZED == 0,
-        align: if flags & f::CACHE_ALIGNED != 0 { 64 } else { 16 },
-        caller: last_caller(),
-    });
+    let p = serve(
+        call,
+        &Request {
+            size,
+            tag,
+            paged: kind & f::PAGED != 0,
+            zeroed: flags & f::UNINITIALIZED == 0,
+            align: if flags & f::CACHE_ALIGNED != 0 { 64 } else { 16 },
+            caller: last_caller(),
+        },
+    );
     if p.is_null() && flags & f::RAISE_ON_FAILURE != 0 {
         stop(
             RAISES,
@@ -64,7 +67,13 @@ fn by_flags(flags: u64, size: usize, tag: u32) -> *mut u8 {
     p
 }
 
-fn by_type(pool_type: i32, size: usize, tag: u32) -> *mut u8 {
+/// Serves a request whose flags are sound, unless a failure is injected.
+fn serve(call: &'static str, r: &Request) -> *mut u8 {
+    if fault::fails(call) { std::ptr::null_mut() } else { pool::alloc_driver(r) }
+}
+
+fn by_type(call: &'static str, pool_type: i32, size: usize, tag: u32) -> *mut u8 {
+    let _c = InCall::enter(call);
     if pool_type & !KNOWN != 0 {
         record(BAD_FLAGS, &format!("pool type {pool_type:#x}"));
     }
@@ -72,29 +81,29 @@ fn by_type(pool_type: i32, size: usize, tag: u32) -> *mut u8 {
     if !paged && pool_type & NX == 0 {
         record(EXECUTABLE, &format!("NonPagedPool, tag '{}': use NonPagedPoolNx (POOL_NX_OPTIN)", pool::tag_text(tag)));
     }
-    pool::alloc_driver(&Request {
-        size,
-        tag,
-        paged,
-        zeroed: pool_type & ZERO_ALLOCATION != 0,
-        align: if pool_type & CACHE_ALIGNED != 0 { 64 } else { 16 },
-        caller: last_caller(),
-    })
+    serve(
+        call,
+        &Request {
+            size,
+            tag,
+            paged,
+            zeroed: pool_type & ZERO_ALLOCATION != 0,
+            align: if pool_type & CACHE_ALIGNED != 0 { 64 } else { 16 },
+            caller: last_caller(),
+        },
+    )
 }
 
 pub(super) extern "win64" fn allocate_with_tag(pool_type: i32, size: usize, tag: u32) -> *mut u8 {
-    let _c = InCall::enter("ExAllocatePoolWithTag");
-    by_type(pool_type, size, tag)
+    by_type("ExAllocatePoolWithTag", pool_type, size, tag)
 }
 
 extern "win64" fn allocate_with_tag_priority(pool_type: i32, size: usize, tag: u32, _priority: i32) -> *mut u8 {
-    let _c = InCall::enter("ExAllocatePoolWithTagPriority");
-    by_type(pool_type, size, tag)
+    by_type("ExAllocatePoolWithTagPriority", pool_type, size, tag)
 }
 
 extern "win64" fn allocate_zero(pool_type: i32, size: usize, tag: u32) -> *mut u8 {
-    let _c = InCall::enter("ExAllocatePoolZero");
-    by_type(pool_type | ZERO_ALLOCATION, size, tag)
+    by_type("ExAllocatePoolZero", pool_type | ZERO_ALLOCATION, size, tag)
 }
 
 extern "win64" fn free_with_tag(p: *mut u8, tag: u32) {

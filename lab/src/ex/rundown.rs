@@ -1,5 +1,6 @@
 //! Rundown protection: bit 0 of the count says that it is run down, the rest counts references by twos.
 
+use crate::fault;
 use crate::irql::{self, APC, DISPATCH};
 use crate::ke::wait;
 use crate::nt::EX_RUNDOWN_REF;
@@ -112,6 +113,9 @@ extern "win64" fn wait_for(r: &EX_RUNDOWN_REF) {
 extern "win64" fn allocate_cache_aware(_pool_type: i32, _tag: u32) -> *mut EX_RUNDOWN_REF {
     let _c = InCall::enter("ExAllocateCacheAwareRundownProtection");
     irql::require_at_most(APC);
+    if fault::fails("ExAllocateCacheAwareRundownProtection") {
+        return std::ptr::null_mut();
+    }
     pool::alloc_lab_zeroed(&CACHE_AWARE, size_of::<EX_RUNDOWN_REF>()).cast()
 }
 

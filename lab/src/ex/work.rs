@@ -1,5 +1,6 @@
 //! Work items, run at PASSIVE_LEVEL by the lab's worker threads.
 
+use crate::fault;
 use crate::irql::{self, DISPATCH, PASSIVE};
 use crate::ke::{Balance, spawn_or_abort};
 use crate::nt::{DEVICE_OBJECT, WORK_QUEUE_ITEM};
@@ -91,6 +92,9 @@ unsafe fn item(p: *mut c_void) -> &'static WorkItem {
 extern "win64" fn allocate(object: *mut DEVICE_OBJECT) -> *mut c_void {
     let _c = InCall::enter("IoAllocateWorkItem");
     irql::require_at_most(DISPATCH);
+    if fault::fails("IoAllocateWorkItem") {
+        return std::ptr::null_mut();
+    }
     let w = pool::alloc_lab_zeroed(&ITEMS, size_of::<WorkItem>()).cast::<WorkItem>();
     // SAFETY: fresh block of the right size.
     unsafe { w.write(WorkItem { object: object.cast(), queued: AtomicBool::new(false) }) };

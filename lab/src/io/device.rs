@@ -1,6 +1,7 @@
 //! Driver and device objects, and stacks of devices.
 
 use super::{irp, names};
+use crate::fault;
 use crate::irql::{self, APC, DISPATCH};
 use crate::nt::{
     DEVICE_OBJECT, DRIVER_EXTENSION, DRIVER_OBJECT, IRP, NTSTATUS, OwnedUnicode, UNICODE_STRING, dev_flags, mj, status,
@@ -224,6 +225,9 @@ extern "win64" fn io_create_device(
     unsafe {
         *out = std::ptr::null_mut();
         let name = name.as_ref().map(|n| n.to_string_lossy());
+        if fault::fails("IoCreateDevice") {
+            return status::INSUFFICIENT_RESOURCES;
+        }
         match create_device(
             driver,
             extension_size as usize,

@@ -3,6 +3,7 @@
 //! An IRP that the lab allocates has a record before it ([`Record`]) which outlives the IRP while a dispatch routine that
 //! got it has not returned: so that what the routine returns can be held against what became of the IRP.
 
+use crate::fault;
 use crate::irql::{self, DISPATCH};
 use crate::ke::Balance;
 use crate::nt::{
@@ -492,7 +493,7 @@ pub(super) fn check_information(information: u64, limit: u64, what: &str) {
 extern "win64" fn io_allocate_irp(stack_size: i8, _charge: u8) -> *mut IRP {
     let _c = InCall::enter("IoAllocateIrp");
     irql::require_at_most(DISPATCH);
-    if stack_size < 1 {
+    if stack_size < 1 || fault::fails("IoAllocateIrp") {
         return std::ptr::null_mut();
     }
     allocate_irp(stack_size)

@@ -1,5 +1,6 @@
 //! The object namespace: devices, symbolic links and device interfaces by name, without regard to case.
 
+use crate::fault;
 use crate::irql::{self, PASSIVE};
 use crate::nt::{DEVICE_OBJECT, GUID, NTSTATUS, OwnedUnicode, UNICODE_STRING, status};
 use crate::objects::Kind;
@@ -236,6 +237,9 @@ extern "win64" fn io_create_symbolic_link(link: *const UNICODE_STRING, target: *
     irql::require_at_most(PASSIVE);
     // SAFETY: the driver passes two strings.
     let (Some(l), Some(t)) = (unsafe { text(link) }, unsafe { text(target) }) else { return status::INVALID_PARAMETER };
+    if fault::fails("IoCreateSymbolicLink") {
+        return status::INSUFFICIENT_RESOURCES;
+    }
     create_symbolic_link(&l, &t).err().unwrap_or(status::SUCCESS)
 }
 
@@ -265,6 +269,9 @@ extern "win64" fn io_register_device_interface(
     unsafe {
         let (Some(g), Some(out)) = (guid.as_ref(), out.as_mut()) else { return status::INVALID_PARAMETER };
         let Some(target) = device_name(pdo) else { return status::INVALID_DEVICE_REQUEST };
+        if fault::fails("IoRegisterDeviceInterface") {
+            return status::INSUFFICIENT_RESOURCES;
+        }
         let link = register_interface(&crate::pnp::instance_id(), &target, g, text(reference).as_deref());
         let mut owned = OwnedUnicode::new(&link);
         let s = owned.unicode();
@@ -280,6 +287,10 @@ extern "win64" fn io_set_device_interface_state(link: *const UNICODE_STRING, ena
     irql::require_at_most(PASSIVE);
     // SAFETY: the driver passes a string.
     let Some(l) = (unsafe { text(link) }) else { return status::INVALID_PARAMETER };
+    // Switching off is what a driver does on its way out, and does not fail for want of resources.
+    if enable != 0 && fault::fails("IoSetDeviceInterfaceState") {
+        return status::INSUFFICIENT_RESOURCES;
+    }
     set_interface_state(&l, enable != 0).err().unwrap_or(status::SUCCESS)
 }
 

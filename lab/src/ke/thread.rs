@@ -1,5 +1,6 @@
 //! Threads: the lab's own that run driver code, and the driver's system threads.
 
+use crate::fault;
 use crate::irql::{self, PASSIVE};
 use crate::nt::{DISPATCHER_HEADER, HANDLE, LIST_ENTRY, NTSTATUS, dispatcher, status};
 use crate::objects::Kind;
@@ -216,6 +217,9 @@ extern "win64" fn create_system_thread(
     }
     if !process.is_null() && process as usize != usize::MAX {
         return status::INVALID_HANDLE;
+    }
+    if fault::fails("PsCreateSystemThread") {
+        return status::INSUFFICIENT_RESOURCES;
     }
     let object = pool::alloc_lab_zeroed(&THREAD, size_of::<ThreadObject>()).cast::<ThreadObject>();
     let t = ThreadObject {

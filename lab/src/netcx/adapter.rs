@@ -8,6 +8,7 @@ use super::offload::{self, SetOffload};
 use super::queue::{self, Queue};
 use super::tun::{self, Tun};
 use super::{NOT_IMPLEMENTED, device, settings};
+use crate::fault;
 use crate::irql::{DISPATCH, PASSIVE};
 use crate::nt::{NTSTATUS, nt_success, status};
 use crate::objects;
@@ -226,6 +227,9 @@ unsafe extern "win64" fn init_allocate(g: G, device_handle: Handle) -> *mut u8 {
     if device::of(device).is_none() {
         record(SEQUENCE, "NetDeviceInitConfig was not called for the device");
     }
+    if fault::fails("NetAdapterInitAllocate") {
+        return std::ptr::null_mut();
+    }
     let p = pool::alloc_lab(&INITS, 64);
     lock(&LIVE_INITS).get_or_insert_default().insert(p.addr(), Init { device, callbacks: None, used: false });
     p
@@ -272,6 +276,9 @@ unsafe extern "win64" fn create(g: G, init: *mut u8, a: *const RawAttributes, ou
     };
     if let Err(s) = a.no_parent().and_then(|()| a.check_levels(&ADAPTER)) {
         return s;
+    }
+    if fault::fails("NetAdapterCreate") {
+        return status::INSUFFICIENT_RESOURCES;
     }
     let body = Adapter {
         device: i.device,
@@ -320,6 +327,9 @@ unsafe extern "win64" fn start(g: G, handle: Handle) -> NTSTATUS {
             record(SEQUENCE, &format!("NetAdapterStart before {}", lacks.join(", ")));
             return status::INVALID_DEVICE_STATE;
         }
+    }
+    if fault::fails("NetAdapterStart") {
+        return status::INSUFFICIENT_RESOURCES;
     }
     let opened = match (tun::handed(), settings().tun) {
         (Some(fd), _) => Ok(Tun::over(fd)),

@@ -2,6 +2,7 @@
 
 use super::adapter;
 use super::bind::{Entry, G, enter, entries};
+use crate::fault;
 use crate::irql::PASSIVE;
 use crate::nt::{NTSTATUS, UNICODE_STRING, status};
 use crate::report::{Rule, record};
@@ -41,12 +42,15 @@ pub fn set(name: &str, value: u32) {
     values(|v| v.insert(name.to_lowercase(), value));
 }
 
-fn open(parent: Ref, a: *const RawAttributes, out: *mut Handle) -> NTSTATUS {
+fn open(call: &'static str, parent: Ref, a: *const RawAttributes, out: *mut Handle) -> NTSTATUS {
     // SAFETY: the driver's attributes.
     let a = unsafe { attributes::read(a) };
     if out.is_null() {
         record(BAD, "Configuration must not be NULL");
         return status::INVALID_PARAMETER;
+    }
+    if fault::fails(call) {
+        return status::INSUFFICIENT_RESOURCES;
     }
     match object::create(&CONFIGURATION, &a, a.parent_or(Some(parent)), Box::new(Plain)) {
         Ok(o) => {
@@ -60,12 +64,12 @@ fn open(parent: Ref, a: *const RawAttributes, out: *mut Handle) -> NTSTATUS {
 
 unsafe extern "win64" fn adapter_open(g: G, adapter: Handle, a: *const RawAttributes, out: *mut Handle) -> NTSTATUS {
     let _call = enter(g, "NetAdapterOpenConfiguration", PASSIVE);
-    open(object::expect(adapter, &adapter::ADAPTER), a, out)
+    open("NetAdapterOpenConfiguration", object::expect(adapter, &adapter::ADAPTER), a, out)
 }
 
 unsafe extern "win64" fn device_open(g: G, device: Handle, a: *const RawAttributes, out: *mut Handle) -> NTSTATUS {
     let _call = enter(g, "NetDeviceOpenConfiguration", PASSIVE);
-    open(object::any(device), a, out)
+    open("NetDeviceOpenConfiguration", object::any(device), a, out)
 }
 
 unsafe extern "win64" fn close(g: G, configuration: Handle) {
@@ -85,6 +89,9 @@ unsafe extern "win64" fn query_ulong(
     if name.is_null() || out.is_null() || flags > 1 {
         record(BAD, &format!("ValueName {name:p}, Value {out:p}, Flags {flags}"));
         return status::INVALID_PARAMETER;
+    }
+    if fault::fails("NetConfigurationQueryUlong") {
+        return status::INSUFFICIENT_RESOURCES;
     }
     // SAFETY: not null; the driver's string.
     let name = unsafe { (*name).to_string_lossy() };

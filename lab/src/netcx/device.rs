@@ -2,6 +2,7 @@
 
 use super::adapter;
 use super::bind::{Entry, G, enter, entries};
+use crate::fault;
 use crate::irql::PASSIVE;
 use crate::nt::{NTSTATUS, status};
 use crate::report::{Rule, record};
@@ -152,6 +153,9 @@ unsafe extern "win64" fn init_config(g: G, device_init: *mut DeviceInit) -> NTST
     }
     if i.name.is_some() {
         record(FORBIDDEN, "WdfDeviceInitAssignName before NetDeviceInitConfig");
+    }
+    if fault::fails("NetDeviceInitConfig") {
+        return status::INSUFFICIENT_RESOURCES;
     }
     // SAFETY: as above.
     unsafe { init::claim(device_init, Arc::new(Rules)) };

@@ -9,6 +9,7 @@ use super::rx::RxSide;
 use super::tun::Tun;
 use super::tx::TxSide;
 use super::{Advance, advance_at, settings};
+use crate::fault;
 use crate::irql::{self, DISPATCH, Kirql, PASSIVE};
 use crate::ke::Balance;
 use crate::nt::{NTSTATUS, status};
@@ -140,7 +141,14 @@ pub fn create_by_driver(
     adapter::queue_status(answer, made, tx)
 }
 
-fn create(init: *mut u8, tx: bool, a: *const RawAttributes, config: *const QueueConfig, out: *mut Handle) -> NTSTATUS {
+fn create(
+    call: &'static str,
+    init: *mut u8,
+    tx: bool,
+    a: *const RawAttributes,
+    config: *const QueueConfig,
+    out: *mut Handle,
+) -> NTSTATUS {
     // SAFETY: the driver's structures; sizes are checked first.
     let (a, config) = unsafe {
         check_size(config.cast(), size_of::<QueueConfig>(), "NET_PACKET_QUEUE_CONFIG");
@@ -160,6 +168,9 @@ fn create(init: *mut u8, tx: bool, a: *const RawAttributes, config: *const Queue
         }
         if let Err(s) = a.no_parent().and_then(|()| a.check_levels(&QUEUE)) {
             return s;
+        }
+        if fault::fails(call) {
+            return status::INSUFFICIENT_RESOURCES;
         }
         let parts = build(c, tx);
         let collection = pool::alloc_lab(&COLLECTIONS, size_of::<RingCollection>());
@@ -440,7 +451,7 @@ unsafe extern "win64" fn tx_create(
     out: *mut Handle,
 ) -> NTSTATUS {
     let _call = enter(g, "NetTxQueueCreate", PASSIVE);
-    create(init, true, a, config, out)
+    create("NetTxQueueCreate", init, true, a, config, out)
 }
 
 unsafe extern "win64" fn rx_create(
@@ -451,7 +462,7 @@ unsafe extern "win64" fn rx_create(
     out: *mut Handle,
 ) -> NTSTATUS {
     let _call = enter(g, "NetRxQueueCreate", PASSIVE);
-    create(init, false, a, config, out)
+    create("NetRxQueueCreate", init, false, a, config, out)
 }
 
 unsafe extern "win64" fn tx_notify(g: G, queue: Handle) {

@@ -71,9 +71,12 @@ pub struct Image {
     pub imports: Vec<Import>,
     /// Virtual address of `__security_cookie` by `ImageBase`, where the load configuration names one.
     pub security_cookie: Option<u64>,
+    /// Offset and bytes of the exception directory: the table of functions with their unwind data.
+    pub exceptions: (usize, usize),
 }
 
 const IMPORTS: usize = 1;
+const EXCEPTIONS: usize = 3;
 const RELOCATIONS: usize = 5;
 const TLS: usize = 9;
 const LOAD_CONFIG: usize = 10;
@@ -216,7 +219,18 @@ impl Image {
                 return Err(format!("relocation of {r:#x} is outside the image"));
             }
         }
-        Ok(Self { preferred_base, size, headers_size, entry, sections, relocations, imports, security_cookie })
+        let exceptions = directory(EXCEPTIONS).unwrap_or((0, 0));
+        Ok(Self {
+            preferred_base,
+            size,
+            headers_size,
+            entry,
+            sections,
+            relocations,
+            imports,
+            security_cookie,
+            exceptions,
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Versions, random numbers, ETW registration, bug checks, exception support, and look-up of exports by name.
 
+use crate::fault;
 use crate::irql::{self, APC, PASSIVE};
 use crate::nt::{GUID, NTSTATUS, UNICODE_STRING, status};
 use crate::objects::Kind;
@@ -70,6 +71,9 @@ extern "win64" fn random_ex(seed: *mut u32) -> u32 {
 extern "win64" fn uuid_create(out: *mut GUID) -> NTSTATUS {
     let _c = InCall::enter("ExUuidCreate");
     irql::require_at_most(APC);
+    if fault::fails("ExUuidCreate") {
+        return status::RETRY;
+    }
     let mut b = [0u8; 16];
     // SAFETY: the buffer is ours; the driver passes its out parameter.
     unsafe {
@@ -119,6 +123,9 @@ extern "win64" fn etw_register(
 ) -> NTSTATUS {
     let _c = InCall::enter("EtwRegister");
     irql::require_at_most(PASSIVE);
+    if fault::fails("EtwRegister") {
+        return status::NO_MEMORY;
+    }
     let p = pool::alloc_lab_zeroed(&PROVIDERS, 16);
     // SAFETY: the driver passes its out parameter.
     unsafe { handle.write(p as u64) };

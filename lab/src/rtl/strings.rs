@@ -1,5 +1,6 @@
 //! Counted strings.
 
+use crate::fault;
 use crate::irql::{self, DISPATCH, PASSIVE};
 use crate::nt::{GUID, NTSTATUS, UNICODE_STRING, status};
 use crate::objects::Kind;
@@ -180,6 +181,9 @@ extern "win64" fn free_unicode(s: *mut UNICODE_STRING) {
 extern "win64" fn string_from_guid(guid: *const GUID, out: *mut UNICODE_STRING) -> NTSTATUS {
     let _c = InCall::enter("RtlStringFromGUID");
     irql::require_at_most(PASSIVE);
+    if fault::fails("RtlStringFromGUID") {
+        return status::NO_MEMORY;
+    }
     // SAFETY: the driver passes a GUID and an out parameter.
     unsafe {
         let g = *guid;

@@ -5,6 +5,7 @@ use super::attributes::BAD_CONFIG_SIZE;
 use super::class::{self, ClassBindInfo};
 use super::object;
 use super::{driver, table, table_names};
+use crate::fault;
 use crate::irql::{self, Kirql};
 use crate::nt::{DRIVER_OBJECT, UNICODE_STRING};
 use crate::report::{InCall, Rule, record, stop};
@@ -118,6 +119,9 @@ unsafe extern "win64" fn version_bind(
     }
     if i.func_table.is_null() {
         stop(BAD_BIND, "FuncTable is NULL");
+    }
+    if fault::fails("WdfVersionBind") {
+        return super::abi::INSUFFICIENT_RESOURCES;
     }
     let g = pool::alloc_lab_zeroed(&GLOBALS_KIND, size_of::<Globals>()).cast::<Globals>();
     if GLOBALS.compare_exchange(std::ptr::null_mut(), g, Ordering::AcqRel, Ordering::Acquire).is_err() {

@@ -7,6 +7,7 @@ use super::irp::Irp;
 use super::request::{self, Request};
 use super::table::{Entry, entries};
 use super::{memory, text};
+use crate::fault;
 use crate::irql::{DISPATCH, PASSIVE};
 use crate::nt::{MDL, mdl_flags};
 use crate::report::{Rule, record, stop};
@@ -105,7 +106,14 @@ pub fn buffer(r: &Request, output: bool) -> Result<(usize, usize), NtStatus> {
 
 /// # Safety
 /// The out pointers are the driver's.
-unsafe fn retrieve(handle: Handle, minimum: usize, out: *mut usize, length: *mut usize, output: bool) -> NtStatus {
+unsafe fn retrieve(
+    call: &'static str,
+    handle: Handle,
+    minimum: usize,
+    out: *mut usize,
+    length: *mut usize,
+    output: bool,
+) -> NtStatus {
     let (_, r) = request::expect_owned(handle);
     if minimum > isize::MAX.cast_unsigned() {
         stop(BAD_LENGTH, &format!("MinimumRequiredLength {minimum:#x}"));
@@ -113,6 +121,7 @@ unsafe fn retrieve(handle: Handle, minimum: usize, out: *mut usize, length: *mut
     match buffer(r, output) {
         Err(s) => s,
         Ok((_, len)) if len < minimum => BUFFER_TOO_SMALL,
+        Ok(_) if fault::fails(call) => INSUFFICIENT_RESOURCES,
         Ok((address, len)) => {
             // SAFETY: by contract; Length is optional.
             unsafe {
@@ -133,7 +142,7 @@ unsafe extern "win64" fn input_buffer(
 ) -> NtStatus {
     let _call = enter(g, "WdfRequestRetrieveInputBuffer", DISPATCH);
     // SAFETY: the driver's pointers.
-    unsafe { retrieve(handle, minimum, out, length, false) }
+    unsafe { retrieve("WdfRequestRetrieveInputBuffer", handle, minimum, out, length, false) }
 }
 
 unsafe extern "win64" fn output_buffer(
@@ -145,17 +154,20 @@ unsafe extern "win64" fn output_buffer(
 ) -> NtStatus {
     let _call = enter(g, "WdfRequestRetrieveOutputBuffer", DISPATCH);
     // SAFETY: the driver's pointers.
-    unsafe { retrieve(handle, minimum, out, length, true) }
+    unsafe { retrieve("WdfRequestRetrieveOutputBuffer", handle, minimum, out, length, true) }
 }
 
 /// # Safety
 /// `out` is the driver's pointer.
-unsafe fn retrieve_memory(handle: Handle, out: *mut Handle, output: bool) -> NtStatus {
+unsafe fn retrieve_memory(call: &'static str, handle: Handle, out: *mut Handle, output: bool) -> NtStatus {
     let (o, r) = request::expect_owned(handle);
     let (address, length) = match buffer(r, output) {
         Ok(b) => b,
         Err(s) => return s,
     };
+    if fault::fails(call) {
+        return INSUFFICIENT_RESOURCES;
+    }
     let known = r.state().memory.get(usize::from(output)).copied().unwrap_or(0);
     let memory = if known != 0 {
         known
@@ -177,20 +189,21 @@ unsafe fn retrieve_memory(handle: Handle, out: *mut Handle, output: bool) -> NtS
 unsafe extern "win64" fn input_memory(g: G, handle: Handle, out: *mut Handle) -> NtStatus {
     let _call = enter(g, "WdfRequestRetrieveInputMemory", DISPATCH);
     // SAFETY: the driver's pointer.
-    unsafe { retrieve_memory(handle, out, false) }
+    unsafe { retrieve_memory("WdfRequestRetrieveInputMemory", handle, out, false) }
 }
 
 unsafe extern "win64" fn output_memory(g: G, handle: Handle, out: *mut Handle) -> NtStatus {
     let _call = enter(g, "WdfRequestRetrieveOutputMemory", DISPATCH);
     // SAFETY: the driver's pointer.
-    unsafe { retrieve_memory(handle, out, true) }
+    unsafe { retrieve_memory("WdfRequestRetrieveOutputMemory", handle, out, true) }
 }
 
 /// # Safety
 /// `out` is the driver's pointer.
-unsafe fn retrieve_mdl(handle: Handle, out: *mut *mut MDL, output: bool) -> NtStatus {
+unsafe fn retrieve_mdl(call: &'static str, handle: Handle, out: *mut *mut MDL, output: bool) -> NtStatus {
     let (_, r) = request::expect_owned(handle);
     match buffer(r, output) {
+        Ok(_) if fault::fails(call) => INSUFFICIENT_RESOURCES,
         Ok(_) => {
             // SAFETY: the IRP is ours; out by contract.
             unsafe {
@@ -209,13 +222,13 @@ unsafe fn retrieve_mdl(handle: Handle, out: *mut *mut MDL, output: bool) -> NtSt
 unsafe extern "win64" fn input_mdl(g: G, handle: Handle, out: *mut *mut MDL) -> NtStatus {
     let _call = enter(g, "WdfRequestRetrieveInputWdmMdl", DISPATCH);
     // SAFETY: the driver's pointer.
-    unsafe { retrieve_mdl(handle, out, false) }
+    unsafe { retrieve_mdl("WdfRequestRetrieveInputWdmMdl", handle, out, false) }
 }
 
 unsafe extern "win64" fn output_mdl(g: G, handle: Handle, out: *mut *mut MDL) -> NtStatus {
     let _call = enter(g, "WdfRequestRetrieveOutputWdmMdl", DISPATCH);
     // SAFETY: the driver's pointer.
-    unsafe { retrieve_mdl(handle, out, true) }
+    unsafe { retrieve_mdl("WdfRequestRetrieveOutputWdmMdl", handle, out, true) }
 }
 
 /// # Safety

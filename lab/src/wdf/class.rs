@@ -5,6 +5,7 @@
 
 use super::abi::{NtStatus, OBJECT_NAME_NOT_FOUND, SUCCESS};
 use super::object::lock;
+use crate::fault;
 use crate::report::{Rule, stop};
 use std::sync::Mutex;
 
@@ -124,6 +125,9 @@ pub unsafe fn bind(info: *mut ClassBindInfo) -> NtStatus {
         crate::report::record(UNKNOWN_CLASS, &format!("no class extension {name:?} in the lab"));
         return OBJECT_NAME_NOT_FOUND;
     };
+    if fault::fails("WdfVersionBindClass") {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     let status = bind(info);
     if status == SUCCESS {
         lock(&BOUND).push(name);

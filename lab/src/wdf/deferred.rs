@@ -8,6 +8,7 @@ use super::serial::{self, Runs};
 use super::sync::CallbackLock;
 use super::table::{Entry, entries};
 use super::{text, worker};
+use crate::fault;
 use crate::irql::{self, DISPATCH, PASSIVE};
 use crate::report::{Rule, stop};
 use std::sync::Arc;
@@ -56,7 +57,7 @@ impl Body for Deferred {
 /// The driver's structures and pointer.
 unsafe fn create(
     kind: &'static Kind,
-    name: &str,
+    (call, name): (&'static str, &str),
     config: *const Config,
     a: *const RawAttributes,
     out: *mut Handle,
@@ -76,6 +77,9 @@ unsafe fn create(
         Ok(p) => p,
         Err(s) => return s,
     };
+    if fault::fails(call) {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     let body = Deferred { func: c.func, lock: l, parent, queued: AtomicBool::new(false), runs: Runs::default() };
     match object::create(kind, &a, Some(parent), Box::new(body)) {
         Ok(o) => {
@@ -110,7 +114,7 @@ fn enqueue(o: Ref, what: &'static str, run: fn(Box<dyn FnOnce() + Send>)) -> boo
 unsafe extern "win64" fn work_create(g: G, c: *const Config, a: *const RawAttributes, out: *mut Handle) -> NtStatus {
     let _call = enter(g, "WdfWorkItemCreate", DISPATCH);
     // SAFETY: the driver's pointers.
-    unsafe { create(&WORKITEM, "WDF_WORKITEM_CONFIG", c, a, out) }
+    unsafe { create(&WORKITEM, ("WdfWorkItemCreate", "WDF_WORKITEM_CONFIG"), c, a, out) }
 }
 
 unsafe extern "win64" fn work_enqueue(g: G, handle: Handle) {
@@ -132,7 +136,7 @@ unsafe extern "win64" fn work_flush(g: G, handle: Handle) {
 unsafe extern "win64" fn dpc_create(g: G, c: *const Config, a: *const RawAttributes, out: *mut Handle) -> NtStatus {
     let _call = enter(g, "WdfDpcCreate", DISPATCH);
     // SAFETY: the driver's pointers.
-    unsafe { create(&DPC, "WDF_DPC_CONFIG", c, a, out) }
+    unsafe { create(&DPC, ("WdfDpcCreate", "WDF_DPC_CONFIG"), c, a, out) }
 }
 
 unsafe extern "win64" fn dpc_enqueue(g: G, handle: Handle) -> u8 {

@@ -13,6 +13,7 @@ use super::object::{self, Body, Kind, Ref, lock};
 use super::sync::CallbackLock;
 use super::table::{Entry, entries};
 use super::{driver, interface, pnp, text};
+use crate::fault;
 use crate::io;
 use crate::irql::{DISPATCH, PASSIVE};
 use crate::nt::{DEVICE_OBJECT, FILE_OBJECT, UNICODE_STRING, dev_flags};
@@ -199,6 +200,9 @@ unsafe extern "win64" fn create(
         record(SECURE, "a named control device without SDDL");
     }
     let Some(parent) = driver::current() else { return DEVICE_DOES_NOT_EXIST };
+    if fault::fails("WdfDeviceCreate") {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     // SAFETY: the driver object that WdfDriverCreate was given.
     let made = unsafe {
         irp::create_device(driver::wdm_object(), i.name.as_deref(), i.device_type, i.characteristics, i.exclusive)
@@ -363,6 +367,9 @@ unsafe extern "win64" fn retrieve_name(g: G, device: Handle, string: Handle) -> 
     let _call = enter(g, "WdfDeviceRetrieveDeviceName", PASSIVE);
     let (_, d) = expect(device);
     let Some(n) = &d.name else { return INVALID_DEVICE_REQUEST };
+    if fault::fails("WdfDeviceRetrieveDeviceName") {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     super::string::assign(string, n);
     SUCCESS
 }
@@ -382,6 +389,9 @@ unsafe extern "win64" fn create_symbolic_link(g: G, device: Handle, link: *const
     let mut names = lock(&d.names);
     if names.link.is_some() {
         return OBJECT_NAME_COLLISION;
+    }
+    if fault::fails("WdfDeviceCreateSymbolicLink") {
+        return super::abi::INSUFFICIENT_RESOURCES;
     }
     match io::create_symbolic_link(&link, &target) {
         Ok(()) => {

@@ -7,6 +7,7 @@ use super::object::{self, Body, Kind, Ref, lock};
 use super::sync::driver_call;
 use super::table::{Entry, entries};
 use super::{device, dispatch, init, text};
+use crate::fault;
 use crate::irql::{DISPATCH, PASSIVE};
 use crate::nt::{DEVICE_OBJECT, DRIVER_OBJECT, OwnedUnicode, UNICODE_STRING};
 use crate::report::{InCall, Rule, record, stop};
@@ -95,6 +96,9 @@ unsafe extern "win64" fn create(
     }
     if let Err(s) = a.no_parent() {
         return s;
+    }
+    if fault::fails("WdfDriverCreate") {
+        return super::abi::INSUFFICIENT_RESOURCES;
     }
     let body = Driver { config, object: driver.addr(), path: Mutex::new(OwnedUnicode::new(&path)) };
     let o = match object::create(&DRIVER, &a, None, Box::new(body)) {
@@ -215,6 +219,9 @@ unsafe extern "win64" fn is_version_available(g: G, driver: Handle, p: *const [u
 unsafe extern "win64" fn version_string(g: G, driver: Handle, string: Handle) -> NtStatus {
     let _call = enter(g, "WdfDriverRetrieveVersionString", PASSIVE);
     let _driver = object::expect(driver, &DRIVER);
+    if fault::fails("WdfDriverRetrieveVersionString") {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     super::string::assign(string, "Kernel Mode Driver Framework version 1.33.0");
     SUCCESS
 }

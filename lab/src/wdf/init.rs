@@ -7,6 +7,7 @@ use super::hooks::InitRules;
 use super::object::lock;
 use super::table::{Entry, entries};
 use super::text;
+use crate::fault;
 use crate::irql::PASSIVE;
 use crate::nt::{DEVICE_OBJECT, GUID, UNICODE_STRING};
 use crate::report::{Rule, record, stop};
@@ -276,6 +277,9 @@ unsafe extern "win64" fn assign_name(g: G, init: *mut DeviceInit, name: *const U
     let (_call, i) = at(g, "WdfDeviceInitAssignName", init);
     // SAFETY: the driver's string.
     let name = unsafe { text::string(name) };
+    if fault::fails("WdfDeviceInitAssignName") {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     match name {
         None => i.name = None,
         Some(n) if n.starts_with('\\') && n.len() > 1 => i.name = Some(n),
@@ -311,6 +315,9 @@ pub fn sddl_is_plausible(s: &str) -> bool {
 
 unsafe extern "win64" fn assign_sddl(g: G, init: *mut DeviceInit, sddl: *const UNICODE_STRING) -> NtStatus {
     let (_call, i) = at(g, "WdfDeviceInitAssignSDDLString", init);
+    if fault::fails("WdfDeviceInitAssignSDDLString") {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     // SAFETY: the driver's string.
     i.sddl = unsafe { text::string(sddl) };
     if let Some(s) = i.sddl.as_ref().filter(|s| !sddl_is_plausible(s)) {
@@ -386,6 +393,9 @@ unsafe extern "win64" fn control_allocate(g: G, driver: Handle, sddl: *const UNI
     let s = unsafe { text::required(sddl, "SDDLString") };
     if !sddl_is_plausible(&s) {
         record(BAD_SDDL, &format!("{s:?}"));
+        return std::ptr::null_mut();
+    }
+    if fault::fails("WdfControlDeviceInitAllocate") {
         return std::ptr::null_mut();
     }
     let p = allocate(None);

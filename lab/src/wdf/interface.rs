@@ -6,6 +6,7 @@ use super::device::{self, Device};
 use super::object::lock;
 use super::table::{Entry, entries};
 use super::text;
+use crate::fault;
 use crate::io;
 use crate::irql::PASSIVE;
 use crate::nt::{GUID, UNICODE_STRING};
@@ -96,6 +97,9 @@ unsafe extern "win64" fn create(
         record(ON_CONTROL, "a device interface on a control device");
         return super::abi::INVALID_DEVICE_REQUEST;
     }
+    if fault::fails("WdfDeviceCreateDeviceInterface") {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     let hooks = lock(&d.hooks).clone();
     for h in hooks {
         h.interface_created(o, reference.as_deref());
@@ -143,6 +147,9 @@ unsafe extern "win64" fn retrieve_string(
     let Some(i) = n.interfaces.iter().find(|i| i.guid == guid && i.reference == reference) else {
         return OBJECT_NAME_NOT_FOUND;
     };
+    if fault::fails("WdfDeviceRetrieveDeviceInterfaceString") {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     super::string::assign(string, &i.link);
     SUCCESS
 }

@@ -7,6 +7,7 @@ use super::object::{self, Body, Kind, Ref};
 use super::sync::thread_number;
 use super::table::{Entry, entries};
 use super::{driver, text};
+use crate::fault;
 use crate::irql::{self, DISPATCH, PASSIVE};
 use crate::ke::spin;
 use crate::report::{Rule, record, stop};
@@ -46,6 +47,9 @@ unsafe extern "win64" fn spin_create(g: G, a: *const RawAttributes, out: *mut Ha
     let a = unsafe { attributes::read(a) };
     if let Err(s) = a.check_levels(&SPINLOCK) {
         return s;
+    }
+    if fault::fails("WdfSpinLockCreate") {
+        return super::abi::INSUFFICIENT_RESOURCES;
     }
     match object::create(&SPINLOCK, &a, a.parent_or(driver::current()), Box::new(SpinLock::default())) {
         Ok(o) => {
@@ -94,6 +98,9 @@ unsafe extern "win64" fn wait_create(g: G, a: *const RawAttributes, out: *mut Ha
     let a = unsafe { attributes::read(a) };
     if let Err(s) = a.check_levels(&WAITLOCK) {
         return s;
+    }
+    if fault::fails("WdfWaitLockCreate") {
+        return super::abi::INSUFFICIENT_RESOURCES;
     }
     match object::create(&WAITLOCK, &a, a.parent_or(driver::current()), Box::new(WaitLock::default())) {
         Ok(o) => {

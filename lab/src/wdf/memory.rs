@@ -6,6 +6,7 @@ use super::bind::{G, enter};
 use super::object::{self, Body, Kind, Ref};
 use super::table::{Entry, entries};
 use super::{driver, text};
+use crate::fault;
 use crate::irql::{self, APC, DISPATCH};
 use crate::report::{Rule, stop};
 use crate::{objects, pool};
@@ -102,6 +103,9 @@ unsafe extern "win64" fn create(
     if let Err(s) = a.check_levels(&MEMORY) {
         return s;
     }
+    if fault::fails("WdfMemoryCreate") {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     match allocate(&a, a.parent_or(driver::current()), is_paged(pool_type), size) {
         Ok((o, p)) => {
             // SAFETY: the driver's pointers; Buffer is optional.
@@ -127,6 +131,9 @@ unsafe extern "win64" fn create_preallocated(
     let a = unsafe { attributes::read(a) };
     if size == 0 || p == 0 {
         return INVALID_PARAMETER;
+    }
+    if fault::fails("WdfMemoryCreatePreallocated") {
+        return super::abi::INSUFFICIENT_RESOURCES;
     }
     match object::create(&MEMORY, &a, a.parent_or(driver::current()), body(p, size, false, true, false)) {
         Ok(o) => {
@@ -215,6 +222,9 @@ unsafe extern "win64" fn lookaside_create(
     if size == 0 {
         return INVALID_PARAMETER;
     }
+    if fault::fails("WdfLookasideListCreate") {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     let b = Lookaside { size, paged: is_paged(pool_type), memory };
     match object::create(&LOOKASIDE, &a, a.parent_or(driver::current()), Box::new(b)) {
         Ok(o) => {
@@ -231,6 +241,9 @@ unsafe extern "win64" fn from_lookaside(g: G, list: Handle, out: *mut Handle) ->
     let l: &Lookaside = object::expect(list, &LOOKASIDE).body();
     if l.paged {
         irql::require_at_most(APC);
+    }
+    if fault::fails("WdfMemoryCreateFromLookaside") {
+        return super::abi::INSUFFICIENT_RESOURCES;
     }
     let parent = l.memory.parent_or(driver::current());
     match allocate(&l.memory, parent, l.paged, l.size) {

@@ -8,6 +8,7 @@ use super::object::{self, Body, Kind, Plain, Ref, lock};
 use super::sync;
 use super::table::{Entry, entries};
 use super::{context, driver, text};
+use crate::fault;
 use crate::irql::{DISPATCH, PASSIVE};
 use crate::report::{Rule, stop};
 use std::sync::Mutex;
@@ -50,6 +51,9 @@ unsafe extern "win64" fn allocate_context(
     if o.deleting() {
         return super::abi::DELETE_PENDING;
     }
+    if fault::fails("WdfObjectAllocateContext") {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     let (status, p) = context::add(o, &a);
     if !out.is_null() {
         // SAFETY: the driver's pointer.
@@ -79,6 +83,9 @@ unsafe extern "win64" fn create(g: G, a: *const RawAttributes, out: *mut Handle)
     // SAFETY: the driver's structure.
     let a = unsafe { attributes::read(a) };
     let Some(parent) = a.parent_or(driver::current()) else { return WDF_PARENT_NOT_SPECIFIED };
+    if fault::fails("WdfObjectCreate") {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     match object::create(&GENERAL, &a, Some(parent), Box::new(Plain)) {
         Ok(o) => {
             // SAFETY: the driver's pointer.
@@ -140,6 +147,9 @@ unsafe extern "win64" fn collection_create(g: G, a: *const RawAttributes, out: *
     if let Err(s) = a.check_levels(&COLLECTION) {
         return s;
     }
+    if fault::fails("WdfCollectionCreate") {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     match object::create(&COLLECTION, &a, a.parent_or(driver::current()), Box::new(Collection::default())) {
         Ok(o) => {
             // SAFETY: the driver's pointer.
@@ -158,6 +168,9 @@ unsafe extern "win64" fn collection_count(g: G, c: Handle) -> u32 {
 unsafe extern "win64" fn collection_add(g: G, c: Handle, item: Handle) -> NtStatus {
     let _call = enter(g, "WdfCollectionAdd", DISPATCH);
     let o = object::any(item);
+    if fault::fails("WdfCollectionAdd") {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     o.reference();
     lock(items(c)).push(o);
     SUCCESS

@@ -13,6 +13,7 @@ use super::request::{self, Request};
 use super::sync::CallbackLock;
 use super::table::{Entry, entries};
 use super::text;
+use crate::fault;
 use crate::irql::{DISPATCH, PASSIVE};
 use crate::report::{Rule, record, stop};
 
@@ -80,6 +81,9 @@ unsafe extern "win64" fn create(
     if c.default != 0 && lock(&d.queues).default.is_some() {
         return UNSUCCESSFUL;
     }
+    if fault::fails("WdfIoQueueCreate") {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     let body = Queue::new(dev, c, power_managed, passive, callback_lock);
     let q = match object::create(&QUEUE, &a, Some(parent), Box::new(body)) {
         Ok(q) => q,
@@ -115,6 +119,9 @@ unsafe extern "win64" fn configure_dispatching(g: G, device: Handle, queue: Hand
     let mut l = lock(&d.queues);
     if l.by_type.contains_key(&kind) {
         return super::abi::WDF_BUSY;
+    }
+    if fault::fails("WdfDeviceConfigureRequestDispatching") {
+        return super::abi::INSUFFICIENT_RESOURCES;
     }
     l.by_type.insert(kind, q);
     SUCCESS
@@ -350,7 +357,8 @@ unsafe extern "win64" fn enqueue(g: G, device: Handle, handle: Handle) -> NtStat
         return INVALID_DEVICE_REQUEST;
     }
     let Some(q) = super::dispatch::queue_for(d, body.kind) else { return INVALID_DEVICE_REQUEST };
-    if !q.body::<Queue>().state().accept {
+    // A queue that does not accept: its device is on its way out.
+    if !q.body::<Queue>().state().accept || fault::fails("WdfDeviceEnqueueRequest") {
         return super::abi::WDF_BUSY;
     }
     body.state().place = request::Place::Framework;

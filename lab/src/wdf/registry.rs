@@ -4,8 +4,8 @@
 //! and keys below them. Values come from the command line and from the driver.
 
 use super::abi::{
-    BUFFER_OVERFLOW, BUFFER_TOO_SMALL, Handle, NtStatus, OBJECT_NAME_NOT_FOUND, OBJECT_TYPE_MISMATCH, RawAttributes,
-    SUCCESS,
+    BUFFER_OVERFLOW, BUFFER_TOO_SMALL, Handle, INSUFFICIENT_RESOURCES, NtStatus, OBJECT_NAME_NOT_FOUND,
+    OBJECT_TYPE_MISMATCH, RawAttributes, SUCCESS,
 };
 use super::attributes;
 use super::bind::{G, enter};
@@ -13,8 +13,10 @@ use super::device;
 use super::object::{self, Body, Kind, Ref, lock};
 use super::table::{Entry, entries};
 use super::{driver, text};
+use crate::fault;
 use crate::irql::PASSIVE;
 use crate::nt::UNICODE_STRING;
+use crate::report::current_call;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -102,6 +104,9 @@ unsafe fn open(path: &str, a: *const RawAttributes, out: *mut Handle, default_pa
     let a = unsafe { attributes::read(a) };
     if let Err(s) = a.check_levels(&KEY) {
         return s;
+    }
+    if fault::fails(current_call()) {
+        return INSUFFICIENT_RESOURCES;
     }
     match object::create(&KEY, &a, a.parent_or(default_parent), Box::new(Key(path.to_lowercase()))) {
         Ok(o) => {
@@ -206,6 +211,9 @@ unsafe extern "win64" fn close(g: G, key: Handle) {
 unsafe fn look(key: Handle, name: *const UNICODE_STRING) -> Result<Value, NtStatus> {
     // SAFETY: by contract.
     let n = unsafe { text::required(name, "ValueName") };
+    if fault::fails(current_call()) {
+        return Err(INSUFFICIENT_RESOURCES);
+    }
     query(key_path(key), &n).ok_or(OBJECT_NAME_NOT_FOUND)
 }
 
@@ -299,6 +307,9 @@ unsafe extern "win64" fn query_string(g: G, key: Handle, name: *const UNICODE_ST
 
 unsafe extern "win64" fn assign_ulong(g: G, key: Handle, name: *const UNICODE_STRING, v: u32) -> NtStatus {
     let _call = enter(g, "WdfRegistryAssignULong", PASSIVE);
+    if fault::fails("WdfRegistryAssignULong") {
+        return INSUFFICIENT_RESOURCES;
+    }
     // SAFETY: the driver's string.
     set(key_path(key), &unsafe { text::required(name, "ValueName") }, Value::Dword(v));
     SUCCESS
@@ -311,6 +322,9 @@ unsafe extern "win64" fn assign_unicode(
     v: *const UNICODE_STRING,
 ) -> NtStatus {
     let _call = enter(g, "WdfRegistryAssignUnicodeString", PASSIVE);
+    if fault::fails("WdfRegistryAssignUnicodeString") {
+        return INSUFFICIENT_RESOURCES;
+    }
     // SAFETY: the driver's strings.
     let (name, v) = unsafe { (text::required(name, "ValueName"), text::required(v, "Value")) };
     set(key_path(key), &name, Value::Text(v));
@@ -319,6 +333,9 @@ unsafe extern "win64" fn assign_unicode(
 
 unsafe extern "win64" fn assign_string(g: G, key: Handle, name: *const UNICODE_STRING, string: Handle) -> NtStatus {
     let _call = enter(g, "WdfRegistryAssignString", PASSIVE);
+    if fault::fails("WdfRegistryAssignString") {
+        return INSUFFICIENT_RESOURCES;
+    }
     // SAFETY: the driver's string.
     let name = unsafe { text::required(name, "ValueName") };
     set(key_path(key), &name, Value::Text(super::string::value(string)));
@@ -334,6 +351,9 @@ unsafe extern "win64" fn assign_value(
     p: *const u8,
 ) -> NtStatus {
     let _call = enter(g, "WdfRegistryAssignValue", PASSIVE);
+    if fault::fails("WdfRegistryAssignValue") {
+        return INSUFFICIENT_RESOURCES;
+    }
     let Ok(n) = usize::try_from(length) else { return BUFFER_TOO_SMALL };
     // SAFETY: the driver's string and its value of `length` bytes.
     unsafe {

@@ -10,6 +10,7 @@ use super::object::{self, Ref};
 use super::queue::{self, QUEUE, Queue};
 use super::request::{self, Request};
 use super::table::{Entry, entries};
+use crate::fault;
 use crate::irql::DISPATCH;
 use crate::nt::IRP;
 use crate::report::{Rule, stop};
@@ -161,6 +162,10 @@ unsafe extern "win64" fn forward(g: G, r: Handle, queue: Handle) -> NtStatus {
     let from = r.state().queue;
     if !std::ptr::eq(q.body::<Queue>().device, r.device) || from.is_some_and(|f| std::ptr::eq(f, q)) {
         return INVALID_DEVICE_REQUEST;
+    }
+    // A queue that does not accept: its device is on its way out.
+    if fault::fails("WdfRequestForwardToIoQueue") {
+        return super::abi::WDF_BUSY;
     }
     queue::put(q, o, false)
 }

@@ -6,6 +6,7 @@ use super::bind::{G, enter};
 use super::object::{self, Body, Kind, lock};
 use super::table::{Entry, entries};
 use super::{driver, text};
+use crate::fault;
 use crate::irql::PASSIVE;
 use crate::nt::{OwnedUnicode, UNICODE_STRING};
 use std::sync::Mutex;
@@ -36,6 +37,9 @@ unsafe extern "win64" fn create(g: G, s: *const UNICODE_STRING, a: *const RawAtt
     let (s, a) = unsafe { (text::string(s), attributes::read(a)) };
     if let Err(e) = a.check_levels(&STRING) {
         return e;
+    }
+    if fault::fails("WdfStringCreate") {
+        return super::abi::INSUFFICIENT_RESOURCES;
     }
     let body = Text(Mutex::new(s.map(|s| OwnedUnicode::new(&s))));
     match object::create(&STRING, &a, a.parent_or(driver::current()), Box::new(body)) {

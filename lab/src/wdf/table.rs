@@ -1,10 +1,11 @@
 //! The function table that WdfVersionBind hands out.
 //!
-//! Each entry is a piece of machine code of 32 bytes: it keeps the driver's return address where reports look for it and
-//! jumps to the lab's function, or, for a function the lab does not have, to one that stops and names it.
+//! Each entry is a stub of `thunk`: it keeps the driver's return address where reports look for it and jumps to the lab's
+//! function, or, for a function the lab does not have, to one that stops and names it.
 
 use super::table_names::{COUNT, NAMES};
-use crate::report::{self, InCall, Rule, stop};
+use crate::report::{InCall, Rule, stop};
+use crate::thunk::{self, STUB};
 use std::sync::OnceLock;
 
 const NOT_IMPLEMENTED: Rule =
@@ -23,8 +24,6 @@ macro_rules! entries {
 }
 pub(super) use entries;
 
-const THUNK: usize = 32;
-
 struct Table {
     entries: Vec<usize>,
     implemented: usize,
@@ -42,35 +41,9 @@ unsafe extern "win64" fn beyond() -> usize {
     stop(BAD_CALL, "a call through an index at or above the client's FuncCount")
 }
 
-fn caller_offset() -> i32 {
-    let thread_pointer: usize;
-    // SAFETY: on x86_64 Linux the first word of the thread control block is its own address.
-    unsafe { std::arch::asm!("mov {}, fs:0", out(reg) thread_pointer, options(nostack, preserves_flags, readonly)) };
-    let distance = report::caller_cell().addr().wrapping_sub(thread_pointer).cast_signed();
-    match i32::try_from(distance) {
-        Ok(d) => d,
-        Err(_) => stop(NOT_IMPLEMENTED, "the lab's thread-locals lie too far from the thread pointer"),
-    }
-}
-
-/// `mov rax,[rsp]; mov fs:[offset],rax; [mov ecx,index]; mov rax,target; jmp rax`
-fn thunk(offset: i32, index: Option<usize>, target: usize) -> Vec<u8> {
-    let mut c = vec![0x48, 0x8B, 0x04, 0x24, 0x64, 0x48, 0x89, 0x04, 0x25];
-    c.extend(offset.to_le_bytes());
-    if let Some(i) = index {
-        c.push(0xB9);
-        c.extend(u32::try_from(i).unwrap_or(u32::MAX).to_le_bytes());
-    }
-    c.extend([0x48, 0xB8]);
-    c.extend(target.to_le_bytes());
-    c.extend([0xFF, 0xE0]);
-    c.resize(THUNK, 0xCC);
-    c
-}
-
 /// Machine code for a list of targets; returns the address of each. Memory stays for the life of the process.
 fn emit(codes: &[Vec<u8>]) -> Vec<usize> {
-    let size = (codes.len() * THUNK).next_multiple_of(4096);
+    let size = (codes.len() * STUB).next_multiple_of(4096);
     // SAFETY: a fresh anonymous mapping, filled before it is made executable and never written again.
     unsafe {
         let p = libc::mmap(
@@ -87,8 +60,8 @@ fn emit(codes: &[Vec<u8>]) -> Vec<usize> {
         let base: *mut u8 = p.cast();
         let mut at = Vec::with_capacity(codes.len());
         for (i, c) in codes.iter().enumerate() {
-            let to = base.add(i * THUNK);
-            to.copy_from_nonoverlapping(c.as_ptr(), c.len().min(THUNK));
+            let to = base.add(i * STUB);
+            to.copy_from_nonoverlapping(c.as_ptr(), c.len().min(STUB));
             at.push(to.addr());
         }
         if libc::mprotect(p, size, libc::PROT_READ | libc::PROT_EXEC) != 0 {
@@ -113,16 +86,16 @@ fn table() -> &'static Table {
                 None => stop(NOT_IMPLEMENTED, &format!("the lab lists {name}, which is no WDF function")),
             }
         }
-        let offset = caller_offset();
-        let mut codes: Vec<Vec<u8>> =
-            targets
-                .iter()
-                .enumerate()
-                .map(|(i, &t)| {
-                    if t == 0 { thunk(offset, Some(i), missing as *const () as usize) } else { thunk(offset, None, t) }
-                })
-                .collect();
-        codes.push(thunk(offset, None, beyond as *const () as usize));
+        let mut codes: Vec<Vec<u8>> = targets
+            .iter()
+            .zip(0u32..)
+            .map(
+                |(&t, i)| {
+                    if t == 0 { thunk::stub(Some(i), missing as *const () as usize) } else { thunk::stub(None, t) }
+                },
+            )
+            .collect();
+        codes.push(thunk::stub(None, beyond as *const () as usize));
         Table { entries: emit(&codes), implemented }
     })
 }

@@ -8,6 +8,7 @@ use super::serial::{self, Runs};
 use super::sync::CallbackLock;
 use super::table::{Entry, entries};
 use super::{text, worker};
+use crate::fault;
 use crate::irql::{self, DISPATCH, PASSIVE};
 use crate::report::{Rule, stop};
 use std::cmp::Reverse;
@@ -151,6 +152,9 @@ unsafe extern "win64" fn create(g: G, config: *const Config, a: *const RawAttrib
         Ok(p) => p,
         Err(s) => return s,
     };
+    if fault::fails("WdfTimerCreate") {
+        return super::abi::INSUFFICIENT_RESOURCES;
+    }
     let body = Timer {
         func: c.func,
         period: (c.period != 0).then(|| Duration::from_millis(c.period.into())),

@@ -8,6 +8,7 @@ use super::address::LinuxAddress;
 use super::irp::Held;
 use super::socket::{self, Socket, last_error};
 use super::{BAD_PARAMETER, not_implemented, receive};
+use crate::fault;
 use crate::irql;
 use crate::nt::{NTSTATUS, status};
 use crate::report::{InCall, Rule, record};
@@ -205,6 +206,9 @@ fn event_callback(socket: &'static Socket, input: *const c_void, len: usize, irp
         record(BAD_DISPATCH, "WskReceiveFromEvent is enabled, and the socket was created without it");
         return status::INVALID_PARAMETER;
     }
+    if fault::fails("WskControlSocket") {
+        return status::INSUFFICIENT_RESOURCES;
+    }
     receive::enable(socket, false);
     status::SUCCESS
 }
@@ -231,6 +235,9 @@ pub extern "win64" fn control_socket(
     }
     // SAFETY: what the driver passed.
     let Some(held) = (unsafe { Held::take(irp) }) else { return status::INVALID_PARAMETER };
+    if fault::fails("WskControlSocket") {
+        return held.finish(Some(socket), status::INSUFFICIENT_RESOURCES, 0);
+    }
     let (s, information) = match request {
         SET_OPTION => (set_option(socket, level, code, input, input_len), 0),
         GET_OPTION => match get_option(socket, level, code, output, output_len) {

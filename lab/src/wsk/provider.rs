@@ -8,6 +8,7 @@ use super::irp::Held;
 use super::registration;
 use super::socket::Socket;
 use super::{BAD_PARAMETER, not_implemented};
+use crate::fault;
 use crate::irql;
 use crate::nt::{NTSTATUS, af, status};
 use crate::report::{InCall, record};
@@ -73,6 +74,9 @@ extern "win64" fn socket(
         // SAFETY: the driver's WSK_CLIENT_DATAGRAM_DISPATCH, which lives as long as the socket.
         unsafe { (*callbacks.cast::<ClientDatagramDispatch>()).receive_from_event }
     };
+    if fault::fails("WskSocket") {
+        return held.finish(None, status::INSUFFICIENT_RESOURCES, 0);
+    }
     match Socket::create(inside.client(), family, context, event) {
         Ok(socket) => held.finish(None, status::SUCCESS, socket as u64),
         Err(s) => held.finish(None, s, 0),

@@ -2,6 +2,7 @@
 
 use super::abi::{ClientNpi, INFINITE_WAIT, ProviderNpi, RegistrationMemory, VERSION};
 use super::provider;
+use crate::fault;
 use crate::irql;
 use crate::nt::{NTSTATUS, status};
 use crate::objects::Kind;
@@ -111,6 +112,9 @@ pub extern "win64" fn register(npi: *const ClientNpi, memory: *mut RegistrationM
         record(REGISTER, &format!("{memory:p} is already registered"));
         return status::INVALID_PARAMETER;
     }
+    if fault::fails("WskRegister") {
+        return status::INSUFFICIENT_RESOURCES;
+    }
     // SAFETY: not null; the driver's WSK_CLIENT_DISPATCH.
     let version = unsafe { (*dispatch).version };
     let block = pool::alloc_lab(&CLIENTS, 32);
@@ -147,6 +151,10 @@ pub extern "win64" fn capture(memory: *mut RegistrationMemory, wait: u32, out: *
     let _ = INFINITE_WAIT;
     if client.version != VERSION {
         return status::NOT_IMPLEMENTED;
+    }
+    // The provider does not appear in time.
+    if fault::fails("WskCaptureProviderNPI") {
+        return status::DEVICE_NOT_READY;
     }
     client.captured.fetch_add(1, Ordering::SeqCst);
     // SAFETY: not null; the driver's WSK_PROVIDER_NPI.

@@ -7,6 +7,7 @@ use super::irp::{Held, send_async};
 use super::receive::{event_fd, signal, wait_io};
 use super::socket::{self, Socket, to_status};
 use super::{BAD_PARAMETER, buffer, not_implemented};
+use crate::fault;
 use crate::irql;
 use crate::nt::{NTSTATUS, status};
 use crate::report::{InCall, record};
@@ -276,7 +277,7 @@ fn run(socket: &'static Socket) {
     }
 }
 
-fn begin(socket: &'static Socket, mut op: Op, remote: *const u8) -> NTSTATUS {
+fn begin(call: &'static str, socket: &'static Socket, mut op: Op, remote: *const u8) -> NTSTATUS {
     if !socket.is_bound() {
         op.error = status::INVALID_DEVICE_STATE;
         return op.complete();
@@ -298,6 +299,9 @@ fn begin(socket: &'static Socket, mut op: Op, remote: *const u8) -> NTSTATUS {
                 return op.complete();
             }
         }
+    }
+    if fault::fails(call) {
+        return op.held.finish(Some(socket), status::INSUFFICIENT_RESOURCES, 0);
     }
     if socket.tx.waiting.load(Ordering::SeqCst) == 0 && !send_async() && matches!(op.run(socket.raw()), Progress::Done)
     {
@@ -339,7 +343,7 @@ pub extern "win64" fn send_to(
         bytes: 0,
         error: status::SUCCESS,
     };
-    begin(entered.socket(), op, remote)
+    begin("WskSendTo", entered.socket(), op, remote)
 }
 
 /// `WskSendMessages`.
@@ -364,5 +368,5 @@ pub extern "win64" fn send_messages(
     let control_len = if control.is_null() { 0 } else { control_len as usize };
     let op =
         Op { held, list, single: None, to: LinuxAddress::NONE, control, control_len, bytes: 0, error: status::SUCCESS };
-    begin(entered.socket(), op, remote)
+    begin("WskSendMessages", entered.socket(), op, remote)
 }

@@ -7,6 +7,7 @@ use super::receive::Rx;
 use super::registration::Client;
 use super::send::Tx;
 use super::{control, receive, send};
+use crate::fault;
 use crate::irql;
 use crate::nt::{NTSTATUS, af, status};
 use crate::objects::Kind;
@@ -273,6 +274,9 @@ extern "win64" fn bind(handle: *mut c_void, local: *const u8, flags: u32, irp: I
     if socket.is_bound() {
         return held.finish(Some(socket), status::INVALID_DEVICE_STATE, 0);
     }
+    if fault::fails("WskBind") {
+        return held.finish(Some(socket), status::INSUFFICIENT_RESOURCES, 0);
+    }
     // SAFETY: an open socket and an address of its length.
     if unsafe { libc::bind(socket.raw(), address.as_ptr(), address.len) } != 0 {
         return held.finish(Some(socket), last_error(), 0);
@@ -298,6 +302,9 @@ extern "win64" fn get_local_address(handle: *mut c_void, out: *mut u8, irp: Irp)
     }
     if !socket.is_bound() {
         return held.finish(Some(socket), status::INVALID_DEVICE_STATE, 0);
+    }
+    if fault::fails("WskGetLocalAddress") {
+        return held.finish(Some(socket), status::INSUFFICIENT_RESOURCES, 0);
     }
     let mut a = LinuxAddress::NONE;
     let mut len = u32::try_from(address::MAX).unwrap_or(0);
