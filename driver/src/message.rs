@@ -5,9 +5,7 @@
 //! packets sent, outside it.
 
 use crate::link::{Link, now};
-use alloc::boxed::Box;
-use dco_core::DropReason;
-use dco_sync::{OutOfMemory, try_box_slice};
+use dco_core::{Backlog, DropReason};
 use nt::irql::AtDispatch;
 use nt::lock::SpinLock;
 use nt::status::{Result, Status};
@@ -17,19 +15,13 @@ use nt::wdf::queue::ManualQueue;
 use nt::wdf::request::Request;
 use nt::wsk::{Chain, Datagram, Traffic};
 
-extern crate alloc;
-
 /// Longest control packet that userspace may write: the interface's limit.
 pub const MAX_WRITE: usize = 1500;
-/// Longest control packet that is kept for a reader: what OpenVPN's reads have room for.
-const MAX_READ: usize = 2048;
-/// Packets kept while nobody reads: more than a TLS handshake's flight.
-const BACKLOG: usize = 64;
 
 /// Parked reads and the packets that wait for one. At most one of the two is not empty.
 pub struct Messages {
     reads: ManualQueue,
-    backlog: SpinLock<Backlog>,
+    waiting: SpinLock<Waiting>,
 }
 
 impl Messages {
@@ -38,12 +30,13 @@ impl Messages {
     /// # Errors
     /// NO_MEMORY, or the framework's status.
     pub fn new(device: Handle<'_>) -> Result<Self> {
-        Ok(Self { reads: ManualQueue::new(device)?, backlog: SpinLock::new(Backlog::new()?) })
+        let waiting = Waiting { packets: Backlog::try_new()?, refusing: true };
+        Ok(Self { reads: ManualQueue::new(device)?, waiting: SpinLock::new(waiting) })
     }
 
     /// Completes one parked read with `status`; false if none is parked. IRQL <= DISPATCH_LEVEL.
     pub fn fail_one(&self, status: Status) -> bool {
-        let guard = self.backlog.lock();
+        let guard = self.waiting.lock();
         let read = self.reads.take();
         drop(guard);
         let Some(read) = read else { return false };
@@ -53,7 +46,7 @@ impl Messages {
 
     /// A handle is open: reads are taken. IRQL <= DISPATCH_LEVEL.
     pub fn open(&self) {
-        self.backlog.lock().refusing = false;
+        self.waiting.lock().refusing = false;
     }
 
     /// Forgets waiting packets and completes all parked reads with CANCELLED; `reopen` says whether reads are taken again after that.
@@ -61,112 +54,55 @@ impl Messages {
     ///
     /// Meanwhile new reads are refused: one who posts each read again as it ends would keep this from ending.
     pub fn flush(&self, reopen: bool) {
-        let mut backlog = self.backlog.lock();
-        backlog.clear();
-        let before = core::mem::replace(&mut backlog.refusing, true);
-        drop(backlog);
+        let mut waiting = self.waiting.lock();
+        waiting.packets.clear();
+        let before = core::mem::replace(&mut waiting.refusing, true);
+        drop(waiting);
         while let Some(read) = self.reads.take() {
             read.complete(Status::CANCELLED);
         }
         if reopen {
-            self.backlog.lock().refusing = before;
+            self.waiting.lock().refusing = before;
         }
     }
 }
 
-/// A ring of packets in memory of fixed size.
-struct Backlog {
-    bytes: Box<[u8]>,
-    lengths: [usize; BACKLOG],
-    first: usize,
-    count: usize,
+/// What the spin lock guards.
+struct Waiting {
+    packets: Backlog,
     /// Nobody reads: reads are completed with CANCELLED instead of parked.
     refusing: bool,
 }
 
-impl Backlog {
-    fn new() -> core::result::Result<Self, OutOfMemory> {
-        Ok(Self {
-            bytes: try_box_slice(BACKLOG * MAX_READ, |_| Ok(0))?,
-            lengths: [0; BACKLOG],
-            first: 0,
-            count: 0,
-            refusing: true,
-        })
-    }
-
-    /// Room for one more packet; [`commit`](Self::commit) makes it one.
-    fn free(&mut self) -> Option<&mut [u8]> {
-        if self.count >= BACKLOG {
-            return None;
-        }
-        self.bytes.chunks_exact_mut(MAX_READ).nth((self.first + self.count) % BACKLOG)
-    }
-
-    /// Keeps a copy of `packet`; false where there is no room.
-    fn keep(&mut self, packet: &[u8]) -> bool {
-        let Some(room) = self.free().and_then(|room| room.get_mut(..packet.len())) else { return false };
-        room.copy_from_slice(packet);
-        self.commit(packet.len());
-        true
-    }
-
-    fn commit(&mut self, len: usize) {
-        if let Some(slot) = self.lengths.get_mut((self.first + self.count) % BACKLOG) {
-            *slot = len;
-            self.count += 1;
-        }
-    }
-
-    fn oldest(&self) -> Option<&[u8]> {
-        if self.count == 0 {
-            return None;
-        }
-        let len = *self.lengths.get(self.first)?;
-        self.bytes.chunks_exact(MAX_READ).nth(self.first)?.get(..len)
-    }
-
-    fn pop(&mut self) {
-        if self.count > 0 {
-            self.first = (self.first + 1) % BACKLOG;
-            self.count -= 1;
-        }
-    }
-
-    fn clear(&mut self) {
-        self.count = 0;
-    }
-}
-
 /// A read: completed from the backlog, or parked. PASSIVE_LEVEL.
 pub fn read(link: &Link, mut request: Request) {
-    let mut backlog = link.messages.backlog.lock();
-    let Some(packet) = backlog.oldest() else {
+    let mut waiting = link.messages.waiting.lock();
+    let Some(packet) = waiting.packets.oldest() else {
         let refused =
-            if backlog.refusing { Err((request, Status::CANCELLED)) } else { link.messages.reads.park(request) };
-        drop(backlog);
+            if waiting.refusing { Err((request, Status::CANCELLED)) } else { link.messages.reads.park(request) };
+        drop(waiting);
         if let Err((request, status)) = refused {
             request.complete(status);
         }
         return;
     };
     let copied = request.copy_output(packet);
-    backlog.pop();
-    drop(backlog);
+    waiting.packets.pop();
+    drop(waiting);
     finish_read(link, request, copied);
 }
 
 /// A control packet arrived: to a parked read, or to the backlog. DISPATCH_LEVEL.
 pub fn receive(link: &Link, cpu: usize, datagram: &Datagram<'_>) {
     link.core.count_control_in(cpu);
-    if datagram.len() > MAX_READ {
+    if datagram.len() > Backlog::LONGEST {
         return link.core.count_drop(cpu, DropReason::ControlInTooLong);
     }
-    let mut backlog = link.messages.backlog.lock();
+    let mut waiting = link.messages.waiting.lock();
     // Where the packet lies in pieces, the next free place of the backlog is where they are put together.
     let packet = match datagram.contiguous() {
         Some(bytes) => Ok(bytes),
-        None => match backlog.free() {
+        None => match waiting.packets.free() {
             Some(room) => datagram.gather(room).map(|bytes| &*bytes).ok_or(DropReason::ControlInCopyFailed),
             None => Err(DropReason::ControlInBacklogFull),
         },
@@ -174,23 +110,20 @@ pub fn receive(link: &Link, cpu: usize, datagram: &Datagram<'_>) {
     let packet = match packet {
         Ok(packet) => packet,
         Err(reason) => {
-            drop(backlog);
+            drop(waiting);
             return link.core.count_drop(cpu, reason);
         }
     };
     if let Some(mut read) = link.messages.reads.take() {
         let copied = read.copy_output(packet);
-        drop(backlog);
+        drop(waiting);
         return finish_read(link, read, copied);
     }
     let kept = match datagram.contiguous() {
-        Some(bytes) => backlog.keep(bytes),
-        None => {
-            backlog.commit(datagram.len());
-            true
-        }
+        Some(bytes) => waiting.packets.keep(bytes),
+        None => waiting.packets.commit(datagram.len()),
     };
-    drop(backlog);
+    drop(waiting);
     if !kept {
         link.core.count_drop(cpu, DropReason::ControlInBacklogFull);
     }

@@ -38,7 +38,13 @@ pub fn create(dco: &Dco, state: &mut State, new: uapi::NewPeer) -> Result<()> {
     let link = &dco.link;
     let socket = DatagramSocket::new(&client, &link.sends, new.local, new.remote, Receiver::new(link))?;
     let socket = Shared::try_new(socket)?;
-    let peer = NewPeer { id: PeerId::UNDEFINED, local: new.local, remote: new.remote, protocol: ip::UDP, transport: socket.clone() };
+    let peer = NewPeer {
+        id: PeerId::UNDEFINED,
+        local: new.local,
+        remote: new.remote,
+        protocol: ip::UDP,
+        transport: socket.clone(),
+    };
     link.core.new_peer(&mut state.core, peer, now(), time::pause).map_err(|_| Status::NO_MEMORY)?;
     link.restart();
     link.received.set_closing(false);

@@ -418,8 +418,7 @@ fn the_tunnel_is_not_sent_through_itself() {
     let now = pair.now();
     let end = pair.end_mut(Side::A);
     let remote: std::net::SocketAddr = (Ipv6Addr::LOCALHOST, 443).into();
-    let peer =
-        |protocol| NewPeer { id: PeerId::from_low_bits(1), local: remote, remote, protocol, transport: Side::B };
+    let peer = |protocol| NewPeer { id: PeerId::from_low_bits(1), local: remote, remote, protocol, transport: Side::B };
     end.device.new_peer(&mut end.control, peer(ip::UDP), now, || ()).expect("memory");
     pair.new_key(Side::A, KeySlot::Primary, KeySpec::new(1, 0)).expect("a peer");
     let v6 =
