@@ -1,11 +1,13 @@
 //! Faults of the driver's code: reported with the place in the image, the registers and the call they came in.
 
+use crate::report::{self, Rule};
 use crate::unwind::{self, Registers};
-use crate::{fault, irql, report, thunk};
+use crate::{fault, irql, thunk};
 use std::io::Write;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+const FAULT: Rule = Rule::new("bugcheck.fault", "bug checks 0x50, 0xD1, 0x3B: a fault in driver code");
 const STACK: usize = 64 * 1024;
 static INSTALLED: Once = Once::new();
 static REPORTING: AtomicBool = AtomicBool::new(false);
@@ -84,9 +86,11 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
     // Writing to the buffer does not fail; what does not fit is cut.
     let _ = write!(
         t,
-        "violation: bugcheck.fault\n  call:   {} at IRQL {}\n  rule:   bug checks 0x50, 0xD1, 0x3B: a fault in driver code\n  detail: {name}, address {address:#x}, at ",
+        "violation: {}\n  call:   {} at IRQL {}\n  rule:   {}\n  detail: {name}, address {address:#x}, at ",
+        FAULT.name,
         report::current_call(),
-        irql::current()
+        irql::current(),
+        FAULT.source
     );
     let _ = place(&mut t, usize::try_from(rip).unwrap_or(0));
     let _ = write!(t, "\n  last call into the lab from ");
@@ -190,7 +194,7 @@ fn stack(t: &mut Text, rsp: u64) {
 }
 
 /// A word of this process that may not be readable.
-fn peek(at: u64) -> Option<u64> {
+pub(crate) fn peek(at: u64) -> Option<u64> {
     let mut v = 0u64;
     let local = libc::iovec { iov_base: (&raw mut v).cast(), iov_len: 8 };
     let remote = libc::iovec { iov_base: at as *mut libc::c_void, iov_len: 8 };

@@ -22,7 +22,6 @@ pub const PROCESSORS: usize = 8;
 
 const TOO_HIGH: Rule =
     Rule::new("irql.too-high", "WDK: the IRQL section of the call's page; Driver Verifier IRQL checking");
-const TOO_LOW: Rule = Rule::new("irql.too-low", "WDK: the IRQL section of the call's page");
 const BAD_RAISE: Rule = Rule::new("irql.bad-raise", "WDK: KeRaiseIrql (new level must not be below the current one)");
 const BAD_LOWER: Rule = Rule::new("irql.bad-lower", "WDK: KeLowerIrql (level must be the one KeRaiseIrql saved)");
 
@@ -86,14 +85,6 @@ pub fn require_at_most(max: Kirql) {
     let now = current();
     if now > max {
         record(TOO_HIGH, &format!("expected IRQL <= {max}, came at {now}"));
-    }
-}
-
-/// Checks that the current IRQL is at least `min`.
-pub fn require_at_least(min: Kirql) {
-    let now = current();
-    if now < min {
-        record(TOO_LOW, &format!("expected IRQL >= {min}, came at {now}"));
     }
 }
 

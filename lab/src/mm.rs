@@ -6,7 +6,7 @@ use crate::irql::{self, APC, DISPATCH};
 use crate::nt::{IRP, MDL, mdl_flags as f};
 use crate::objects::Kind;
 use crate::pool;
-use crate::report::{InCall, Rule, record, stop};
+use crate::report::{InCall, Rule, record_about, stop, stop_about};
 use std::ffi::c_void;
 
 const INVALID: Rule = Rule::new("mdl.invalid", "WDK: the argument must be an MDL");
@@ -84,11 +84,11 @@ pub unsafe fn free(m: *mut MDL) {
     // SAFETY: as our caller promises; what is no MDL of ours is refused.
     unsafe {
         if !pool::is_lab_block(m.cast(), &MDLS) {
-            stop(INVALID, &format!("{m:p} did not come from IoAllocateMdl"));
+            stop_about(INVALID, m.addr(), &format!("{m:p} did not come from IoAllocateMdl"));
         }
         let flags = (*m).MdlFlags;
         if flags & f::PAGES_LOCKED != 0 && flags & f::PARTIAL == 0 {
-            record(FREED_LOCKED, &format!("{m:p} has flags {flags:#x}"));
+            record_about(FREED_LOCKED, m.addr(), &format!("{m:p} has flags {flags:#x}"));
         }
         pool::free_lab(m.cast());
     }
@@ -104,7 +104,11 @@ unsafe fn checked<'a>(m: *mut MDL) -> &'a mut MDL {
     // SAFETY: as our caller promises.
     match unsafe { m.as_mut() } {
         Some(m) if usize::try_from(m.Size).unwrap_or(0) >= size_of::<MDL>() + 8 && (m.ByteOffset as usize) < PAGE => m,
-        Some(m) => stop(INVALID, &format!("{m:p}: Size {}, ByteOffset {}", m.Size, m.ByteOffset)),
+        Some(m) => stop_about(
+            INVALID,
+            std::ptr::from_ref(m).addr(),
+            &format!("{m:p}: Size {}, ByteOffset {}", m.Size, m.ByteOffset),
+        ),
         None => stop(INVALID, "null"),
     }
 }
@@ -152,11 +156,15 @@ extern "win64" fn build_nonpaged(m: *mut MDL) {
     // SAFETY: the driver passes an MDL of its own.
     let m = unsafe { checked(m) };
     if m.MdlFlags & (f::PAGES_LOCKED | f::MAPPED_TO_SYSTEM_VA | f::PARTIAL) != 0 {
-        stop(STATE, &format!("flags {:#x}", m.MdlFlags));
+        stop_about(STATE, std::ptr::from_ref(m).addr(), &format!("flags {:#x}", m.MdlFlags));
     }
     let need = size_of::<MDL>() + 8 * pages(m.ByteOffset as usize, m.ByteCount as usize);
     if usize::try_from(m.Size).unwrap_or(0) < need {
-        stop(RANGE, &format!("the MDL has {} bytes, its buffer needs {need}", m.Size));
+        stop_about(
+            RANGE,
+            std::ptr::from_ref(m).addr(),
+            &format!("the MDL has {} bytes, its buffer needs {need}", m.Size),
+        );
     }
     m.MdlFlags |= f::SOURCE_IS_NONPAGED_POOL;
     m.MappedSystemVa = va(m);
@@ -177,13 +185,17 @@ extern "win64" fn map_locked(
     // SAFETY: the driver passes an MDL.
     let m = unsafe { checked(m) };
     if m.MdlFlags & f::SOURCE_IS_NONPAGED_POOL != 0 && m.MdlFlags & f::PARTIAL == 0 {
-        record(REMAPPED, &format!("flags {:#x}: MmGetSystemAddressForMdlSafe would not have called", m.MdlFlags));
+        record_about(
+            REMAPPED,
+            std::ptr::from_ref(m).addr(),
+            &format!("flags {:#x}: MmGetSystemAddressForMdlSafe would not have called", m.MdlFlags),
+        );
     }
     if m.MdlFlags & f::MAPPED_TO_SYSTEM_VA != 0 {
-        stop(STATE, &format!("the MDL is mapped already, flags {:#x}", m.MdlFlags));
+        stop_about(STATE, std::ptr::from_ref(m).addr(), &format!("the MDL is mapped already, flags {:#x}", m.MdlFlags));
     }
     if m.MdlFlags & (f::PAGES_LOCKED | f::PARTIAL | f::SOURCE_IS_NONPAGED_POOL) == 0 {
-        stop(NOT_LOCKED, &format!("flags {:#x}", m.MdlFlags));
+        stop_about(NOT_LOCKED, std::ptr::from_ref(m).addr(), &format!("flags {:#x}", m.MdlFlags));
     }
     if fault::fails("MmMapLockedPagesSpecifyCache") {
         return std::ptr::null_mut();
@@ -199,8 +211,9 @@ extern "win64" fn unmap_locked(address: *mut c_void, m: *mut MDL) {
     // SAFETY: the driver passes an MDL.
     let m = unsafe { checked(m) };
     if m.MdlFlags & f::MAPPED_TO_SYSTEM_VA == 0 || address != m.MappedSystemVa {
-        stop(
+        stop_about(
             STATE,
+            std::ptr::from_ref(m).addr(),
             &format!("{address:p} is not where the MDL is mapped ({:p}, flags {:#x})", m.MappedSystemVa, m.MdlFlags),
         );
     }
@@ -213,7 +226,7 @@ extern "win64" fn probe_and_lock(m: *mut MDL, _mode: i8, operation: i32) {
     // SAFETY: the driver passes an MDL.
     let m = unsafe { checked(m) };
     if m.MdlFlags & (f::PAGES_LOCKED | f::SOURCE_IS_NONPAGED_POOL | f::PARTIAL) != 0 {
-        stop(STATE, &format!("flags {:#x}", m.MdlFlags));
+        stop_about(STATE, std::ptr::from_ref(m).addr(), &format!("flags {:#x}", m.MdlFlags));
     }
     m.MdlFlags |= f::PAGES_LOCKED | if operation == 0 { 0 } else { f::WRITE_OPERATION };
 }
@@ -224,7 +237,7 @@ extern "win64" fn unlock(m: *mut MDL) {
     // SAFETY: the driver passes an MDL.
     let m = unsafe { checked(m) };
     if m.MdlFlags & f::PAGES_LOCKED == 0 || m.MdlFlags & f::PARTIAL != 0 {
-        stop(STATE, &format!("the pages are not locked, flags {:#x}", m.MdlFlags));
+        stop_about(STATE, std::ptr::from_ref(m).addr(), &format!("the pages are not locked, flags {:#x}", m.MdlFlags));
     }
     m.MdlFlags &= !(f::PAGES_LOCKED | f::MAPPED_TO_SYSTEM_VA | f::WRITE_OPERATION);
 }
@@ -239,14 +252,22 @@ extern "win64" fn build_partial(source: *mut MDL, target: *mut MDL, address: *mu
     let end = start + s.ByteCount as usize;
     let length = if length == 0 { end.saturating_sub(at) } else { length as usize };
     if at < start || at + length > end {
-        stop(RANGE, &format!("{length} bytes at offset {} of a source of {}", at.wrapping_sub(start), s.ByteCount));
+        stop_about(
+            RANGE,
+            std::ptr::from_ref(s).addr(),
+            &format!("{length} bytes at offset {} of a source of {}", at.wrapping_sub(start), s.ByteCount),
+        );
     }
     let room = (usize::try_from(t.Size).unwrap_or(0) - size_of::<MDL>()) / 8;
     if pages(at, length) > room {
-        stop(RANGE, &format!("{} pages into a target with room for {room}", pages(at, length)));
+        stop_about(
+            RANGE,
+            std::ptr::from_ref(t).addr(),
+            &format!("{} pages into a target with room for {room}", pages(at, length)),
+        );
     }
     if t.MdlFlags & (f::MAPPED_TO_SYSTEM_VA | f::PAGES_LOCKED) != 0 {
-        stop(STATE, &format!("the target has flags {:#x}", t.MdlFlags));
+        stop_about(STATE, std::ptr::from_ref(t).addr(), &format!("the target has flags {:#x}", t.MdlFlags));
     }
     t.Process = s.Process;
     t.StartVa = (at & !(PAGE - 1)) as *mut c_void;

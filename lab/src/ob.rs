@@ -2,7 +2,7 @@
 
 use crate::ke::thread;
 use crate::nt::{HANDLE, NTSTATUS, status};
-use crate::report::{InCall, Rule, record, stop};
+use crate::report::{InCall, Origin, Rule, record_about, stop_about};
 use crate::{Export, io, irql, objects::Kind};
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -11,9 +11,17 @@ use std::sync::{Mutex, PoisonError};
 const INVALID: Rule = Rule::new("object.invalid", "WDK: ObReferenceObject, ObDereferenceObject (a live object)");
 const BAD_HANDLE: Rule = Rule::new("handle.invalid", "WDK: ZwClose (an open handle); Driver Verifier 0x93");
 
-static HANDLES: Mutex<(u64, BTreeMap<usize, usize>)> = Mutex::new((0, BTreeMap::new()));
-static HANDLE_KIND: Kind = Kind::new("ob.handle");
+/// By handle the object and who made the handle.
+type Table = BTreeMap<usize, (usize, Origin)>;
+/// The last number given, and the open handles.
+static HANDLES: Mutex<(u64, Table)> = Mutex::new((0, Table::new()));
+static HANDLE_KIND: Kind = Kind::new("ob.handle").described(open_handles);
 static REFERENCES: Kind = Kind::new("ob.device-reference");
+
+fn open_handles() -> Vec<String> {
+    let t = HANDLES.lock().unwrap_or_else(PoisonError::into_inner);
+    t.1.iter().map(|(h, (_, made))| format!("handle {h:#x}, made by {made}")).collect()
+}
 
 /// Makes a kernel handle for an object; the handle owns a reference that its maker has taken.
 pub fn open_handle(object: *mut c_void) -> HANDLE {
@@ -21,19 +29,19 @@ pub fn open_handle(object: *mut c_void) -> HANDLE {
     t.0 += 4;
     // Kernel handles have the high bit set.
     let h = usize::MAX << 31 | usize::try_from(t.0).unwrap_or(0);
-    t.1.insert(h, object as usize);
+    t.1.insert(h, (object as usize, Origin::here()));
     HANDLE_KIND.add();
     h as HANDLE
 }
 
 fn object_of(handle: HANDLE) -> Option<*mut c_void> {
-    HANDLES.lock().unwrap_or_else(PoisonError::into_inner).1.get(&(handle as usize)).map(|&o| o as *mut c_void)
+    HANDLES.lock().unwrap_or_else(PoisonError::into_inner).1.get(&(handle as usize)).map(|o| o.0 as *mut c_void)
 }
 
 /// Closes a handle; false when it is none.
 pub fn close_handle(handle: HANDLE) -> bool {
     let o = HANDLES.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&(handle as usize));
-    let Some(o) = o else { return false };
+    let Some((o, _)) = o else { return false };
     HANDLE_KIND.remove();
     // SAFETY: the handle owned a reference.
     unsafe { dereference(o as *mut c_void) };
@@ -54,7 +62,7 @@ pub(crate) unsafe fn reference(o: *mut c_void) -> i64 {
             return 2;
         }
     }
-    stop(INVALID, &format!("{o:p}"))
+    stop_about(INVALID, o.addr(), &format!("{o:p}"))
 }
 
 /// # Safety
@@ -68,12 +76,12 @@ pub(crate) unsafe fn dereference(o: *mut c_void) -> i64 {
         if io::device::is_device(o.cast()) || io::file::is_file(o.cast()) {
             REFERENCES.remove();
             if REFERENCES.live() < 0 {
-                stop(INVALID, &format!("{o:p} is dereferenced more often than referenced"));
+                stop_about(INVALID, o.addr(), &format!("{o:p} is dereferenced more often than referenced"));
             }
             return 1;
         }
     }
-    stop(INVALID, &format!("{o:p}"))
+    stop_about(INVALID, o.addr(), &format!("{o:p}"))
 }
 
 extern "win64" fn obf_reference(o: *mut c_void) -> i64 {
@@ -122,7 +130,7 @@ extern "win64" fn zw_close(handle: HANDLE) -> NTSTATUS {
     if close_handle(handle) {
         return status::SUCCESS;
     }
-    record(BAD_HANDLE, &format!("{handle:p}"));
+    record_about(BAD_HANDLE, handle.addr(), &format!("{handle:p}"));
     status::INVALID_HANDLE
 }
 

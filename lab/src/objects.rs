@@ -3,7 +3,8 @@
 //! A kind is a static beside the code that makes the objects:
 //! `static SOCKET: objects::Kind = objects::Kind::new("wsk.socket");` then `SOCKET.add()` and `SOCKET.remove()`.
 
-use crate::report::{Rule, record};
+use crate::pool;
+use crate::report::{Rule, record_of};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -17,21 +18,39 @@ static KINDS: Mutex<Vec<&'static Kind>> = Mutex::new(Vec::new());
 pub struct Kind {
     name: &'static str,
     leak_checked: bool,
+    /// What is known of those alive, where they are no blocks of the pool.
+    describe: Option<fn() -> Vec<String>>,
     live: AtomicI64,
     listed: AtomicBool,
 }
+
+/// As many objects of a kind a leak names.
+const NAMED: usize = 8;
 
 impl Kind {
     /// A kind whose objects the driver must have given back at unload.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self { name, leak_checked: true, live: AtomicI64::new(0), listed: AtomicBool::new(false) }
+        Self { name, leak_checked: true, describe: None, live: AtomicI64::new(0), listed: AtomicBool::new(false) }
     }
 
     /// A kind that the lab itself keeps: shown, not checked.
     #[must_use]
     pub const fn of_lab(name: &'static str) -> Self {
-        Self { name, leak_checked: false, live: AtomicI64::new(0), listed: AtomicBool::new(false) }
+        Self { name, leak_checked: false, describe: None, live: AtomicI64::new(0), listed: AtomicBool::new(false) }
+    }
+
+    /// With what tells who made the objects that are alive, for a kind whose objects are no blocks of `pool::alloc_lab`.
+    #[must_use]
+    pub const fn described(mut self, describe: fn() -> Vec<String>) -> Self {
+        self.describe = Some(describe);
+        self
+    }
+
+    /// Whether the driver must have given its objects back at unload.
+    #[must_use]
+    pub(crate) const fn leak_checked(&self) -> bool {
+        self.leak_checked
     }
 
     /// Its name, `family.object`.
@@ -78,6 +97,13 @@ pub fn listing() -> String {
 pub fn check_leaks() {
     let kinds: Vec<&'static Kind> = KINDS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     for k in kinds.iter().filter(|k| k.leak_checked && k.live() != 0) {
-        record(LEAK, &format!("{} {} object(s) alive after unload", k.live(), k.name));
+        let mut who = k.describe.map_or_else(|| pool::live_of(k), |f| f());
+        let more = who.len().saturating_sub(NAMED);
+        who.truncate(NAMED);
+        let mut object = who.join("; ");
+        if more != 0 {
+            object += &format!("; and {more} more");
+        }
+        record_of(LEAK, &object, &format!("{} {} object(s) alive after unload", k.live(), k.name));
     }
 }

@@ -9,7 +9,7 @@ use crate::nt::{
     status,
 };
 use crate::pe::{self, Loaded};
-use crate::report::{InCall, Rule, collect, collected, forget_caller, record};
+use crate::report::{InCall, Rule, collect, collected, forget_caller, record, record_about};
 use crate::{cng, ex, netcx, objects, pool, wdf, wsk};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -222,7 +222,7 @@ pub fn start() -> Result<(), NTSTATUS> {
                 record(NOT_ADDED, "AddDevice succeeded without a device");
             }
             if (*top).Flags & dev_flags::DEVICE_INITIALIZING != 0 {
-                record(INITIALIZING, &format!("device {top:p}"));
+                record_about(INITIALIZING, top.addr(), &format!("device {top:p}"));
             }
             code
         };
@@ -246,7 +246,11 @@ unsafe fn drop_pdo(pdo: *mut DEVICE_OBJECT) {
     // SAFETY: as our caller promises.
     unsafe {
         if !(*pdo).AttachedDevice.is_null() {
-            record(NOT_DETACHED, &format!("{:p} is still attached to the PDO", (*pdo).AttachedDevice));
+            record_about(
+                NOT_DETACHED,
+                (*pdo).AttachedDevice.addr(),
+                &format!("{:p} is still attached to the PDO", (*pdo).AttachedDevice),
+            );
             (*pdo).AttachedDevice = std::ptr::null_mut();
         }
         PDO.store(std::ptr::null_mut(), Ordering::Release);

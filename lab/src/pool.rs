@@ -1,13 +1,17 @@
 //! Pool memory: the driver's tagged allocations and the lab's own blocks that a driver sees.
 //!
-//! Every block stands between two canaries and is filled with a pattern when it is allocated and when it is freed. Freed
-//! blocks stay in quarantine for a while; a write to one is found when it leaves. Live driver blocks are linked in shards,
-//! so that unload can name what leaked. Blocks of the lab ([`alloc_lab`]) are only counted: they are cheap enough for the
-//! data path.
+//! Every block stands between two canaries and is filled with a pattern when it is allocated and when it is freed. It
+//! remembers which call of the driver's allocated it and which freed it. Freed blocks stay in quarantine for a while; a
+//! write to one is found when it leaves. Live driver blocks, and those of the lab's ([`alloc_lab`]) that a driver must give
+//! back, are linked in shards, so that unload can name what leaked; the rest is only counted: cheap enough for the data path.
 
 use crate::objects::Kind;
-use crate::report::{Rule, address_text, record, stop};
+use crate::report::{self, Origin, Rule, record, record_of};
 use crate::{irql, ke};
+mod reports;
+
+use reports::describe;
+pub use reports::{check_leaks, live_of, owner};
 use std::alloc::{Layout, alloc, dealloc};
 use std::cell::{Cell, UnsafeCell};
 use std::collections::VecDeque;
@@ -23,7 +27,6 @@ const WRONG_TAG: Rule = Rule::new("pool.wrong-tag", "WDK: ExFreePoolWithTag (Tag
 const UNDERRUN: Rule = Rule::new("pool.underrun", "Driver Verifier special pool: write before the block");
 const OVERRUN: Rule = Rule::new("pool.overrun", "Driver Verifier special pool: write past the block");
 const AFTER_FREE: Rule = Rule::new("pool.write-after-free", "Driver Verifier special pool: write to a freed block");
-const LEAK: Rule = Rule::new("pool.leak", "Driver Verifier 0xC4/0x62: pool allocations not freed at unload");
 
 const LIVE: u64 = 0x4C49_5645_424C_4F4B;
 const FREED: u64 = 0x4652_4545_4442_4C4B;
@@ -48,7 +51,10 @@ struct Header {
     base: *mut u8,
     total: usize,
     align: usize,
-    caller: usize,
+    /// The call that allocated it, and the driver's return address then.
+    made: Origin,
+    /// The same of the call that freed it.
+    freed: Origin,
     kind: Option<&'static Kind>,
     next: *mut Header,
     prev: *mut Header,
@@ -56,6 +62,7 @@ struct Header {
     shard: u16,
     owner: u8,
     paged: u8,
+    linked: bool,
     front: [u64; 2],
 }
 
@@ -120,8 +127,6 @@ pub struct Request {
     pub zeroed: bool,
     /// Alignment beyond the 16 bytes (4096 from a page on) that pool memory always has.
     pub align: usize,
-    /// Return address of the driver's call.
-    pub caller: usize,
 }
 
 /// Lets the `n`th driver allocation from now on fail (0: the next), once.
@@ -133,11 +138,11 @@ pub fn fail_in(n: u32) {
 #[must_use]
 pub fn alloc_driver(r: &Request) -> *mut u8 {
     if r.size == 0 {
-        record(ZERO_SIZE, &format!("caller {}", address_text(r.caller)));
+        record(ZERO_SIZE, &format!("tag '{}'", tag_text(r.tag)));
         return std::ptr::null_mut();
     }
     if r.tag == 0 {
-        record(ZERO_TAG, &format!("caller {}", address_text(r.caller)));
+        record(ZERO_TAG, &format!("{} bytes", r.size));
     }
     let limit = if r.paged { irql::APC } else { irql::DISPATCH };
     if irql::current() > limit {
@@ -150,82 +155,97 @@ pub fn alloc_driver(r: &Request) -> *mut u8 {
     if h.is_null() {
         return std::ptr::null_mut();
     }
-    let shard = my_shard();
     // SAFETY: new_block returned a fresh header that nobody else has.
     unsafe {
         (*h).tag = r.tag;
         (*h).owner = DRIVER;
         (*h).paged = u8::from(r.paged);
-        (*h).caller = r.caller;
-        (*h).shard = u16::try_from(shard).unwrap_or(0);
         payload(h).write_bytes(if r.zeroed { 0 } else { ALLOC_PATTERN }, r.size);
     }
-    if let Some(s) = POOLS.get(shard) {
-        let mut list = lock(&s.live);
-        // SAFETY: the list's lock is held; its blocks are live.
-        unsafe {
-            (*h).next = list.0;
-            if let Some(n) = list.0.as_mut() {
-                n.prev = h;
-            }
-        }
-        list.0 = h;
-    }
+    // SAFETY: the block is fresh and in no list.
+    unsafe { link(h) };
     DRIVER_BLOCKS.add();
     DRIVER_BYTES.fetch_add(i64::try_from(r.size).unwrap_or(0), Ordering::Relaxed);
     payload(h)
+}
+
+/// Puts a block into a list of live ones.
+///
+/// # Safety
+/// `h` heads a block that is in no list.
+unsafe fn link(h: *mut Header) {
+    let shard = my_shard();
+    let Some(s) = POOLS.get(shard) else { return };
+    let mut list = lock(&s.live);
+    // SAFETY: as our caller promises; the list's lock is held and its blocks are live.
+    unsafe {
+        (*h).shard = u16::try_from(shard).unwrap_or(0);
+        (*h).linked = true;
+        (*h).next = list.0;
+        if let Some(n) = list.0.as_mut() {
+            n.prev = h;
+        }
+    }
+    list.0 = h;
+}
+
+/// Takes a block out of its list, if it is in one.
+///
+/// # Safety
+/// `h` heads a live block.
+unsafe fn unlink(h: *mut Header) {
+    // SAFETY: as our caller promises; only the block's owner, who is our caller, links and unlinks it.
+    unsafe {
+        if !(*h).linked {
+            return;
+        }
+        let Some(s) = POOLS.get(usize::from((*h).shard)) else { return };
+        let mut list = lock(&s.live);
+        (*h).linked = false;
+        if let Some(n) = (*h).next.as_mut() {
+            n.prev = (*h).prev;
+        }
+        match (*h).prev.as_mut() {
+            Some(prev) => prev.next = (*h).next,
+            None => list.0 = (*h).next,
+        }
+    }
 }
 
 /// Frees a driver's block. `tag` is `None` for `ExFreePool` (and for a zero tag, which means the same).
 ///
 /// # Safety
 /// `p` is what the driver passed: anything; it must be readable for a header before it.
-pub unsafe fn free_driver(p: *mut u8, tag: Option<u32>, caller: usize) {
+pub unsafe fn free_driver(p: *mut u8, tag: Option<u32>) {
     if p.is_null() {
-        record(BAD_FREE, &format!("null pointer, caller {}", address_text(caller)));
+        record(BAD_FREE, "null pointer");
         return;
     }
     // SAFETY: as our caller promises.
-    let h = unsafe { live_header(p, DRIVER, caller) };
+    let h = unsafe { live_header(p, DRIVER) };
     // SAFETY: live_header returned a live block of ours.
-    let (size, block_tag, paged, shard) = unsafe { ((*h).size, (*h).tag, (*h).paged != 0, (*h).shard) };
+    let (size, block_tag, paged) = unsafe { ((*h).size, (*h).tag, (*h).paged != 0) };
+    // SAFETY: as above.
+    let about = |rule, detail: &str| record_of(rule, &unsafe { describe(h) }, detail);
     if tag.is_some_and(|t| t != block_tag) {
         let t = tag.unwrap_or(0);
-        record(
-            WRONG_TAG,
-            &format!(
-                "allocated as '{}', freed as '{}', caller {}",
-                tag_text(block_tag),
-                tag_text(t),
-                address_text(caller)
-            ),
-        );
+        about(WRONG_TAG, &format!("allocated as '{}', freed as '{}'", tag_text(block_tag), tag_text(t)));
     }
     let limit = if paged { irql::APC } else { irql::DISPATCH };
     if irql::current() > limit {
-        record(
+        about(
             IRQL_RULE,
             &format!("free of a {} block at IRQL {}", if paged { "paged" } else { "non-paged" }, irql::current()),
         );
     }
     ke::before_free(p as usize, size);
-    if let Some(s) = POOLS.get(usize::from(shard)) {
-        let mut list = lock(&s.live);
-        // SAFETY: the list's lock is held; its blocks are live, and h is one of them.
-        unsafe {
-            if let Some(n) = (*h).next.as_mut() {
-                n.prev = (*h).prev;
-            }
-            match (*h).prev.as_mut() {
-                Some(prev) => prev.next = (*h).next,
-                None => list.0 = (*h).next,
-            }
-        }
-    }
     DRIVER_BLOCKS.remove();
     DRIVER_BYTES.fetch_sub(i64::try_from(size).unwrap_or(0), Ordering::Relaxed);
-    // SAFETY: h is live and now unlinked; it goes to quarantine.
-    unsafe { retire(h, caller) };
+    // SAFETY: h is live; it goes to quarantine.
+    unsafe {
+        unlink(h);
+        retire(h);
+    }
 }
 
 /// Memory of the lab's that the driver sees, filled with [`ALLOC_PATTERN`], 16-aligned, counted under `kind`.
@@ -265,6 +285,9 @@ fn alloc_lab_raw(kind: &'static Kind, size: usize, align: usize) -> *mut u8 {
     unsafe {
         (*h).owner = LAB;
         (*h).kind = Some(kind);
+        if kind.leak_checked() {
+            link(h);
+        }
     }
     kind.add();
     payload(h)
@@ -276,13 +299,14 @@ fn alloc_lab_raw(kind: &'static Kind, size: usize, align: usize) -> *mut u8 {
 /// `p` came from an `alloc_lab*` function and nothing uses it any more.
 pub unsafe fn free_lab(p: *mut u8) {
     // SAFETY: as our caller promises.
-    let h = unsafe { live_header(p, LAB, 0) };
+    let h = unsafe { live_header(p, LAB) };
     // SAFETY: h is live.
     unsafe {
         if let Some(k) = (*h).kind {
             k.remove();
         }
-        retire(h, 0);
+        unlink(h);
+        retire(h);
     }
 }
 
@@ -310,7 +334,7 @@ pub unsafe fn is_lab_block(p: *const u8, kind: &'static Kind) -> bool {
 /// `p` is a live block of this pool.
 pub unsafe fn check_block(p: *mut u8) {
     // SAFETY: as our caller promises.
-    unsafe { check_canaries(p.wrapping_sub(HEADER).cast::<Header>(), 0) };
+    unsafe { check_canaries(p.wrapping_sub(HEADER).cast::<Header>()) };
 }
 
 fn payload(h: *mut Header) -> *mut u8 {
@@ -335,7 +359,8 @@ fn new_block(size: usize, align: usize) -> *mut Header {
         base,
         total,
         align,
-        caller: 0,
+        made: Origin::here(),
+        freed: Origin::NONE,
         kind: None,
         next: std::ptr::null_mut(),
         prev: std::ptr::null_mut(),
@@ -343,6 +368,7 @@ fn new_block(size: usize, align: usize) -> *mut Header {
         shard: 0,
         owner: LAB,
         paged: 0,
+        linked: false,
         front: [CANARY; 2],
     };
     // SAFETY: lead >= HEADER bytes stand before the payload, TAIL after it.
@@ -357,87 +383,62 @@ fn new_block(size: usize, align: usize) -> *mut Header {
 ///
 /// # Safety
 /// `p` is readable for a header before it.
-unsafe fn live_header(p: *mut u8, owner: u8, caller: usize) -> *mut Header {
+unsafe fn live_header(p: *mut u8, owner: u8) -> *mut Header {
     let h = p.wrapping_sub(HEADER).cast::<Header>();
     if !p.addr().is_multiple_of(16) {
-        stop(BAD_FREE, &format!("{p:p} is not a pool address, caller {}", address_text(caller)));
+        report::stop_about(BAD_FREE, p.addr(), &format!("{p:p} is not a pool address"));
     }
     // SAFETY: as our caller promises.
     let magic = unsafe { (*h).magic.load(Ordering::Acquire) };
     if magic == FREED ^ (h as u64) {
         // SAFETY: the magic says that this is a block in quarantine, whose header is still ours.
-        let (size, tag, freed_by) = unsafe { ((*h).size, (*h).tag, (*h).caller) };
-        stop(
-            DOUBLE_FREE,
-            &format!(
-                "{p:p}, {size} bytes, tag '{}', freed before by {}, now by {}",
-                tag_text(tag),
-                address_text(freed_by),
-                address_text(caller)
-            ),
-        );
+        stop_of(DOUBLE_FREE, &unsafe { describe(h) }, "freed before");
     }
     // SAFETY: as our caller promises.
     if magic != LIVE ^ (h as u64) || unsafe { (*h).owner } != owner {
-        stop(
+        report::stop_about(
             BAD_FREE,
-            &format!(
-                "{p:p} is not the start of a live block (or its header was overwritten), caller {}",
-                address_text(caller)
-            ),
+            p.addr(),
+            &format!("{p:p} is not the start of a live block (or its header was overwritten)"),
         );
     }
     // SAFETY: h is a live header.
-    unsafe { check_canaries(h, caller) };
+    unsafe { check_canaries(h) };
     h
+}
+
+fn stop_of(rule: Rule, object: &str, detail: &str) -> ! {
+    report::collect(false);
+    record_of(rule, object, detail);
+    report::exit_now(report::EXIT_VIOLATION)
 }
 
 /// # Safety
 /// `h` heads a live block.
-unsafe fn check_canaries(h: *mut Header, caller: usize) {
+unsafe fn check_canaries(h: *mut Header) {
     // SAFETY: a live block has its canaries before and after.
     let (front, back, size) = unsafe {
         let size = (*h).size;
         ((*h).front, payload(h).wrapping_add(size).cast::<[u64; 2]>().read_unaligned(), size)
     };
+    let bytes = |c: [u64; 2]| c.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
     if front != [CANARY; 2] {
         // SAFETY: h is live.
-        stop(UNDERRUN, &format!("{}, caller {}", unsafe { describe(h) }, address_text(caller)));
+        stop_of(UNDERRUN, &unsafe { describe(h) }, &format!("preceded by {:02x?}", bytes(front)));
     }
     if back != [CANARY; 2] {
-        let bytes: Vec<u8> = back.iter().flat_map(|w| w.to_le_bytes()).collect();
         // SAFETY: h is live.
-        let text = unsafe { describe(h) };
-        let by = address_text(caller);
-        stop(OVERRUN, &format!("{text}, {size} bytes followed by {bytes:02x?}, caller {by}"));
-    }
-}
-
-/// # Safety
-/// `h` heads a block whose header is intact.
-unsafe fn describe(h: *mut Header) -> String {
-    // SAFETY: as our caller promises.
-    unsafe {
-        match (*h).kind {
-            Some(k) => format!("{:p} ({}, {} bytes)", payload(h), k.name(), (*h).size),
-            None => format!(
-                "{:p} (tag '{}', {} bytes, by {})",
-                payload(h),
-                tag_text((*h).tag),
-                (*h).size,
-                address_text((*h).caller)
-            ),
-        }
+        stop_of(OVERRUN, &unsafe { describe(h) }, &format!("{size} bytes followed by {:02x?}", bytes(back)));
     }
 }
 
 /// # Safety
 /// `h` heads a live block that is in no list.
-unsafe fn retire(h: *mut Header, caller: usize) {
+unsafe fn retire(h: *mut Header) {
     // SAFETY: as our caller promises; from here on the block is in quarantine.
     unsafe {
         (*h).magic.store(FREED ^ (h as u64), Ordering::Release);
-        (*h).caller = caller;
+        (*h).freed = Origin::here();
         payload(h).write_bytes(FREE_PATTERN, (*h).size);
     }
     let Some(s) = POOLS.get(my_shard()) else { return };
@@ -486,10 +487,7 @@ unsafe fn check_freed(h: *mut Header) {
         let end = bytes.len().min(at + 16);
         // SAFETY: the header of a block in quarantine is intact.
         let text = unsafe { describe(h) };
-        record(
-            AFTER_FREE,
-            &format!("{text}, freed; written at offset {at}: {:02x?}", bytes.get(at..end).unwrap_or(&[])),
-        );
+        record_of(AFTER_FREE, &text, &format!("written at offset {at}: {:02x?}", bytes.get(at..end).unwrap_or(&[])));
     }
 }
 
@@ -503,29 +501,6 @@ pub fn check_quarantine() {
             unsafe { release(h) };
         }
         q.bytes = 0;
-    }
-}
-
-/// At unload: a violation for each tag that has live blocks, with the callers that allocated them.
-pub fn check_leaks() {
-    let mut by_tag: std::collections::BTreeMap<u32, Vec<(usize, usize, usize)>> = std::collections::BTreeMap::new();
-    for s in &POOLS {
-        let list = lock(&s.live);
-        let mut h = list.0;
-        // SAFETY: the list's lock is held and its blocks are live.
-        while let Some(b) = unsafe { h.as_ref() } {
-            by_tag.entry(b.tag).or_default().push((payload(h) as usize, b.size, b.caller));
-            h = b.next;
-        }
-    }
-    for (tag, blocks) in by_tag {
-        let bytes: usize = blocks.iter().map(|b| b.1).sum();
-        let each: Vec<String> =
-            blocks.iter().take(16).map(|(p, n, c)| format!("{p:#x} {n} bytes by {}", address_text(*c))).collect();
-        record(
-            LEAK,
-            &format!("tag '{}': {} block(s), {bytes} bytes: {}", tag_text(tag), blocks.len(), each.join("; ")),
-        );
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A rule has a name (`irql.too-high`, `pool.leak`, `wsk.release-missing`, ...) and a source (the documentation page or
 //! header that states it). A violation names the rule, the call in which it was seen, the driver address that made the
-//! call where that is known, and what was expected and what came. By default the first violation prints its report and
-//! ends the process with exit status [`EXIT_VIOLATION`]: a driver that broke a rule would have brought Windows down.
+//! call where that is known, who allocated the object that it concerns, and what was expected and what came. By default
+//! the first violation prints its report and ends the process with exit status [`EXIT_VIOLATION`]: a driver that broke a rule would have brought Windows down.
 
 use std::cell::Cell;
 use std::io::Write;
@@ -138,6 +138,36 @@ pub fn current_call() -> &'static str {
     CALL.get()
 }
 
+/// A call of the driver's: what allocated an object, or freed it.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// The call, empty where the lab acted by itself.
+    name: &'static str,
+    /// The driver's return address, 0 where that is not known.
+    from: usize,
+}
+
+impl Origin {
+    /// No call.
+    pub const NONE: Self = Self { name: "", from: 0 };
+
+    /// The call that this thread is in.
+    #[must_use]
+    pub fn here() -> Self {
+        Self { name: current_call(), from: last_caller() }
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            Self { name: "", .. } => f.write_str("the lab"),
+            Self { name, from: 0 } => f.write_str(name),
+            Self { name, from } => write!(f, "{name} from {}", address_text(from)),
+        }
+    }
+}
+
 /// Collect violations instead of ending the process (used at unload, to print all leaks at once, and by unit tests).
 pub fn collect(on: bool) {
     COLLECT.store(on, Ordering::SeqCst);
@@ -151,6 +181,17 @@ pub fn collected() -> Vec<String> {
 
 /// Records a violation; ends the process unless [`collect`] is on.
 pub fn record(rule: Rule, detail: &str) {
+    record_of(rule, "", detail);
+}
+
+/// [`record`], where the violation concerns an object: the report says who allocated it. `address` is anything in a block of the pool, of
+/// the driver's or of the lab's; an address elsewhere adds nothing.
+pub fn record_about(rule: Rule, address: usize, detail: &str) {
+    record_of(rule, &crate::pool::owner(address).unwrap_or_default(), detail);
+}
+
+/// [`record_about`] for a description that is at hand; empty for none.
+pub(crate) fn record_of(rule: Rule, object: &str, detail: &str) {
     let call = current_call();
     let call = if call.is_empty() { "(no call)" } else { call };
     let caller = last_caller();
@@ -158,8 +199,9 @@ pub fn record(rule: Rule, detail: &str) {
     let irql = crate::irql::current();
     let stack = crate::unwind::current_text().map_or_else(String::new, |t| format!("  stack:  {t}\n"));
     let fault = crate::fault::injected().map_or_else(String::new, |t| format!("  fault:  {t}\n"));
+    let object = if object.is_empty() { String::new() } else { format!("  object: {object}\n") };
     let text = format!(
-        "violation: {}\n  call:   {call} at IRQL {irql}\n{at}{stack}  rule:   {}\n  detail: {detail}\n{fault}",
+        "violation: {}\n  call:   {call} at IRQL {irql}\n{at}{stack}  rule:   {}\n{object}  detail: {detail}\n{fault}",
         rule.name, rule.source
     );
     {
@@ -180,6 +222,13 @@ pub fn record(rule: Rule, detail: &str) {
 pub fn stop(rule: Rule, detail: &str) -> ! {
     collect(false);
     record(rule, detail);
+    exit_now(EXIT_VIOLATION)
+}
+
+/// [`stop`], saying who allocated the object; see [`record_about`].
+pub fn stop_about(rule: Rule, address: usize, detail: &str) -> ! {
+    collect(false);
+    record_about(rule, address, detail);
     exit_now(EXIT_VIOLATION)
 }
 

@@ -8,14 +8,26 @@ use crate::irql::{self, DISPATCH};
 use crate::ke::spin::{self, Spinner};
 use crate::nt::{KSPIN_LOCK, LIST_ENTRY, NPAGED_LOOKASIDE_LIST, NTSTATUS, SLIST_ENTRY, SLIST_HEADER, status};
 use crate::objects::Kind;
-use crate::report::{InCall, Rule, record, stop};
+use crate::report::{InCall, Origin, Rule, record_about, stop_about};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const UNALIGNED: Rule =
     Rule::new("slist.unaligned", "WDK: SLIST_HEADER and SLIST_ENTRY are 16-byte aligned on 64-bit Windows");
 const NOT_INIT: Rule = Rule::new("lookaside.not-initialized", "WDK: ExInitializeNPagedLookasideList must come first");
 
-static LOOKASIDES: Kind = Kind::new("ex.lookaside");
+static LOOKASIDES: Kind = Kind::new("ex.lookaside").described(initialised);
+/// Lookaside lists that are initialised and not deleted, and by whom.
+static LISTS: Mutex<BTreeMap<usize, Origin>> = Mutex::new(BTreeMap::new());
+
+fn lists() -> MutexGuard<'static, BTreeMap<usize, Origin>> {
+    LISTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn initialised() -> Vec<String> {
+    lists().iter().map(|(at, by)| format!("lookaside list {at:#x}, initialised by {by}")).collect()
+}
 
 /// `HeaderX64.Reserved`, bit 0: this lab's lock on the header.
 const LOCKED: u64 = 1;
@@ -23,7 +35,7 @@ const LOCKED: u64 = 1;
 /// Runs `f` on the first entry and the depth, both of which it may change, under the header's lock bit.
 fn with<R>(head: &SLIST_HEADER, f: impl FnOnce(&mut *mut SLIST_ENTRY, &mut u16) -> R) -> R {
     if !std::ptr::from_ref(head).addr().is_multiple_of(16) {
-        stop(UNALIGNED, &format!("header {head:p}"));
+        stop_about(UNALIGNED, std::ptr::from_ref(head).addr(), &format!("header {head:p}"));
     }
     let old = irql::raise(irql::current().max(DISPATCH));
     let mut s = Spinner::new();
@@ -55,7 +67,7 @@ extern "win64" fn initialize_slist(head: &SLIST_HEADER) {
 extern "win64" fn push_slist(head: &SLIST_HEADER, entry: *mut SLIST_ENTRY) -> *mut SLIST_ENTRY {
     let _c = InCall::enter("ExpInterlockedPushEntrySList");
     if entry.is_null() || !entry.addr().is_multiple_of(16) {
-        stop(UNALIGNED, &format!("entry {entry:p}"));
+        stop_about(UNALIGNED, entry.addr(), &format!("entry {entry:p}"));
     }
     with(head, |first, depth| {
         let old = *first;
@@ -193,7 +205,9 @@ unsafe fn initialize(
         (*l).Allocate = allocate;
         (*l).Free = free;
     }
-    LOOKASIDES.add();
+    if lists().insert(list.addr(), Origin::here()).is_none() {
+        LOOKASIDES.add();
+    }
 }
 
 extern "win64" fn initialize_npaged(
@@ -237,8 +251,8 @@ extern "win64" fn delete_npaged(list: *mut NPAGED_LOOKASIDE_LIST) {
     let _c = InCall::enter("ExDeleteNPagedLookasideList");
     // SAFETY: the driver passes a list that it initialised; the free routine is what it or the lab put there.
     unsafe {
-        if (*list).Free == 0 {
-            record(NOT_INIT, &format!("{list:p}"));
+        if lists().remove(&list.addr()).is_none() {
+            record_about(NOT_INIT, list.addr(), &format!("{list:p}"));
             return;
         }
         let free = std::mem::transmute::<usize, Free>((*list).Free);
@@ -249,7 +263,6 @@ extern "win64" fn delete_npaged(list: *mut NPAGED_LOOKASIDE_LIST) {
             }
             free(e.cast());
         }
-        (*list).Free = 0;
     }
     LOOKASIDES.remove();
 }
@@ -258,8 +271,8 @@ extern "win64" fn delete_ex(list: *mut NPAGED_LOOKASIDE_LIST) {
     let _c = InCall::enter("ExDeleteLookasideListEx");
     // SAFETY: as above.
     unsafe {
-        if (*list).Free == 0 {
-            record(NOT_INIT, &format!("{list:p}"));
+        if lists().remove(&list.addr()).is_none() {
+            record_about(NOT_INIT, list.addr(), &format!("{list:p}"));
             return;
         }
         let free = std::mem::transmute::<usize, FreeEx>((*list).Free);
@@ -270,7 +283,6 @@ extern "win64" fn delete_ex(list: *mut NPAGED_LOOKASIDE_LIST) {
             }
             free(e.cast(), list);
         }
-        (*list).Free = 0;
     }
     LOOKASIDES.remove();
 }

@@ -4,7 +4,7 @@ use crate::Export;
 use crate::irql::{self, APC};
 use crate::ke::{self, thread_id, wait};
 use crate::nt::{FAST_MUTEX, KEVENT};
-use crate::report::{InCall, Rule, record, stop};
+use crate::report::{InCall, Rule, record_about, stop_about};
 use std::ffi::c_void;
 use std::sync::atomic::Ordering;
 
@@ -23,7 +23,7 @@ unsafe fn lock(m: *mut FAST_MUTEX) {
     // SAFETY: as our caller promises.
     unsafe {
         if (*m).Owner.load(Ordering::Relaxed) == me() {
-            stop(RECURSIVE, &format!("{m:p} is held by this thread"));
+            stop_about(RECURSIVE, m.addr(), &format!("{m:p} is held by this thread"));
         }
         if (*m).Count.fetch_sub(1, Ordering::Acquire) != 1 {
             wait::before_blocking();
@@ -39,7 +39,7 @@ unsafe fn unlock(m: *mut FAST_MUTEX) {
     // SAFETY: as our caller promises; the event is set last, after which the mutex may go.
     unsafe {
         if (*m).Owner.load(Ordering::Relaxed) != me() {
-            stop(NOT_OWNER, &format!("{m:p} is not held by this thread"));
+            stop_about(NOT_OWNER, m.addr(), &format!("{m:p} is not held by this thread"));
         }
         (*m).Owner.store(std::ptr::null_mut(), Ordering::Relaxed);
         if (*m).Count.fetch_add(1, Ordering::Release) < 0 {
@@ -62,7 +62,7 @@ extern "win64" fn acquire(m: *mut FAST_MUTEX) {
 extern "win64" fn release(m: *mut FAST_MUTEX) {
     let _c = InCall::enter("ExReleaseFastMutex");
     if irql::current() != APC {
-        record(AT_RELEASE, &format!("came at IRQL {}", irql::current()));
+        record_about(AT_RELEASE, m.addr(), &format!("came at IRQL {}", irql::current()));
     }
     // SAFETY: the driver passes a mutex that it holds; another is refused.
     unsafe {

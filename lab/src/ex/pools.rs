@@ -4,7 +4,7 @@ use crate::Export;
 use crate::fault;
 use crate::nt::{pool_flags, status};
 use crate::pool::{self, Request};
-use crate::report::{InCall, Rule, last_caller, record, stop};
+use crate::report::{InCall, Rule, record, stop};
 
 const BAD_FLAGS: Rule =
     Rule::new("pool.bad-flags", "WDK: POOL_FLAGS (exactly one of NON_PAGED, NON_PAGED_EXECUTE, PAGED)");
@@ -55,7 +55,6 @@ fn by_flags(call: &'static str, flags: u64, size: usize, tag: u32) -> *mut u8 {
             paged: kind & f::PAGED != 0,
             zeroed: flags & f::UNINITIALIZED == 0,
             align: if flags & f::CACHE_ALIGNED != 0 { 64 } else { 16 },
-            caller: last_caller(),
         },
     );
     if p.is_null() && flags & f::RAISE_ON_FAILURE != 0 {
@@ -89,7 +88,6 @@ fn by_type(call: &'static str, pool_type: i32, size: usize, tag: u32) -> *mut u8
             paged,
             zeroed: pool_type & ZERO_ALLOCATION != 0,
             align: if pool_type & CACHE_ALIGNED != 0 { 64 } else { 16 },
-            caller: last_caller(),
         },
     )
 }
@@ -109,19 +107,19 @@ extern "win64" fn allocate_zero(pool_type: i32, size: usize, tag: u32) -> *mut u
 extern "win64" fn free_with_tag(p: *mut u8, tag: u32) {
     let _c = InCall::enter("ExFreePoolWithTag");
     // SAFETY: the driver passes a pool block; anything else is refused.
-    unsafe { pool::free_driver(p, (tag != 0).then_some(tag), last_caller()) };
+    unsafe { pool::free_driver(p, (tag != 0).then_some(tag)) };
 }
 
 pub(super) extern "win64" fn free(p: *mut u8) {
     let _c = InCall::enter("ExFreePool");
     // SAFETY: as above.
-    unsafe { pool::free_driver(p, None, last_caller()) };
+    unsafe { pool::free_driver(p, None) };
 }
 
 extern "win64" fn free2(p: *mut u8, tag: u32, _parameters: *const u8, _count: u32) {
     let _c = InCall::enter("ExFreePool2");
     // SAFETY: as above.
-    unsafe { pool::free_driver(p, (tag != 0).then_some(tag), last_caller()) };
+    unsafe { pool::free_driver(p, (tag != 0).then_some(tag)) };
 }
 
 pub(super) fn exports() -> Vec<Export> {

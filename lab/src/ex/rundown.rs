@@ -5,7 +5,7 @@ use crate::irql::{self, APC, DISPATCH};
 use crate::ke::wait;
 use crate::nt::EX_RUNDOWN_REF;
 use crate::objects::Kind;
-use crate::report::{InCall, Rule, record, stop};
+use crate::report::{InCall, Rule, record_about, stop_about};
 use crate::{Export, pool};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -29,7 +29,7 @@ fn try_acquire(r: &AtomicU64, count: u64) -> bool {
             return false;
         }
         if v > LIMIT {
-            stop(INVALID, &format!("{r:p} contains {v:#x}"));
+            stop_about(INVALID, std::ptr::from_ref(r).addr(), &format!("{r:p} contains {v:#x}"));
         }
         match r.compare_exchange_weak(v, v + 2 * count, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => return true,
@@ -42,7 +42,7 @@ fn release(r: &AtomicU64, count: u64) {
     // The last touch of the count: a waiter may free it once it sees 1.
     let v = r.fetch_sub(2 * count, Ordering::AcqRel);
     if v < 2 * count || v > LIMIT {
-        stop(UNDERFLOW, &format!("the count was {v:#x}, released {count}"));
+        stop_about(UNDERFLOW, std::ptr::from_ref(r).addr(), &format!("the count was {v:#x}, released {count}"));
     }
     if v - 2 * count == 1 {
         drop(LOCK.lock().unwrap_or_else(PoisonError::into_inner));
@@ -69,7 +69,7 @@ extern "win64" fn reinitialize(r: &EX_RUNDOWN_REF) {
     let _c = InCall::enter("ExReInitializeRundownProtection");
     let v = r.Count.swap(0, Ordering::AcqRel);
     if v != 1 {
-        record(COMPLETED, &format!("the count is {v:#x}"));
+        record_about(COMPLETED, std::ptr::from_ref(r).addr(), &format!("the count is {v:#x}"));
     }
 }
 
@@ -77,7 +77,7 @@ extern "win64" fn completed(r: &EX_RUNDOWN_REF) {
     let _c = InCall::enter("ExRundownCompleted");
     let v = r.Count.swap(1, Ordering::AcqRel);
     if v != 1 {
-        record(COMPLETED, &format!("the count is {v:#x}"));
+        record_about(COMPLETED, std::ptr::from_ref(r).addr(), &format!("the count is {v:#x}"));
     }
 }
 
@@ -124,7 +124,7 @@ extern "win64" fn free_cache_aware(r: *mut EX_RUNDOWN_REF) {
     // SAFETY: the driver passes what ExAllocateCacheAwareRundownProtection gave; anything else is refused.
     unsafe {
         if !pool::is_lab_block(r.cast(), &CACHE_AWARE) {
-            stop(INVALID, &format!("{r:p}"));
+            stop_about(INVALID, r.addr(), &format!("{r:p}"));
         }
         pool::free_lab(r.cast());
     }

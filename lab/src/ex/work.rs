@@ -5,7 +5,7 @@ use crate::irql::{self, DISPATCH, PASSIVE};
 use crate::ke::{Balance, spawn_or_abort};
 use crate::nt::{DEVICE_OBJECT, WORK_QUEUE_ITEM};
 use crate::objects::Kind;
-use crate::report::{InCall, Rule, address_text, stop};
+use crate::report::{InCall, Rule, address_text, stop_about};
 use crate::{Export, pool};
 use std::collections::VecDeque;
 use std::ffi::c_void;
@@ -83,7 +83,7 @@ unsafe fn item(p: *mut c_void) -> &'static WorkItem {
     // SAFETY: as our caller promises; a live block of this kind is a WorkItem.
     unsafe {
         if !pool::is_lab_block(p.cast(), &ITEMS) {
-            stop(INVALID, &format!("{p:p}"));
+            stop_about(INVALID, p.addr(), &format!("{p:p}"));
         }
         &*p.cast()
     }
@@ -107,7 +107,7 @@ extern "win64" fn free(p: *mut c_void) {
     // SAFETY: the driver passes its item; anything else is refused.
     unsafe {
         if item(p).queued.load(Ordering::Acquire) {
-            stop(QUEUED, &format!("{p:p} is freed while queued"));
+            stop_about(QUEUED, p.addr(), &format!("{p:p} is freed while queued"));
         }
         pool::free_lab(p.cast());
     }
@@ -120,7 +120,7 @@ fn mark_queued(p: *mut c_void, routine: usize) {
     irql::require_at_most(DISPATCH);
     // SAFETY: the driver passes its item; anything else is refused.
     if unsafe { item(p) }.queued.swap(true, Ordering::AcqRel) {
-        stop(QUEUED, &format!("{p:p} is queued twice, routine {}", address_text(routine)));
+        stop_about(QUEUED, p.addr(), &format!("{p:p} is queued twice, routine {}", address_text(routine)));
     }
 }
 
@@ -159,7 +159,7 @@ extern "win64" fn ex_queue(p: *mut WORK_QUEUE_ITEM, _queue: i32) {
     irql::require_at_most(DISPATCH);
     // SAFETY: the driver passes an item that it initialised and keeps until its routine runs.
     let (routine, parameter) = unsafe { ((*p).WorkerRoutine, Ptr((*p).Parameter as usize)) };
-    let Some(routine) = routine else { stop(INVALID, &format!("{p:p} has no WorkerRoutine")) };
+    let Some(routine) = routine else { stop_about(INVALID, p.addr(), &format!("{p:p} has no WorkerRoutine")) };
     queue(move || {
         debug_assert!(irql::current() == PASSIVE);
         // SAFETY: the routine and its parameter are the driver's.

@@ -7,7 +7,7 @@ use crate::nt::{
     DEVICE_OBJECT, DRIVER_EXTENSION, DRIVER_OBJECT, IRP, NTSTATUS, OwnedUnicode, UNICODE_STRING, dev_flags, mj, status,
 };
 use crate::objects::Kind;
-use crate::report::{InCall, Rule, record, stop};
+use crate::report::{InCall, Rule, record_about, stop_about};
 use crate::{Export, ke, pool};
 use std::ffi::c_void;
 use std::sync::atomic::Ordering;
@@ -116,10 +116,10 @@ pub unsafe fn delete_device(d: *mut DEVICE_OBJECT) {
     // SAFETY: as our caller promises; what is no device is refused.
     unsafe {
         if !is_device(d) {
-            stop(NO_DEVICE, &format!("{d:p}"));
+            stop_about(NO_DEVICE, d.addr(), &format!("{d:p}"));
         }
         if !(*d).AttachedDevice.is_null() {
-            record(STILL_ATTACHED, &format!("{d:p} has {:p} attached", (*d).AttachedDevice));
+            record_about(STILL_ATTACHED, d.addr(), &format!("{d:p} has {:p} attached", (*d).AttachedDevice));
         }
         names::remove_device(d);
         let driver = (*d).DriverObject;
@@ -134,7 +134,7 @@ pub unsafe fn delete_device(d: *mut DEVICE_OBJECT) {
         if (*d).ReferenceCount.fetch_sub(1, Ordering::AcqRel) > 0 {
             // Windows would keep the object for its open files; PnP removes no device that has any, and a control device
             // is deleted by a driver that can no longer be called.
-            record(STILL_OPEN, &format!("{d:p} still has open files"));
+            record_about(STILL_OPEN, d.addr(), &format!("{d:p} still has open files"));
             return;
         }
         pool::free_lab(d.cast());
@@ -186,7 +186,7 @@ pub unsafe fn attach_to_stack(source: *mut DEVICE_OBJECT, target: *mut DEVICE_OB
     // SAFETY: as our caller promises; what is no device is refused.
     unsafe {
         if !is_device(source) || !is_device(target) {
-            stop(NO_DEVICE, &format!("{source:p} to {target:p}"));
+            stop_about(NO_DEVICE, source.addr(), &format!("{source:p} to {target:p}"));
         }
         let top = attached_device(target);
         (*top).AttachedDevice = source;
@@ -204,7 +204,7 @@ pub unsafe fn detach(target: *mut DEVICE_OBJECT) {
     // SAFETY: as our caller promises; what is no device is refused.
     unsafe {
         if !is_device(target) {
-            stop(NO_DEVICE, &format!("{target:p}"));
+            stop_about(NO_DEVICE, target.addr(), &format!("{target:p}"));
         }
         (*target).AttachedDevice = std::ptr::null_mut();
     }
@@ -286,7 +286,7 @@ extern "win64" fn io_get_attached_reference(d: *mut DEVICE_OBJECT) -> *mut DEVIC
     // SAFETY: the driver passes a device; anything else is refused.
     unsafe {
         if !is_device(d) {
-            stop(NO_DEVICE, &format!("{d:p}"));
+            stop_about(NO_DEVICE, d.addr(), &format!("{d:p}"));
         }
         let top = attached_device(d);
         crate::ob::reference(top.cast());

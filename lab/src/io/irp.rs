@@ -11,7 +11,7 @@ use crate::nt::{
     PIO_COMPLETION_ROUTINE, nt_success, sl, status,
 };
 use crate::objects::Kind;
-use crate::report::{InCall, Rule, address_text, record, stop};
+use crate::report::{InCall, Rule, address_text, record_about, stop, stop_about};
 use crate::{Export, pool};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -101,7 +101,7 @@ pub(super) unsafe fn check(irp: *mut IRP) {
     // SAFETY: as our caller promises.
     let (kind, count, at) = unsafe { ((*irp).Type, (*irp).StackCount, (*irp).CurrentLocation) };
     if kind != IO_TYPE_IRP || count < 1 || at < 0 || at > count + 1 {
-        stop(INVALID, &format!("{irp:p} has type {kind:#x}, {count} stack locations, current {at}"));
+        stop_about(INVALID, irp.addr(), &format!("{irp:p} has type {kind:#x}, {count} stack locations, current {at}"));
     }
 }
 
@@ -186,13 +186,17 @@ pub unsafe fn free_irp(irp: *mut IRP) {
     unsafe {
         check(irp);
         let Some(r) = record_of(irp) else {
-            stop(INVALID, &format!("{irp:p} did not come from IoAllocateIrp"));
+            stop_about(INVALID, irp.addr(), &format!("{irp:p} did not come from IoAllocateIrp"));
         };
         if (*irp).CurrentLocation != (*irp).StackCount + 1 {
-            stop(IN_FLIGHT, &format!("{irp:p} is at location {} of {}", (*irp).CurrentLocation, (*irp).StackCount));
+            stop_about(
+                IN_FLIGHT,
+                irp.addr(),
+                &format!("{irp:p} is at location {} of {}", (*irp).CurrentLocation, (*irp).StackCount),
+            );
         }
         if !(*irp).CancelRoutine.load(Ordering::Relaxed).is_null() {
-            record(CANCELABLE, &format!("{irp:p} is freed with a cancel routine set"));
+            record_about(CANCELABLE, irp.addr(), &format!("{irp:p} is freed with a cancel routine set"));
         }
         pool::check_block(std::ptr::from_ref(r).cast_mut().cast());
         irp.cast::<u8>().write_bytes(pool::FREE_PATTERN, r.size as usize);
@@ -209,7 +213,11 @@ pub unsafe fn reuse_irp(irp: *mut IRP, status: NTSTATUS) {
     unsafe {
         check(irp);
         if (*irp).CurrentLocation != (*irp).StackCount + 1 {
-            stop(IN_FLIGHT, &format!("{irp:p} is at location {} of {}", (*irp).CurrentLocation, (*irp).StackCount));
+            stop_about(
+                IN_FLIGHT,
+                irp.addr(),
+                &format!("{irp:p} is at location {} of {}", (*irp).CurrentLocation, (*irp).StackCount),
+            );
         }
         if let Some(r) = record_of(irp) {
             r.pending.store(0, Ordering::Relaxed);
@@ -289,11 +297,12 @@ pub unsafe fn take_irp(irp: *mut IRP) -> *mut IO_STACK_LOCATION {
     unsafe {
         check(irp);
         if !(*irp).CancelRoutine.load(Ordering::Relaxed).is_null() {
-            record(FORWARDED, &format!("{irp:p}"));
+            record_about(FORWARDED, irp.addr(), &format!("{irp:p}"));
         }
         if (*irp).CurrentLocation <= 1 {
-            stop(
+            stop_about(
                 NO_STACK,
+                irp.addr(),
                 &format!(
                     "{irp:p} with {} locations is passed on at location {}",
                     (*irp).StackCount,
@@ -317,7 +326,7 @@ pub unsafe fn call_driver(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS
     // SAFETY: as our caller promises; what is no device or IRP is refused.
     unsafe {
         if !super::device::is_device(device) {
-            stop(NO_DEVICE, &format!("{device:p}"));
+            stop_about(NO_DEVICE, device.addr(), &format!("{device:p}"));
         }
         let s = take_irp(irp);
         let location = (*irp).CurrentLocation;
@@ -363,21 +372,25 @@ unsafe fn check_outcome(r: &Record, s: *mut IO_STACK_LOCATION, location: i8, maj
     let what = || format!("IRP_MJ {major}, dispatch routine {} returned {returned:#010x}", address_text(at));
     if returned == status::PENDING {
         if !marked {
-            record(PENDING_MISMATCH, &format!("{} without IoMarkIrpPending", what()));
+            record_about(PENDING_MISMATCH, s.addr(), &format!("{} without IoMarkIrpPending", what()));
         }
         return;
     }
     if marked {
-        record(PENDING_MISMATCH, &format!("{} after IoMarkIrpPending", what()));
+        record_about(PENDING_MISMATCH, s.addr(), &format!("{} after IoMarkIrpPending", what()));
     }
     if !completed {
-        record(LOST, &format!("{} and the IRP was not completed", what()));
+        record_about(LOST, s.addr(), &format!("{} and the IRP was not completed", what()));
         return;
     }
     let completed_with =
         r.status.get(usize::from(location.unsigned_abs())).map_or(returned, |s| s.load(Ordering::Relaxed));
     if completed_with != returned {
-        record(STATUS_MISMATCH, &format!("{}, the IRP was completed with {completed_with:#010x}", what()));
+        record_about(
+            STATUS_MISMATCH,
+            s.addr(),
+            &format!("{}, the IRP was completed with {completed_with:#010x}", what()),
+        );
     }
 }
 
@@ -390,18 +403,18 @@ pub unsafe fn complete_request(irp: *mut IRP, _boost: i8) {
     // SAFETY: as our caller promises; what is no IRP is refused. Between the steps the IRP is ours alone.
     unsafe {
         if !irp.is_null() && (*irp).Type == FREED_TYPE {
-            stop(TWICE, &format!("{irp:p} is complete and freed"));
+            stop_about(TWICE, irp.addr(), &format!("{irp:p} is complete and freed"));
         }
         check(irp);
         let i = &mut *irp;
         if i.CurrentLocation > i.StackCount {
-            stop(TWICE, &format!("{irp:p}: all {} stack locations are completed", i.StackCount));
+            stop_about(TWICE, irp.addr(), &format!("{irp:p}: all {} stack locations are completed", i.StackCount));
         }
         if i.IoStatus.Status == status::PENDING || i.IoStatus.Status == -1 {
-            record(STILL_PENDING, &format!("{irp:p}, status {:#x}", i.IoStatus.Status));
+            record_about(STILL_PENDING, irp.addr(), &format!("{irp:p}, status {:#x}", i.IoStatus.Status));
         }
         if !i.CancelRoutine.load(Ordering::Relaxed).is_null() {
-            record(CANCELABLE, &format!("{irp:p}"));
+            record_about(CANCELABLE, irp.addr(), &format!("{irp:p}"));
         }
         let r = record_of(irp);
         if let Some(r) = r {
@@ -457,7 +470,11 @@ pub unsafe fn complete_request(irp: *mut IRP, _boost: i8) {
         let done = r.and_then(|r| (*std::ptr::from_ref(r).cast_mut()).done.take());
         match done {
             Some(f) => f(irp),
-            None => stop(NOT_RECLAIMED, &format!("{irp:p} reached the I/O manager, which did not make it")),
+            None => stop_about(
+                NOT_RECLAIMED,
+                irp.addr(),
+                &format!("{irp:p} reached the I/O manager, which did not make it"),
+            ),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::Export;
 use crate::irql::{self, DISPATCH, PASSIVE};
 use crate::ke::{self, wait};
 use crate::nt::{DEVICE_OBJECT, IRP, KEVENT, NTSTATUS, status};
-use crate::report::{InCall, Rule, stop};
+use crate::report::{InCall, Rule, stop_about};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 
@@ -56,7 +56,7 @@ fn drop_one(lock: *mut RemoveLock) {
             1 => {
                 ke::event_set(&raw mut (*lock).event);
             }
-            n if n < 1 => stop(UNDERFLOW, &format!("the count was {n}")),
+            n if n < 1 => stop_about(UNDERFLOW, lock.addr(), &format!("the count was {n}")),
             _ => {}
         }
     }

@@ -4,7 +4,7 @@ use super::{Balance, thread};
 use crate::Export;
 use crate::irql::{self, DISPATCH, PASSIVE};
 use crate::nt::{KDPC, PKDEFERRED_ROUTINE};
-use crate::report::{InCall, Rule, record, stop};
+use crate::report::{InCall, Rule, record, stop_about};
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -152,7 +152,11 @@ pub(super) fn before_free(start: usize, size: usize) {
         return;
     }
     if let Some(w) = lock().waiting.iter().find(|w| w.dpc >= start && w.dpc < start + size) {
-        stop(FREED, &format!("KDPC {:#x} lies in the block {start:#x} of {size} bytes that is being freed", w.dpc));
+        stop_about(
+            FREED,
+            start,
+            &format!("KDPC {:#x} lies in the block {start:#x} of {size} bytes that is being freed", w.dpc),
+        );
     }
 }
 
@@ -162,7 +166,7 @@ pub(super) fn before_free(start: usize, size: usize) {
 /// `dpc` is writable.
 pub unsafe fn init(dpc: *mut KDPC, routine: PKDEFERRED_ROUTINE, context: *mut c_void) {
     if PENDING.load(Ordering::Relaxed) != 0 && lock().waiting.iter().any(|w| w.dpc == dpc as usize) {
-        stop(REINIT, &format!("KDPC {dpc:p} is queued"));
+        stop_about(REINIT, dpc.addr(), &format!("KDPC {dpc:p} is queued"));
     }
     let fresh = KDPC {
         Type: DPC_OBJECT,
@@ -186,7 +190,7 @@ pub(super) unsafe fn check(dpc: *const KDPC) {
     // SAFETY: as our caller promises.
     let (kind, routine) = unsafe { ((*dpc).Type, (*dpc).DeferredRoutine) };
     if !(kind == DPC_OBJECT || kind == 24 || kind == 26) || routine.is_none() {
-        stop(NOT_INIT, &format!("KDPC {dpc:p} has type {kind}"));
+        stop_about(NOT_INIT, dpc.addr(), &format!("KDPC {dpc:p} has type {kind}"));
     }
 }
 

@@ -7,7 +7,7 @@ use super::thread::thread_id;
 use crate::Export;
 use crate::irql::{self, DISPATCH, Kirql};
 use crate::nt::{EX_SPIN_LOCK, KLOCK_QUEUE_HANDLE, KSPIN_LOCK};
-use crate::report::{InCall, Rule, record, stop};
+use crate::report::{InCall, Rule, record, stop, stop_about};
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
@@ -88,10 +88,16 @@ pub fn acquire(lock: &KSPIN_LOCK) {
     loop {
         match lock.compare_exchange_weak(0, me, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => break,
-            Err(v) if v == me => stop(RECURSIVE, &format!("lock {lock:p} is already held by this thread")),
-            Err(v) if v != 0 && v & 1 == 0 || v >> 1 > 0xFFFF_FFFF => {
-                stop(CORRUPT, &format!("lock {lock:p} contains {v:#x}: not initialised, or overwritten"))
-            }
+            Err(v) if v == me => stop_about(
+                RECURSIVE,
+                std::ptr::from_ref(lock).addr(),
+                &format!("lock {lock:p} is already held by this thread"),
+            ),
+            Err(v) if v != 0 && v & 1 == 0 || v >> 1 > 0xFFFF_FFFF => stop_about(
+                CORRUPT,
+                std::ptr::from_ref(lock).addr(),
+                &format!("lock {lock:p} contains {v:#x}: not initialised, or overwritten"),
+            ),
             Err(_) => s.spin(),
         }
     }
@@ -113,7 +119,11 @@ pub fn release(lock: &KSPIN_LOCK) {
     let me = thread_id() << 1 | 1;
     let v = lock.load(Ordering::Relaxed);
     if v != me {
-        stop(NOT_OWNER, &format!("lock {lock:p} contains {v:#x}, this thread is {me:#x}"));
+        stop_about(
+            NOT_OWNER,
+            std::ptr::from_ref(lock).addr(),
+            &format!("lock {lock:p} contains {v:#x}, this thread is {me:#x}"),
+        );
     }
     lock.store(0, Ordering::Release);
     pop(std::ptr::from_ref(lock).addr());
@@ -131,7 +141,7 @@ pub(super) fn before_free(start: usize, size: usize) {
     }
     HELD.with_borrow(|h| {
         if let Some(l) = h.iter().take(COUNT.get()).find(|&&l| l >= start && l < start + size) {
-            stop(FREED, &format!("lock {l:#x} lies in the block {start:#x} of {size} bytes that is being freed, and this thread holds it"));
+            stop_about(FREED, start, &format!("lock {l:#x} lies in the block {start:#x} of {size} bytes that is being freed, and this thread holds it"));
         }
     });
 }
@@ -234,7 +244,11 @@ const WRITER: i32 = i32::MIN;
 fn ex_shared(lock: &EX_SPIN_LOCK) {
     let key = std::ptr::from_ref(lock).addr();
     if mine(key) && lock.load(Ordering::Relaxed) < 0 {
-        stop(RECURSIVE, &format!("EX_SPIN_LOCK {lock:p}: this thread holds it exclusively"));
+        stop_about(
+            RECURSIVE,
+            std::ptr::from_ref(lock).addr(),
+            &format!("EX_SPIN_LOCK {lock:p}: this thread holds it exclusively"),
+        );
     }
     let mut s = Spinner::new();
     loop {
@@ -250,7 +264,11 @@ fn ex_shared(lock: &EX_SPIN_LOCK) {
 fn ex_shared_release(lock: &EX_SPIN_LOCK) {
     let key = std::ptr::from_ref(lock).addr();
     if !mine(key) || lock.load(Ordering::Relaxed) & i32::MAX == 0 {
-        stop(NOT_OWNER, &format!("EX_SPIN_LOCK {lock:p}: this thread does not hold it shared"));
+        stop_about(
+            NOT_OWNER,
+            std::ptr::from_ref(lock).addr(),
+            &format!("EX_SPIN_LOCK {lock:p}: this thread does not hold it shared"),
+        );
     }
     lock.fetch_sub(1, Ordering::Release);
     pop(key);
@@ -259,7 +277,11 @@ fn ex_shared_release(lock: &EX_SPIN_LOCK) {
 fn ex_exclusive(lock: &EX_SPIN_LOCK) {
     let key = std::ptr::from_ref(lock).addr();
     if mine(key) {
-        stop(RECURSIVE, &format!("EX_SPIN_LOCK {lock:p}: this thread already holds it"));
+        stop_about(
+            RECURSIVE,
+            std::ptr::from_ref(lock).addr(),
+            &format!("EX_SPIN_LOCK {lock:p}: this thread already holds it"),
+        );
     }
     let mut s = Spinner::new();
     // Claim the writer bit first, so that readers stop coming; then wait for those inside.
@@ -275,7 +297,11 @@ fn ex_exclusive(lock: &EX_SPIN_LOCK) {
 fn ex_exclusive_release(lock: &EX_SPIN_LOCK) {
     let key = std::ptr::from_ref(lock).addr();
     if !mine(key) || lock.load(Ordering::Relaxed) >= 0 {
-        stop(NOT_OWNER, &format!("EX_SPIN_LOCK {lock:p}: this thread does not hold it exclusively"));
+        stop_about(
+            NOT_OWNER,
+            std::ptr::from_ref(lock).addr(),
+            &format!("EX_SPIN_LOCK {lock:p}: this thread does not hold it exclusively"),
+        );
     }
     lock.fetch_and(!WRITER, Ordering::Release);
     pop(key);
@@ -325,7 +351,11 @@ extern "win64" fn ex_try_convert(lock: &AtomicI32) -> u8 {
     let _c = InCall::enter("ExTryConvertSharedSpinLockExclusive");
     require_dispatch();
     if !mine(std::ptr::from_ref(lock).addr()) {
-        stop(NOT_OWNER, &format!("EX_SPIN_LOCK {lock:p}: this thread does not hold it shared"));
+        stop_about(
+            NOT_OWNER,
+            std::ptr::from_ref(lock).addr(),
+            &format!("EX_SPIN_LOCK {lock:p}: this thread does not hold it shared"),
+        );
     }
     u8::from(lock.compare_exchange(1, WRITER, Ordering::Acquire, Ordering::Relaxed).is_ok())
 }

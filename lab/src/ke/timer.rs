@@ -1,11 +1,11 @@
 //! Timers: one queue and one thread, which signals, re-arms and queues DPCs.
 
 use super::{dpc, thread, time, wait};
-use crate::Export;
 use crate::irql::{self, DISPATCH};
 use crate::nt::{KDPC, KTIMER, dispatcher};
 use crate::objects::Kind;
-use crate::report::{InCall, Rule, record, stop};
+use crate::report::{InCall, Origin, Rule, record_about, stop_about};
+use crate::{Export, pool};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
@@ -16,7 +16,7 @@ const FREED: Rule =
     Rule::new("timer.freed-while-active", "Driver Verifier 0xC7: a block with an active timer was freed");
 const REINIT: Rule = Rule::new("timer.reinitialized", "WDK: KeInitializeTimer (not while the timer is set)");
 
-static ACTIVE: Kind = Kind::new("ke.timer.active");
+static ACTIVE: Kind = Kind::new("ke.timer.active").described(set_timers);
 
 #[derive(Clone, Copy)]
 struct Armed {
@@ -24,6 +24,7 @@ struct Armed {
     sequence: u64,
     period: Duration,
     dpc: usize,
+    by: Origin,
 }
 
 #[derive(Default)]
@@ -46,12 +47,12 @@ fn lock() -> MutexGuard<'static, Timers> {
 }
 
 impl Timers {
-    fn insert(&mut self, timer: usize, due: Instant, period: Duration, dpc: usize) {
+    fn insert(&mut self, timer: usize, due: Instant, period: Duration, dpc: usize, by: Origin) {
         self.next += 1;
         let sequence = self.next;
         self.by_due.insert((due, sequence), timer);
         *self.dpcs.entry(dpc).or_default() += 1;
-        self.by_address.insert(timer, Armed { due, sequence, period, dpc });
+        self.by_address.insert(timer, Armed { due, sequence, period, dpc, by });
         ARMED.fetch_add(1, Ordering::Relaxed);
         ACTIVE.add();
     }
@@ -69,6 +70,14 @@ impl Timers {
         ACTIVE.remove();
         Some(a)
     }
+}
+
+fn set_timers() -> Vec<String> {
+    let one = |(at, a): (&usize, &Armed)| {
+        let block = pool::owner(*at).map_or_else(String::new, |o| format!(" in {o}"));
+        format!("KTIMER {at:#x}{block}, set by {}", a.by)
+    };
+    lock().by_address.iter().map(one).collect()
 }
 
 fn start() {
@@ -91,7 +100,7 @@ fn serve() {
         if !a.period.is_zero() {
             // A late timer does not run a burst to catch up.
             let next = (a.due + a.period).max(now);
-            t.insert(timer, next, a.period, a.dpc);
+            t.insert(timer, next, a.period, a.dpc, a.by);
         }
         let timer = timer as *mut KTIMER;
         // The lock is held, so that a cancel that returns means that the timer is no longer touched.
@@ -119,8 +128,9 @@ pub(super) fn before_free(start: usize, size: usize) {
     let t = lock();
     let range = start..start + size;
     if let Some(a) = t.by_address.range(range.clone()).next().map(|e| e.0).or(t.dpcs.range(range).next().map(|e| e.0)) {
-        stop(
+        stop_about(
             FREED,
+            start,
             &format!(
                 "{a:#x}, a set KTIMER or its KDPC, lies in the block {start:#x} of {size} bytes that is being freed"
             ),
@@ -134,7 +144,7 @@ pub(super) fn before_free(start: usize, size: usize) {
 /// `timer` is writable.
 pub unsafe fn init(timer: *mut KTIMER, synchronization: bool) {
     if ARMED.load(Ordering::Relaxed) != 0 && lock().by_address.contains_key(&(timer as usize)) {
-        record(REINIT, &format!("KTIMER {timer:p} is set"));
+        record_about(REINIT, timer.addr(), &format!("KTIMER {timer:p} is set"));
     }
     let kind = if synchronization { dispatcher::SYNCHRONIZATION_TIMER } else { dispatcher::NOTIFICATION_TIMER };
     // SAFETY: as our caller promises.
@@ -165,7 +175,7 @@ pub unsafe fn set(timer: *mut KTIMER, due: i64, period: u32, kdpc: *mut KDPC) ->
         (*timer).Dpc = kdpc;
         (*timer).Period = period;
     }
-    t.insert(timer as usize, time::due(due), Duration::from_millis(u64::from(period)), kdpc as usize);
+    t.insert(timer as usize, time::due(due), Duration::from_millis(u64::from(period)), kdpc as usize, Origin::here());
     CHANGED.notify_one();
     was
 }
@@ -189,7 +199,7 @@ unsafe fn check(timer: *const KTIMER) {
     // SAFETY: as our caller promises.
     let kind = unsafe { (*timer).Header.Type };
     if kind != dispatcher::NOTIFICATION_TIMER && kind != dispatcher::SYNCHRONIZATION_TIMER {
-        stop(NOT_INIT, &format!("KTIMER {timer:p} has type {kind}"));
+        stop_about(NOT_INIT, timer.addr(), &format!("KTIMER {timer:p} has type {kind}"));
     }
 }
 

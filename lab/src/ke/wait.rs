@@ -9,7 +9,7 @@ use super::time;
 use crate::Export;
 use crate::irql::{self, APC, DISPATCH};
 use crate::nt::{DISPATCHER_HEADER, KEVENT, KSEMAPHORE, LIST_ENTRY, NTSTATUS, dispatcher, status};
-use crate::report::{InCall, Rule, record, stop};
+use crate::report::{InCall, Rule, record, record_about, stop, stop_about};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -73,7 +73,7 @@ unsafe fn check(h: *const DISPATCHER_HEADER) {
         _ => false,
     };
     if !sound {
-        stop(NOT_INIT, &format!("object {h:p} has type {kind}, size {size}"));
+        stop_about(NOT_INIT, h.addr(), &format!("object {h:p} has type {kind}, size {size}"));
     }
 }
 
@@ -260,8 +260,9 @@ pub unsafe fn wait(objects: &[*mut DISPATCHER_HEADER], all: bool, timeout: Optio
 pub(super) fn before_free(start: usize, size: usize) {
     for s in (0..STRIPES).filter(|&s| WAITERS[s].load(Ordering::Relaxed) != 0) {
         if let Some(w) = lock(s).iter().find(|w| w.object >= start && w.object < start + size) {
-            stop(
+            stop_about(
                 FREED,
+                start,
                 &format!(
                     "object {:#x} lies in the block {start:#x} of {size} bytes that is being freed, and a thread waits on it",
                     w.object
@@ -290,7 +291,7 @@ pub(crate) unsafe fn init_header(h: *mut DISPATCHER_HEADER, kind: u8, words: u8,
     if waiters_of(h as usize).load(Ordering::Relaxed) != 0
         && lock(stripe_of(h as usize)).iter().any(|w| w.object == h as usize)
     {
-        record(REINIT, &format!("object {h:p} has waiters"));
+        record_about(REINIT, h.addr(), &format!("object {h:p} has waiters"));
     }
     // SAFETY: as our caller promises.
     unsafe {
@@ -382,7 +383,7 @@ extern "win64" fn set_event(e: *mut KEVENT, _increment: i32, wait: u8) -> i32 {
     unsafe {
         check(e.cast());
         if (*e).Header.Type > 1 {
-            stop(NOT_INIT, &format!("object {e:p} is no event"));
+            stop_about(NOT_INIT, e.addr(), &format!("object {e:p} is no event"));
         }
         signal(e.cast(), 1)
     }
@@ -405,7 +406,7 @@ extern "win64" fn release_semaphore(s: *mut KSEMAPHORE, _increment: i32, adjustm
         check(s.cast());
         let now = (*s).Header.SignalState.load(Ordering::Relaxed);
         if adjustment <= 0 || now.checked_add(adjustment).is_none_or(|n| n > (*s).Limit) {
-            stop(LIMIT, &format!("state {now} + {adjustment} exceeds the limit {}", (*s).Limit));
+            stop_about(LIMIT, s.addr(), &format!("state {now} + {adjustment} exceeds the limit {}", (*s).Limit));
         }
         signal(s.cast(), adjustment)
     }

@@ -4,7 +4,7 @@ use crate::fault;
 use crate::irql::{self, DISPATCH, PASSIVE};
 use crate::nt::{GUID, NTSTATUS, UNICODE_STRING, status};
 use crate::objects::Kind;
-use crate::report::{InCall, Rule, record};
+use crate::report::{InCall, Rule, record, record_about};
 use crate::{Export, io, pool};
 
 const ODD: Rule = Rule::new("string.invalid", "WDK: UNICODE_STRING (Length even, not above MaximumLength)");
@@ -172,7 +172,7 @@ extern "win64" fn free_unicode(s: *mut UNICODE_STRING) {
         if pool::is_lab_block(buffer, &BUFFERS) {
             pool::free_lab(buffer);
         } else if !io::names::free_string(buffer) {
-            record(NOT_OURS, &format!("{buffer:p}"));
+            record_about(NOT_OURS, buffer.addr(), &format!("{buffer:p}"));
         }
         *s = UNICODE_STRING::empty();
     }

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// A driver of `lab/drivers` that breaks a rule on demand.
+#[expect(clippy::enum_variant_names, reason = "the names of the drivers' folders")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Image {
     /// Kernel and CNG: a WDM driver.
@@ -66,7 +67,6 @@ pub const fn case(rule: &'static str, image: Image, fault: u32, at: At) -> Case 
     Case { rule, image, fault, at, options: &[], edit: None, says: &[] }
 }
 
-#[expect(dead_code, reason = "not every family needs each of these")]
 impl Case {
     /// With options of `dco-lab run`.
     pub const fn with(mut self, options: &'static [&'static str]) -> Self {
@@ -88,6 +88,8 @@ impl Case {
 }
 
 impl Image {
+    const ALL: [Self; 3] = [Self::FaultyWdm, Self::FaultyWsk, Self::FaultyKmdf];
+
     /// The image as built, fault number 0.
     fn path(self) -> &'static Path {
         static BUILT: [OnceLock<PathBuf>; 3] = [const { OnceLock::new() }; 3];
@@ -370,5 +372,24 @@ pub fn hold(family: &str, cases: &[Case]) {
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     assert!(failed.is_empty(), "{failed}");
     // What is left of a failure is kept for a look at it.
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
+/// The harness has to fail a case that breaks another rule, none, or its own too late.
+pub fn notices(right: &Case, other: &'static str) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("rules-{}-self", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let fails = |name: &str, case: Case, why: &str| {
+        let error = run(&case, name, &folder).expect_err(name);
+        assert!(error.starts_with(why), "{name}: {error}");
+    };
+    assert_eq!(right.at, At::Unload, "a rule that is broken earlier than it is seen");
+    fails("self-other", Case { rule: other, ..*right }, "expected");
+    fails("self-none", Case { fault: 0, ..*right }, "nothing was noticed");
+    fails("self-early", Case { at: At::Close, ..*right }, "nothing was noticed");
+    fails("self-silent", right.says(&["words that no report has"]), "the report does not say");
+    fails("self-clean", Case { rule: "", ..*right }, "not clean");
+    let devices: BTreeSet<&str> = Image::ALL.iter().map(|i| i.device()).collect();
+    assert_eq!(devices.len(), Image::ALL.len(), "two images with one device name");
     let _ = std::fs::remove_dir_all(&folder);
 }

@@ -12,6 +12,12 @@ mod wdf;
 mod wsk;
 
 #[test]
+fn the_harness_notices_what_is_wrong() {
+    let leak = kernel::CASES.iter().find(|c| c.rule == "pool.leak").expect("the case of the leak");
+    harness::notices(leak, "pool.double-free");
+}
+
+#[test]
 fn kernel() {
     harness::hold("kernel", kernel::CASES);
 }
