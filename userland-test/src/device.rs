@@ -24,6 +24,18 @@ pub const PROMPT: Duration = Duration::from_secs(10);
 /// The buffer that OpenVPN reads control packets into.
 pub const READ_LENGTH: usize = 2048;
 
+/// A request that should not wait for anybody, and did not end within [`PROMPT`].
+#[derive(Debug)]
+pub struct Hang(pub String);
+
+impl fmt::Display for Hang {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: expected it to end at once, it still pends after {PROMPT:?}", self.0)
+    }
+}
+
+impl std::error::Error for Hang {}
+
 /// An open device of the driver.
 pub struct Device {
     file: Box<dyn File>,
@@ -67,7 +79,7 @@ impl Device {
         let mut pending = self.file.start(Request::Ioctl { code, input, output })?;
         match pending.wait(PROMPT)? {
             Some(completion) => Ok(completion),
-            None => bail!("ioctl 0x{code:06X}: expected it to end at once, it still pends after {PROMPT:?}"),
+            None => Err(Hang(format!("ioctl 0x{code:06X}")).into()),
         }
     }
 
@@ -173,7 +185,7 @@ impl Device {
     pub fn write(&self, bytes: &[u8]) -> Result<Completion> {
         match self.file.start(Request::Write { bytes })?.wait(PROMPT)? {
             Some(completion) => Ok(completion),
-            None => bail!("write: expected it to end at once, it still pends after {PROMPT:?}"),
+            None => Err(Hang("write".into()).into()),
         }
     }
 

@@ -12,6 +12,8 @@ mod tunnel;
 #[cfg(target_os = "linux")]
 mod cycle;
 #[cfg(target_os = "linux")]
+mod faults;
+#[cfg(target_os = "linux")]
 mod netns;
 #[cfg(target_os = "linux")]
 mod pair;
@@ -38,6 +40,7 @@ As a test:
   conform             each request's sizes, statuses and order, as documented; a line a case
   pair                starts two labs in two namespaces and checks a tunnel between them
   cycle               load, tunnel, close, unload, again and again; nothing may be left behind
+  faults              each call that may fail on Windows fails, one call stack a run, until no stack is new
 
 `dco-cli COMMAND --help` tells a command's options.
 
@@ -81,6 +84,8 @@ fn run() -> anyhow::Result<ExitCode> {
         "pair" => pair::run(options),
         #[cfg(target_os = "linux")]
         "cycle" => cycle::run(options),
+        #[cfg(target_os = "linux")]
+        "faults" => faults::run(options),
         other => Err(Usage::new(format!("expected a command, got {other:?}; see dco-cli --help")).into()),
     }
 }

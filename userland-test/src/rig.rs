@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -193,6 +193,16 @@ impl Rig {
         Ok([a.ready()?, b.ready()?])
     }
 
+    /// Starts one machine with more options for its lab, and waits until it is ready or has ended by itself.
+    pub fn start_one(&self, side: Side, options: &[&str]) -> Result<Result<Machine, Ended>> {
+        self.launch(side, options)?.outcome()
+    }
+
+    /// Where files of a test may go: this goes away with the rig.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn launch(&self, side: Side, options: &[&str]) -> Result<Launched> {
         let socket = self.folder.join(format!("{}.sock", side.name()));
         let log = self.folder.join(format!("{}.log", side.name()));
@@ -213,14 +223,20 @@ impl Rig {
 
     /// Gives both TUNs their addresses and raises them. To be called when the link is up.
     pub fn configure(&self) -> Result<()> {
-        let batches = Side::BOTH.map(|side| {
+        self.configure_some(&Side::BOTH)
+    }
+
+    /// [`configure`](Self::configure) for some sides.
+    pub fn configure_some(&self, sides: &[Side]) -> Result<()> {
+        // Started before any is waited for.
+        let batches: Vec<(Side, Result<Child>)> = sides.iter().map(|&side| {
             let lines = format!(
                 "link set dev {TUN} addrgenmode none\naddr replace {}/24 dev {TUN}\naddr replace {}/64 dev {TUN} nodad\nlink set dev {TUN} up\n",
                 side.tunnel(Transport::V4),
                 side.tunnel(Transport::V6),
             );
             (side, self.ip_batch(side, &lines))
-        });
+        }).collect();
         for (side, batch) in batches {
             let status = batch?.wait()?;
             ensure!(status.success(), "configuring {TUN} in {}: ip ended with {status}", self.place(side).netns);
@@ -338,8 +354,25 @@ struct Launched {
     netns: String,
 }
 
+/// How a lab ended that ended by itself.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status; `None` where a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to stderr.
+    pub log: String,
+}
+
 impl Launched {
-    fn ready(mut self) -> Result<Machine> {
+    fn ready(self) -> Result<Machine> {
+        let side = self.side.name();
+        match self.outcome()? {
+            Ok(machine) => Ok(machine),
+            Err(Ended { code, log }) => bail!("lab {side}: expected it ready, it ended with {code:?}:\n{log}"),
+        }
+    }
+
+    fn outcome(mut self) -> Result<Result<Machine, Ended>> {
         let Some(stdout) = self.process.child.stdout.take() else { bail!("the lab has no stdout") };
         let (sender, receiver) = channel();
         thread::spawn(move || {
@@ -358,13 +391,13 @@ impl Launched {
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     let (status, log) = self.process.end()?;
-                    bail!("lab {side}: expected it ready, it ended with {status}:\n{log}");
+                    return Ok(Err(Ended { code: status.code(), log }));
                 }
             }
         };
         let sha256 = ready.split_whitespace().find_map(|word| word.strip_prefix("sha256=")).unwrap_or("").to_owned();
         let lab = Lab::connect(&self.listen).with_context(|| format!("lab {side} at {}", self.listen))?;
-        Ok(Machine { process: self.process, lab, side: self.side, sha256, netns: self.netns })
+        Ok(Ok(Machine { process: self.process, lab, side: self.side, sha256, netns: self.netns }))
     }
 }
 
@@ -404,6 +437,19 @@ impl Machine {
         let link = Command::new("ip").args(["-n", &self.netns, "-s", "addr", "show", "dev", TUN]).output();
         let link = link.map_or_else(|error| error.to_string(), |out| String::from_utf8_lossy(&out.stdout).into_owned());
         format!("--- lab {}\n{stats}{}\n{link}", self.side.name(), lab.concat())
+    }
+
+    /// Where the lab has ended by itself: how. Waits a moment for one whose connection has broken.
+    pub fn ended(&mut self) -> Result<Option<Ended>> {
+        let broken = self.lab.query("version").is_err();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.process.child.try_wait()? {
+                Some(status) => return Ok(Some(Ended { code: status.code(), log: self.process.log_text() })),
+                None if broken && Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+                None => return Ok(None),
+            }
+        }
     }
 
     /// Stops the device, unloads the driver, and expects that nothing was left behind and nothing was violated.
