@@ -27,6 +27,9 @@ options of run:
   --fault-at STACK       the call made from this stack, a line of such a FILE, fails once
   --no-chacha            CNG without ChaCha20-Poly1305, as before Windows Server 2022
   --wsk-completion HOW   inline, async or alternate: when WSK completes an IRP
+  --wsk-segments N       streams arrive in pieces of at most N bytes, their MDL chains cut at odd places
+  --net PARTS            delay=MS,reorder=N,drop=N,die=N,seed=N: what WSK sockets send is delayed; one datagram in N is
+                         reordered, dropped; a datagram socket is dead after N datagrams
   --tx-fragments N, --ring N, --advance passive|dispatch|alternate
                          how the adapter's queues are served
 
@@ -89,6 +92,8 @@ const VALUES: [&str; 11] = [
     "fault-log",
     "fault-at",
     "wsk-completion",
+    "wsk-segments",
+    "net",
     "tx-fragments",
     "ring",
     "advance",
@@ -176,6 +181,10 @@ fn apply(given: &[(String, String)]) -> Result<(), Failure> {
                 "alternate" => wsk::Completion::Alternate,
                 other => return Err(usage(format!("--wsk-completion {other:?} is not inline, async or alternate"))),
             }),
+            "wsk-segments" => {
+                wsk::set_segments(value.parse().map_err(|e| usage(format!("--wsk-segments {value:?}: {e}")))?);
+            }
+            "net" => wsk::set_net(value).map_err(|e| usage(format!("--net: {e}")))?,
             _ => {}
         }
         options::set(name, value);

@@ -90,6 +90,7 @@ pub unsafe fn free(m: *mut MDL) {
         if flags & f::PAGES_LOCKED != 0 && flags & f::PARTIAL == 0 {
             record_about(FREED_LOCKED, m.addr(), &format!("{m:p} has flags {flags:#x}"));
         }
+        crate::wsk::before_free(m as usize, size_of::<MDL>(), "free");
         pool::free_lab(m.cast());
     }
 }
@@ -239,6 +240,7 @@ extern "win64" fn unlock(m: *mut MDL) {
     if m.MdlFlags & f::PAGES_LOCKED == 0 || m.MdlFlags & f::PARTIAL != 0 {
         stop_about(STATE, std::ptr::from_ref(m).addr(), &format!("the pages are not locked, flags {:#x}", m.MdlFlags));
     }
+    crate::wsk::before_free(std::ptr::from_ref(m).addr(), size_of::<MDL>(), "unlocking");
     m.MdlFlags &= !(f::PAGES_LOCKED | f::MAPPED_TO_SYSTEM_VA | f::WRITE_OPERATION);
 }
 

@@ -10,7 +10,7 @@ use crate::nt::{
 };
 use crate::pe::{self, Loaded};
 use crate::report::{InCall, Rule, collect, collected, forget_caller, record, record_about};
-use crate::{cng, ex, netcx, objects, pool, wdf, wsk};
+use crate::{cng, ex, netcx, objects, pool, wdf};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -426,7 +426,6 @@ fn check_leaks() -> String {
     crate::ke::dpc::check_left();
     pool::check_leaks();
     pool::check_quarantine();
-    wsk::check_leaks();
     cng::check_leaks();
     netcx::check_leaks();
     io::names::check_leaks();

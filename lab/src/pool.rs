@@ -239,6 +239,7 @@ pub unsafe fn free_driver(p: *mut u8, tag: Option<u32>) {
         );
     }
     ke::before_free(p as usize, size);
+    crate::wsk::before_free(p as usize, size, "free");
     DRIVER_BLOCKS.remove();
     DRIVER_BYTES.fetch_sub(i64::try_from(size).unwrap_or(0), Ordering::Relaxed);
     // SAFETY: h is live; it goes to quarantine.

@@ -20,6 +20,23 @@ pub const FLAG_STREAM: u32 = 8;
 /// `WSK_FLAG_AT_DISPATCH_LEVEL`.
 pub const AT_DISPATCH: u32 = 8;
 
+/// `WSK_FLAG_ABORTIVE`, of `WskDisconnect` and `WskDisconnectEvent`.
+pub const ABORTIVE: u32 = 1;
+/// `WSK_FLAG_NODELAY`, of `WskSend`.
+pub const NODELAY: u32 = 2;
+/// `WSK_FLAG_WAITALL`, of `WskReceive`.
+pub const WAITALL: u32 = 2;
+/// `WSK_FLAG_DRAIN`, of `WskReceive`.
+pub const DRAIN: u32 = 4;
+/// `WSK_FLAG_ENTIRE_MESSAGE`, of `WskReceiveEvent`.
+pub const ENTIRE_MESSAGE: u32 = 4;
+
+/// `WSK_EVENT_SEND_BACKLOG`.
+pub const EVENT_SEND_BACKLOG: u32 = 0x10;
+/// `WSK_EVENT_RECEIVE`.
+pub const EVENT_RECEIVE: u32 = 0x40;
+/// `WSK_EVENT_DISCONNECT`.
+pub const EVENT_DISCONNECT: u32 = 0x80;
 /// `WSK_EVENT_RECEIVE_FROM`.
 pub const EVENT_RECEIVE_FROM: u32 = 0x100;
 /// `WSK_EVENT_DISABLE`.
@@ -29,6 +46,8 @@ pub const EVENT_DISABLE: u32 = 0x8000_0000;
 pub const SOL_SOCKET: u32 = 0xFFFF;
 /// `IPPROTO_IP`.
 pub const IPPROTO_IP: u32 = 0;
+/// `IPPROTO_TCP`.
+pub const IPPROTO_TCP: u32 = 6;
 /// `IPPROTO_UDP`.
 pub const IPPROTO_UDP: u32 = 17;
 /// `IPPROTO_IPV6`.
@@ -39,6 +58,10 @@ pub const SO_WSK_EVENT_CALLBACK: u32 = 0x4002;
 pub const SIO_SET_REMOTE: u32 = 0x8F00_0001;
 /// `SIO_WSK_SET_SENDTO_ADDRESS`.
 pub const SIO_SET_SENDTO: u32 = 0x8F00_0006;
+/// `SIO_WSK_QUERY_IDEAL_SEND_BACKLOG`.
+pub const SIO_IDEAL_BACKLOG: u32 = 0x4F00_0003;
+/// `SIO_WSK_QUERY_RECEIVE_BACKLOG`.
+pub const SIO_RECEIVE_BACKLOG: u32 = 0x4F00_0004;
 /// `WSK_SET_STATIC_EVENT_CALLBACKS`.
 pub const SET_STATIC_EVENT_CALLBACKS: u32 = 7;
 /// `WSK_TDI_BEHAVIOR`.
@@ -136,6 +159,74 @@ pub struct DatagramDispatch {
     pub send_messages: usize,
 }
 
+/// `WSK_PROVIDER_CONNECTION_DISPATCH`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct ConnectionDispatch {
+    /// WskControlSocket.
+    pub control: usize,
+    /// WskCloseSocket.
+    pub close: usize,
+    /// WskBind.
+    pub bind: usize,
+    /// WskConnect.
+    pub connect: usize,
+    /// WskGetLocalAddress.
+    pub get_local_address: usize,
+    /// WskGetRemoteAddress.
+    pub get_remote_address: usize,
+    /// WskSend.
+    pub send: usize,
+    /// WskReceive.
+    pub receive: usize,
+    /// WskDisconnect.
+    pub disconnect: usize,
+    /// WskRelease.
+    pub release: usize,
+    /// WskConnectEx.
+    pub connect_ex: usize,
+    /// WskSendEx.
+    pub send_ex: usize,
+    /// WskReceiveEx.
+    pub receive_ex: usize,
+}
+
+/// `WSK_PROVIDER_STREAM_DISPATCH`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct StreamDispatch {
+    /// WskControlSocket.
+    pub control: usize,
+    /// WskCloseSocket.
+    pub close: usize,
+    /// WskBind.
+    pub bind: usize,
+    /// WskAccept.
+    pub accept: usize,
+    /// WskConnect.
+    pub connect: usize,
+    /// WskListen.
+    pub listen: usize,
+    /// WskSend.
+    pub send: usize,
+    /// WskReceive.
+    pub receive: usize,
+    /// WskDisconnect.
+    pub disconnect: usize,
+    /// WskRelease.
+    pub release: usize,
+    /// WskGetLocalAddress.
+    pub get_local_address: usize,
+    /// WskGetRemoteAddress.
+    pub get_remote_address: usize,
+    /// WskConnectEx.
+    pub connect_ex: usize,
+    /// WskSendEx.
+    pub send_ex: usize,
+    /// WskReceiveEx.
+    pub receive_ex: usize,
+}
+
 /// `WSK_BUF`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -174,6 +265,16 @@ pub struct DatagramIndication {
     pub remote_address: *mut u8,
 }
 
+/// `WSK_DATA_INDICATION`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct DataIndication {
+    /// Next.
+    pub next: *mut DataIndication,
+    /// Buffer.
+    pub buffer: Buf,
+}
+
 /// `CMSGHDR`; data follows at offset 16.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -208,6 +309,43 @@ pub struct ClientDatagramDispatch {
 pub type ReceiveFromEvent =
     unsafe extern "win64" fn(context: *mut c_void, flags: u32, list: *mut DatagramIndication) -> NTSTATUS;
 
+/// `WSK_CLIENT_CONNECTION_DISPATCH`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ClientConnectionDispatch {
+    /// WskReceiveEvent, optional.
+    pub receive_event: Option<ReceiveEvent>,
+    /// WskDisconnectEvent, optional.
+    pub disconnect_event: Option<DisconnectEvent>,
+    /// WskSendBacklogEvent, optional.
+    pub send_backlog_event: Option<SendBacklogEvent>,
+}
+
+/// `WSK_CLIENT_STREAM_DISPATCH`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ClientStreamDispatch {
+    /// Listen: `WSK_CLIENT_LISTEN_DISPATCH`, unused here.
+    pub listen: *const c_void,
+    /// Connect.
+    pub connect: *const ClientConnectionDispatch,
+}
+
+/// `PFN_WSK_RECEIVE_EVENT`.
+pub type ReceiveEvent = unsafe extern "win64" fn(
+    context: *mut c_void,
+    flags: u32,
+    list: *mut DataIndication,
+    indicated: usize,
+    accepted: *mut usize,
+) -> NTSTATUS;
+
+/// `PFN_WSK_DISCONNECT_EVENT`.
+pub type DisconnectEvent = unsafe extern "win64" fn(context: *mut c_void, flags: u32) -> NTSTATUS;
+
+/// `PFN_WSK_SEND_BACKLOG_EVENT`.
+pub type SendBacklogEvent = unsafe extern "win64" fn(context: *mut c_void, ideal: usize) -> NTSTATUS;
+
 /// An IRP from the driver.
 pub type Irp = *mut IRP;
 
@@ -216,6 +354,10 @@ const _: () = {
     assert!(size_of::<RegistrationMemory>() == 24 && size_of::<ProviderNpi>() == 16);
     assert!(size_of::<ProviderDispatch>() == 56 && offset_of!(ProviderDispatch, wsk_control_client) == 24);
     assert!(size_of::<DatagramDispatch>() == 64 && offset_of!(DatagramDispatch, release) == 40);
+    assert!(size_of::<ConnectionDispatch>() == 104 && offset_of!(ConnectionDispatch, disconnect) == 64);
+    assert!(size_of::<StreamDispatch>() == 120 && offset_of!(StreamDispatch, disconnect) == 64);
+    assert!(size_of::<ClientConnectionDispatch>() == 24 && size_of::<ClientStreamDispatch>() == 16);
+    assert!(size_of::<DataIndication>() == 32 && offset_of!(DataIndication, buffer) == 8);
     assert!(size_of::<Buf>() == 24 && offset_of!(Buf, length) == 16);
     assert!(size_of::<BufList>() == 32 && offset_of!(BufList, buffer) == 8);
     assert!(size_of::<DatagramIndication>() == 56 && offset_of!(DatagramIndication, remote_address) == 48);

@@ -1,16 +1,12 @@
 //! `WSK_BUF`: a range over a chain of MDLs, checked and turned into iovecs.
 
 use super::abi::Buf;
+use super::lent::FREED;
 use crate::nt::{MDL, mdl_flags};
 use crate::report::{Rule, record};
 
 const BOUNDS: Rule = Rule::new("wsk.buf-bounds", "WDK: WSK_BUF (Offset within the first MDL, Length within the chain)");
 const NOT_LOCKED: Rule = Rule::new("wsk.mdl-not-locked", "WDK: WSK_BUF (MDLs of locked pages or non-paged pool)");
-const FREED: Rule = Rule::new(
-    "wsk.buffer-freed-before-completion",
-    "WDK: WskSendTo, WskSendMessages (the buffer stays valid and locked until the IRP completes)",
-);
-
 /// Bytes of freed pool.
 const FREED_FLAGS: i16 = i16::from_ne_bytes([crate::pool::FREE_PATTERN; 2]);
 /// MDLs in a chain beyond which it is taken for a loop.

@@ -1,12 +1,15 @@
 //! `WskControlSocket`: options, addresses, event callbacks.
 
 use super::abi::{
-    EVENT_DISABLE, EVENT_RECEIVE_FROM, EventCallbackControl, INTERFACE_ID, IPPROTO_IP, IPPROTO_IPV6, Irp,
-    SIO_SET_REMOTE, SIO_SET_SENDTO, SO_WSK_EVENT_CALLBACK, SOL_SOCKET,
+    EVENT_DISABLE, EVENT_DISCONNECT, EVENT_RECEIVE, EVENT_RECEIVE_FROM, EVENT_SEND_BACKLOG, EventCallbackControl,
+    INTERFACE_ID, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, Irp, SIO_IDEAL_BACKLOG, SIO_RECEIVE_BACKLOG, SIO_SET_REMOTE,
+    SIO_SET_SENDTO, SO_WSK_EVENT_CALLBACK, SOL_SOCKET,
 };
 use super::address::LinuxAddress;
+use super::datagram::Datagram;
 use super::irp::Held;
-use super::socket::{self, Socket, last_error};
+use super::socket::{self, AnySocket, Base, last_error};
+use super::stream::Stream;
 use super::{BAD_PARAMETER, not_implemented, receive};
 use crate::fault;
 use crate::irql;
@@ -16,8 +19,12 @@ use std::ffi::c_void;
 use std::os::fd::RawFd;
 use std::sync::PoisonError;
 
-const NOT_BOUND: Rule =
-    Rule::new("wsk.events-before-bind", "WDK: SO_WSK_EVENT_CALLBACK (on a datagram socket after it is bound)");
+const TOO_EARLY: Rule = Rule::new(
+    "wsk.events-too-early",
+    "WDK: SO_WSK_EVENT_CALLBACK (on a datagram socket after it is bound, on a connection after it is connected)",
+);
+const STATIC: Rule =
+    Rule::new("wsk.static-disabled", "WDK: WSK_SET_STATIC_EVENT_CALLBACKS (these callbacks cannot be disabled)");
 const BAD_DISPATCH: Rule =
     Rule::new("wsk.bad-dispatch", "WDK: WskSocket (Dispatch holds each callback that is enabled)");
 
@@ -50,6 +57,9 @@ fn option(level: u32, code: u32) -> Option<LinuxOption> {
     fn fragment(v: i32) -> i32 {
         if v != 0 { libc::IP_PMTUDISC_DO } else { libc::IP_PMTUDISC_DONT }
     }
+    fn milliseconds(v: i32) -> i32 {
+        v.saturating_mul(1000)
+    }
     /// `IP_PMTUDISC_NOT_SET`, `_DO`, `_DONT`, `_PROBE`.
     fn discover(v: i32) -> i32 {
         match v {
@@ -63,6 +73,7 @@ fn option(level: u32, code: u32) -> Option<LinuxOption> {
         (SOL_SOCKET, 0x1002) => (libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, same),
         (SOL_SOCKET, 0x1001) => (libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, same),
         (SOL_SOCKET, 4) => (libc::SOL_SOCKET, libc::SO_REUSEADDR, same),
+        (SOL_SOCKET, 8) => (libc::SOL_SOCKET, libc::SO_KEEPALIVE, same),
         (SOL_SOCKET, 0x20) => (libc::SOL_SOCKET, libc::SO_BROADCAST, same),
         (IPPROTO_IP, 4) => (libc::IPPROTO_IP, libc::IP_TTL, same),
         (IPPROTO_IP, 3) => (libc::IPPROTO_IP, libc::IP_TOS, same),
@@ -76,6 +87,11 @@ fn option(level: u32, code: u32) -> Option<LinuxOption> {
         (IPPROTO_IPV6, 71) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, discover),
         (IPPROTO_IPV6, 19) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, same),
         (IPPROTO_IPV6, 31) => (libc::IPPROTO_IPV6, libc::IPV6_UNICAST_IF, same),
+        (IPPROTO_TCP, 1) => (libc::IPPROTO_TCP, libc::TCP_NODELAY, same),
+        (IPPROTO_TCP, 3) => (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, same),
+        (IPPROTO_TCP, 5) => (libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, milliseconds),
+        (IPPROTO_TCP, 16) => (libc::IPPROTO_TCP, libc::TCP_KEEPCNT, same),
+        (IPPROTO_TCP, 17) => (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, same),
         _ => return None,
     })
 }
@@ -94,7 +110,7 @@ fn value(input: *const c_void, len: usize) -> Option<i32> {
     }
 }
 
-fn set_option(socket: &'static Socket, level: u32, code: u32, input: *const c_void, len: usize) -> NTSTATUS {
+fn set_option(socket: &'static Base, level: u32, code: u32, input: *const c_void, len: usize) -> NTSTATUS {
     // SO_EXCLUSIVEADDRUSE is Linux's only behaviour for UDP; SO_RANDOMIZE_PORT and port scalability change nothing here.
     if level == SOL_SOCKET && matches!(code.cast_signed(), -5 | 12293 | 12294) {
         return status::SUCCESS;
@@ -113,13 +129,7 @@ fn set_option(socket: &'static Socket, level: u32, code: u32, input: *const c_vo
     }
 }
 
-fn get_option(
-    socket: &'static Socket,
-    level: u32,
-    code: u32,
-    output: *mut c_void,
-    len: usize,
-) -> Result<u64, NTSTATUS> {
+fn get_option(socket: &'static Base, level: u32, code: u32, output: *mut c_void, len: usize) -> Result<u64, NTSTATUS> {
     let Some((l, o, _)) = option(level, code) else {
         not_implemented(&format!("reading socket option {level:#x}/{code:#x}"));
         return Err(status::NOT_SUPPORTED);
@@ -138,7 +148,7 @@ fn get_option(
     Ok(4)
 }
 
-fn ioctl(socket: &'static Socket, code: u32, input: *const c_void, len: usize) -> NTSTATUS {
+fn ioctl(socket: &'static Datagram, code: u32, input: *const c_void, len: usize) -> NTSTATUS {
     if code != SIO_SET_REMOTE && code != SIO_SET_SENDTO {
         not_implemented(&format!("socket ioctl {code:#x}"));
         return status::NOT_SUPPORTED;
@@ -170,7 +180,30 @@ fn ioctl(socket: &'static Socket, code: u32, input: *const c_void, len: usize) -
     status::SUCCESS
 }
 
-fn event_callback(socket: &'static Socket, input: *const c_void, len: usize, irp: Irp) -> NTSTATUS {
+/// What a connection-oriented socket answers: a SIZE_T.
+fn stream_ioctl(socket: &'static Stream, code: u32, output: *mut c_void, len: usize) -> Result<u64, NTSTATUS> {
+    let n = match code {
+        SIO_IDEAL_BACKLOG => socket.ideal_backlog(),
+        SIO_RECEIVE_BACKLOG => {
+            let mut n = 0i32;
+            // SAFETY: an int of ours.
+            unsafe { libc::ioctl(socket.raw(), libc::FIONREAD, &raw mut n) };
+            usize::try_from(n).unwrap_or(0)
+        }
+        _ => {
+            not_implemented(&format!("ioctl {code:#x} of a connection-oriented socket"));
+            return Err(status::NOT_SUPPORTED);
+        }
+    };
+    if output.is_null() || len < 8 {
+        return Err(status::BUFFER_TOO_SMALL);
+    }
+    // SAFETY: the driver states at least 8 bytes there.
+    unsafe { output.cast::<usize>().write_unaligned(n) };
+    Ok(8)
+}
+
+fn event_callback(socket: &'static AnySocket, input: *const c_void, len: usize, irp: Irp) -> NTSTATUS {
     if input.is_null() || len != size_of::<EventCallbackControl>() {
         record(BAD_PARAMETER, &format!("SO_WSK_EVENT_CALLBACK: InputBuffer {input:p} of {len} bytes, expected 16"));
         return status::INVALID_PARAMETER;
@@ -182,34 +215,51 @@ fn event_callback(socket: &'static Socket, input: *const c_void, len: usize, irp
         record(BAD_PARAMETER, "NpiId is not NPI_WSK_INTERFACE_ID");
         return status::INVALID_PARAMETER;
     }
-    if control.mask & !EVENT_DISABLE != EVENT_RECEIVE_FROM {
+    let (events, disable) = (control.mask & !EVENT_DISABLE, control.mask & EVENT_DISABLE != 0);
+    let (known, present, ready) = match socket {
+        AnySocket::Datagram(d) => {
+            (EVENT_RECEIVE_FROM, if d.event.is_some() { EVENT_RECEIVE_FROM } else { 0 }, d.is_bound())
+        }
+        AnySocket::Stream(s) => (EVENT_RECEIVE | EVENT_DISCONNECT | EVENT_SEND_BACKLOG, s.present(), s.is_connected()),
+    };
+    if events == 0 || events & !known != 0 || disable && !events.is_power_of_two() {
         record(
             BAD_PARAMETER,
-            &format!("EventMask {:#x}: a datagram socket has WSK_EVENT_RECEIVE_FROM only", control.mask),
+            &format!("EventMask {:#x}: this category has {known:#x}; one event is disabled at a time", control.mask),
         );
         return status::INVALID_PARAMETER;
     }
-    if !socket.is_bound() {
-        record(NOT_BOUND, "the socket is not bound");
+    if !ready {
+        record(TOO_EARLY, "the socket is not bound (a datagram socket) or connected (a connection)");
         return status::INVALID_DEVICE_STATE;
     }
-    if control.mask & EVENT_DISABLE != 0 {
+    if disable {
+        if socket.base().client.fixed_events() & events != 0 {
+            record(STATIC, &format!("EventMask {:#x}", control.mask));
+            return status::INVALID_PARAMETER;
+        }
         // SAFETY: what the driver passed; optional here.
         let held = if irp.is_null() { None } else { unsafe { Held::take(irp) } };
-        return receive::disable(socket, held);
+        return match socket {
+            AnySocket::Datagram(d) => receive::disable(d, held),
+            AnySocket::Stream(s) => s.disable(events, held),
+        };
     }
     if !irp.is_null() {
         record(BAD_PARAMETER, "enabling event callbacks takes no IRP");
         return status::INVALID_PARAMETER;
     }
-    if socket.event.is_none() {
-        record(BAD_DISPATCH, "WskReceiveFromEvent is enabled, and the socket was created without it");
+    if events & !present != 0 {
+        record(BAD_DISPATCH, &format!("{:#x} is enabled, and the socket was created without it", events & !present));
         return status::INVALID_PARAMETER;
     }
     if fault::fails("WskControlSocket") {
         return status::INSUFFICIENT_RESOURCES;
     }
-    receive::enable(socket, false);
+    match socket {
+        AnySocket::Datagram(d) => receive::enable(d, false),
+        AnySocket::Stream(s) => s.enable(events),
+    }
     status::SUCCESS
 }
 
@@ -233,18 +283,20 @@ pub extern "win64" fn control_socket(
     if request == SET_OPTION && level == SOL_SOCKET && code == SO_WSK_EVENT_CALLBACK {
         return event_callback(socket, input, input_len, irp);
     }
+    let base = socket.base();
     // SAFETY: what the driver passed.
     let Some(held) = (unsafe { Held::take(irp) }) else { return status::INVALID_PARAMETER };
     if fault::fails("WskControlSocket") {
-        return held.finish(Some(socket), status::INSUFFICIENT_RESOURCES, 0);
+        return held.finish(Some(base), status::INSUFFICIENT_RESOURCES, 0);
     }
+    let both = |r: Result<u64, NTSTATUS>| r.map_or_else(|s| (s, 0), |n| (status::SUCCESS, n));
     let (s, information) = match request {
-        SET_OPTION => (set_option(socket, level, code, input, input_len), 0),
-        GET_OPTION => match get_option(socket, level, code, output, output_len) {
-            Ok(n) => (status::SUCCESS, n),
-            Err(s) => (s, 0),
+        SET_OPTION => (set_option(base, level, code, input, input_len), 0),
+        GET_OPTION => both(get_option(base, level, code, output, output_len)),
+        IOCTL => match socket {
+            AnySocket::Datagram(d) => (ioctl(d, code, input, input_len), 0),
+            AnySocket::Stream(s) => both(stream_ioctl(s, code, output, output_len)),
         },
-        IOCTL => (ioctl(socket, code, input, input_len), 0),
         other => {
             record(BAD_PARAMETER, &format!("RequestType {other}"));
             (status::INVALID_PARAMETER, 0)
@@ -254,5 +306,5 @@ pub extern "win64" fn control_socket(
         // SAFETY: the driver's variable; asked for with an IRP too, it must stay valid as the buffers do.
         unsafe { returned.write(usize::try_from(information).unwrap_or(0)) };
     }
-    held.finish(Some(socket), s, information)
+    held.finish(Some(base), s, information)
 }

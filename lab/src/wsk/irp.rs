@@ -1,11 +1,11 @@
 //! IRPs that the driver passes to WSK: taken, marked while pending, completed exactly once.
 
 use super::abi::Irp;
-use super::socket::Socket;
+use super::lent;
+use super::socket::{AnySocket, Base};
 use crate::irql;
-use crate::nt::{IO_STACK_LOCATION, NTSTATUS, sl, status};
-use crate::report::{Rule, record};
-use std::cell::Cell;
+use crate::nt::{DEVICE_OBJECT, IO_STACK_LOCATION, IRP, NTSTATUS, sl, status};
+use crate::report::{Rule, current_call, record};
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -16,12 +16,10 @@ const MISSING: Rule = Rule::new("wsk.irp-missing", DOC);
 const BAD: Rule = Rule::new("wsk.bad-irp", DOC);
 const NO_ROUTINE: Rule = Rule::new("wsk.no-completion-routine", DOC);
 const REUSED: Rule = Rule::new("wsk.irp-reused-while-pending", DOC);
-const RECURSION: Rule = Rule::new("wsk.completion-recursion", DOC);
 
 /// `IO_TYPE_IRP`.
 const IO_TYPE_IRP: i16 = 6;
 const MARK: usize = 0x5753_4B49_5250_0000;
-const DEEPEST: u32 = 8;
 
 /// When WSK calls complete their IRPs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,16 +37,13 @@ static MODE: AtomicU8 = AtomicU8::new(Completion::Alternate as u8);
 static TURN: AtomicU32 = AtomicU32::new(0);
 static SEND_TURN: AtomicU32 = AtomicU32::new(0);
 
-thread_local! {
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
-}
-
 /// Sets when IRPs complete; [`Completion::Alternate`] at first.
 pub fn set_completion(mode: Completion) {
     MODE.store(mode as u8, Ordering::SeqCst);
 }
 
-fn mode() -> Completion {
+/// When calls complete.
+pub fn mode() -> Completion {
     match MODE.load(Ordering::Relaxed) {
         0 => Completion::Inline,
         1 => Completion::Async,
@@ -68,7 +63,13 @@ pub fn send_async() -> bool {
 /// An IRP that WSK holds; must be completed.
 #[must_use]
 #[derive(Debug)]
-pub struct Held(Irp);
+pub struct Held {
+    irp: Irp,
+    /// The WSK call.
+    call: &'static str,
+    /// [`Self::lend`] has noted memory for it.
+    lent: bool,
+}
 
 // SAFETY: a held IRP belongs to WSK alone, whichever of its threads completes it.
 unsafe impl Send for Held {}
@@ -101,7 +102,9 @@ impl Held {
         // SAFETY: CurrentLocation > 1, so a stack location lies below the current one.
         let location: &mut IO_STACK_LOCATION = unsafe { &mut *next };
         let wanted = sl::INVOKE_ON_SUCCESS | sl::INVOKE_ON_ERROR | sl::INVOKE_ON_CANCEL;
-        if location.CompletionRoutine.is_none() || location.Control & wanted != wanted {
+        // An IRP that came from above is completed upwards without one.
+        let own = i.CurrentLocation > i.StackCount;
+        if own && (location.CompletionRoutine.is_none() || location.Control & wanted != wanted) {
             record(
                 NO_ROUTINE,
                 &format!(
@@ -112,7 +115,42 @@ impl Held {
         i.Tail.DriverContext[3] = Self::mark_of(irp);
         // SAFETY: an IRP with a location left, as checked.
         unsafe { crate::io::take_irp(irp) };
-        Some(Self(irp))
+        Some(Self { irp, call: current_call(), lent: false })
+    }
+
+    /// The IRP.
+    pub fn irp(&self) -> Irp {
+        self.irp
+    }
+
+    /// The WSK call.
+    pub fn call(&self) -> &'static str {
+        self.call
+    }
+
+    /// Notes the memory that the call uses until it completes.
+    pub fn lend(&mut self, ranges: Vec<lent::Range>) {
+        if !self.lent && !ranges.is_empty() {
+            self.lent = true;
+            lent::lend(self.irp.addr(), self.call, ranges);
+        }
+    }
+
+    /// Sets the cancel routine, which will ask `socket` to cancel the call. `false` when the IRP has been cancelled
+    /// already: then there is no routine, and the caller completes it.
+    pub fn arm(&self, socket: &'static AnySocket) -> bool {
+        // SAFETY: a held IRP is live, and its DriverContext is WSK's.
+        unsafe {
+            (*self.irp).Tail.DriverContext[0] = std::ptr::from_ref(socket).cast_mut().cast();
+            crate::io::set_cancel_routine(self.irp, Some(on_cancel));
+            (&raw const (*self.irp).Cancel).read_volatile() == 0 || !self.disarm()
+        }
+    }
+
+    /// Takes the cancel routine back; `false` when it has begun.
+    pub fn disarm(&self) -> bool {
+        // SAFETY: a held IRP is live.
+        unsafe { crate::io::set_cancel_routine(self.irp, None) }.is_some()
     }
 
     fn mark_of(irp: Irp) -> *mut c_void {
@@ -122,20 +160,17 @@ impl Held {
     /// Marks the IRP pending: the call is going to return `STATUS_PENDING`.
     pub fn mark_pending(&self) {
         // SAFETY: a held IRP is live.
-        let location = unsafe { (*self.0).Tail.CurrentStackLocation };
+        let location = unsafe { (*self.irp).Tail.CurrentStackLocation };
         // SAFETY: `take` made it the location that WSK owns.
         unsafe { (*location).Control |= sl::PENDING_RETURNED };
     }
 
-    /// The driver asked for cancellation.
-    pub fn cancelled(&self) -> bool {
-        // SAFETY: a held IRP is live.
-        unsafe { (*self.0).Cancel != 0 }
-    }
-
     /// Completes with a status and `IoStatus.Information`.
     pub fn complete(self, status: NTSTATUS, information: u64) -> NTSTATUS {
-        let irp = self.0;
+        let irp = self.irp;
+        if self.lent {
+            lent::give_back(irp.addr());
+        }
         // SAFETY: a held IRP is live.
         let i = unsafe { &mut *irp };
         if i.Tail.DriverContext[3] != Self::mark_of(irp) {
@@ -145,22 +180,15 @@ impl Held {
         i.Tail.DriverContext[3] = std::ptr::null_mut();
         i.IoStatus.Status = status;
         i.IoStatus.Information = information;
-        let depth = DEPTH.get() + 1;
-        DEPTH.set(depth);
-        if depth > DEEPEST {
-            record(
-                RECURSION,
-                &format!("{depth} completions on one stack: WSK calls are made from completion routines"),
-            );
-        }
-        // SAFETY: the IRP is WSK's, its current location is ours, and nothing here touches it afterwards.
-        unsafe { crate::io::complete_request(irp, 0) };
-        DEPTH.set(depth - 1);
+        super::in_callback(|| {
+            // SAFETY: the IRP is WSK's, its current location is ours, and nothing here touches it afterwards.
+            unsafe { crate::io::complete_request(irp, 0) };
+        });
         status
     }
 
     /// Completes now, or from the worker thread, as the mode says; gives what the call returns. A control call's end.
-    pub fn finish(self, socket: Option<&'static Socket>, status: NTSTATUS, information: u64) -> NTSTATUS {
+    pub fn finish(self, socket: Option<&'static Base>, status: NTSTATUS, information: u64) -> NTSTATUS {
         let later = match mode() {
             Completion::Inline => false,
             Completion::Async => true,
@@ -181,6 +209,16 @@ impl Held {
         }
         self.complete(status, information)
     }
+}
+
+/// The cancel routine of every call that pends.
+unsafe extern "win64" fn on_cancel(_device: *mut DEVICE_OBJECT, irp: *mut IRP) {
+    // SAFETY: `IoCancelIrp` calls this with the cancel spin lock held, and the IRP is live until it is completed, which
+    // only this routine may do from here on.
+    let (irql, socket) = unsafe { ((*irp).CancelIrql, (*irp).Tail.DriverContext[0].cast::<AnySocket>()) };
+    crate::io::release_cancel_lock(irql);
+    // SAFETY: sockets live for ever; `arm` put the pointer there.
+    unsafe { (*socket).cancel(irp) };
 }
 
 type Job = Box<dyn FnOnce() + Send>;

@@ -1,25 +1,33 @@
-//! WSK (netio.sys): registration and datagram sockets over Linux's UDP sockets.
+//! WSK (netio.sys): registration, datagram and connection-oriented sockets over Linux's UDP and TCP sockets.
 //!
-//! Files: `registration` and `provider` (NPI), `socket` (life), `control` (options), `send`, `receive` with `nodes`
-//! (indications), `irp` (IRPs and their completion), `buffer` (WSK_BUF), `address`. Stream sockets are not here yet: they
-//! take a dispatch table and a file of their own beside `socket`.
+//! Files: `registration` and `provider` (NPI), `socket` (life), `control` (options), `irp` (IRPs and their completion),
+//! `pending` (calls that pend, their cancellation), `lent` (what they use meanwhile), `buffer` (WSK_BUF), `address`.
+//! Datagrams: `datagram`, `send`, `receive` with `nodes` (indications). Connections: `stream`.
 //!
-//! Threads: one receiver per socket with callbacks enabled, one sender per socket that has had to wait, a worker that
-//! completes control calls late, a short-lived one per close.
+//! Threads: one receiver per socket with callbacks enabled or receives pending, one sender per socket that has had to
+//! wait, a worker that completes control calls late, a short-lived one per close.
 
 mod abi;
 mod address;
 mod buffer;
 mod control;
+mod datagram;
 mod irp;
+mod lease;
+mod lent;
+mod net;
 mod nodes;
+mod pending;
 mod provider;
 mod receive;
 mod registration;
 mod send;
 mod socket;
+mod stream;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_stream;
 
 use crate::Export;
 use crate::report::{Rule, record, stop};
@@ -27,6 +35,8 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 pub use irp::{Completion, set_completion};
+pub use lent::before_free;
+pub use net::{set as set_net, set_segments};
 pub use nodes::set_limit as set_retained_limit;
 pub use receive::set_threads as set_receive_threads;
 
@@ -34,7 +44,7 @@ const BAD_PARAMETER: Rule = Rule::new("wsk.bad-parameter", "WDK: the call's page
 const NOT_IMPLEMENTED: Rule = Rule::new("wsk.not-implemented", "the lab");
 const WAIT: Rule = Rule::new(
     "wsk.wait-in-callback",
-    "WDK: WSK event callback functions must not wait (for WSK requests least of all)",
+    "WDK: PFN_WSK_RECEIVE_EVENT and its kin (no wait in WSK completion or event callback functions)",
 );
 
 thread_local! {
@@ -59,26 +69,25 @@ fn in_callback<R>(f: impl FnOnce() -> R) -> R {
 /// Called before anything that may block: records when this thread is in a WSK event callback.
 pub fn check_wait() {
     if IN_CALLBACK.get() {
-        record(WAIT, "a wait inside WskReceiveFromEvent");
+        record(WAIT, "a wait inside an event callback or a completion routine of a WSK call");
     }
-}
-
-/// Records indication lists never released; called after the driver's unload. Sockets and registrations left over are
-/// counted in `objects`.
-pub fn check_leaks() {
-    socket::check_leaks();
 }
 
 /// `name value` a line.
 #[must_use]
 pub fn counters() -> String {
     format!(
-        "rx_datagrams {}\nrx_lists {}\ntx_datagrams {}\ntx_bytes {}\ntx_late {}\n",
+        "rx_datagrams {}\nrx_lists {}\ntx_datagrams {}\ntx_bytes {}\ntx_late {}\n\
+         stream_received {}\nstream_receives {}\nstream_sends {}\nstream_sends_late {}\n",
         receive::DATAGRAMS.load(Ordering::Relaxed),
         receive::LISTS.load(Ordering::Relaxed),
         send::DATAGRAMS.load(Ordering::Relaxed),
         send::BYTES.load(Ordering::Relaxed),
         send::LATE.load(Ordering::Relaxed),
+        stream::RECEIVED.load(Ordering::Relaxed),
+        stream::RECEIVES.load(Ordering::Relaxed),
+        stream::SENDS.load(Ordering::Relaxed),
+        stream::LATE.load(Ordering::Relaxed),
     )
 }
 

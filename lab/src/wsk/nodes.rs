@@ -2,20 +2,17 @@
 
 use super::abi::{Buf, CmsgHdr, DatagramIndication};
 use super::address::{self, CONTROL_ROOM};
+use super::lease::{BAD, Lease, Released};
 use crate::nt::{MDL, NTSTATUS, mdl_flags, status};
 use crate::objects::Kind;
 use crate::pool;
-use crate::report::{Rule, record};
+use crate::report::record;
 use std::mem::offset_of;
 use std::os::fd::RawFd;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
-
-const DOC: &str = "WDK: WskRelease, PFN_WSK_RECEIVE_FROM_EVENT";
-const TWICE: Rule = Rule::new("wsk.indication-released-twice", DOC);
-const BAD: Rule = Rule::new("wsk.bad-indication", DOC);
 
 /// Datagrams in one list at most.
 pub const BATCH: usize = 64;
@@ -37,12 +34,6 @@ pub fn set_limit(n: usize) {
     LIMIT.store(n.max(BATCH), Ordering::SeqCst);
 }
 
-const FREE: u32 = 0;
-const INDICATED: u32 = 1;
-const RETAINED: u32 = 2;
-const RELEASED_EARLY: u32 = 3;
-const MEMBER: u32 = 4;
-
 /// One datagram. The first field is what the driver has a pointer to.
 #[repr(C)]
 pub struct Node {
@@ -54,7 +45,7 @@ pub struct Node {
     control: [u64; CONTROL_ROOM / 8],
     linux_control: [u64; CONTROL_ROOM / 8],
     overflow: *mut u8,
-    state: AtomicU32,
+    lease: Lease,
     /// The list as it was indicated, whatever the driver did to `Next`.
     follower: *mut Node,
     data: [u8; DATA],
@@ -162,7 +153,7 @@ impl Nodes {
             let n = unsafe { &mut *node };
             n.follower = next;
             n.indication.next = next.cast();
-            n.state.store(if i == 0 { INDICATED } else { MEMBER }, Ordering::Release);
+            n.lease.lend(i == 0);
         }
     }
 
@@ -170,7 +161,7 @@ impl Nodes {
     pub fn unlink(list: &[*mut Node]) {
         for &node in list {
             // SAFETY: the driver did not take the list.
-            unsafe { (*node).state.store(FREE, Ordering::Release) };
+            unsafe { (*node).lease.clear() };
         }
     }
 
@@ -178,8 +169,8 @@ impl Nodes {
     pub fn retain(&self, head: *mut Node) {
         self.retained.fetch_add(1, Ordering::SeqCst);
         // SAFETY: nodes are freed only when the socket's threads have ended.
-        let state = unsafe { &(*head).state };
-        if state.compare_exchange(INDICATED, RETAINED, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        let lease = unsafe { &(*head).lease };
+        if !lease.retain() {
             // Another thread of the driver's was done with it before the callback returned.
             self.retained.fetch_sub(1, Ordering::SeqCst);
             self.recycle(head);
@@ -189,13 +180,7 @@ impl Nodes {
     /// The callback returned `STATUS_SUCCESS`: the lab has the whole list again.
     pub fn taken_back(&self, head: *mut Node) {
         // SAFETY: as above.
-        let state = unsafe { &(*head).state };
-        if state.swap(FREE, Ordering::AcqRel) == RELEASED_EARLY {
-            record(
-                TWICE,
-                &format!("list {head:p} was released with WskRelease, and the callback did not return STATUS_PENDING"),
-            );
-        }
+        unsafe { (*head).lease.take_back() };
         self.recycle(head);
     }
 
@@ -207,34 +192,14 @@ impl Nodes {
             return status::INVALID_PARAMETER;
         }
         // SAFETY: a live node.
-        let state = unsafe { &(*head).state };
-        loop {
-            let now = state.load(Ordering::Acquire);
-            match now {
-                RETAINED => {
-                    if state.compare_exchange(RETAINED, FREE, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-                        self.recycle(head);
-                        self.retained.fetch_sub(1, Ordering::SeqCst);
-                        return status::SUCCESS;
-                    }
-                }
-                INDICATED => {
-                    if state.compare_exchange(INDICATED, RELEASED_EARLY, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-                        return status::SUCCESS;
-                    }
-                }
-                MEMBER => {
-                    record(
-                        BAD,
-                        &format!("{head:p} is in the middle of a list: the list is released by its first node"),
-                    );
-                    return status::INVALID_PARAMETER;
-                }
-                _ => {
-                    record(TWICE, &format!("list {head:p} was already released"));
-                    return status::INVALID_PARAMETER;
-                }
+        match unsafe { (*head).lease.release(head.cast()) } {
+            Released::Now => {
+                self.recycle(head);
+                self.retained.fetch_sub(1, Ordering::SeqCst);
+                status::SUCCESS
             }
+            Released::Early => status::SUCCESS,
+            Released::Refused(s) => s,
         }
     }
 
@@ -255,7 +220,7 @@ impl Nodes {
             n.indication.buffer.mdl = usize::from_ne_bytes([pool::FREE_PATTERN; 8]) as *mut MDL;
             n.indication.next = n.indication.buffer.mdl.cast();
             n.data[..LEAD + 16].fill(pool::FREE_PATTERN);
-            n.state.store(FREE, Ordering::Release);
+            n.lease.clear();
             store.free.push(node);
             node = n.follower;
         }

@@ -1,12 +1,15 @@
 //! `WSK_PROVIDER_DISPATCH`: making sockets.
 
 use super::abi::{
-    ClientDatagramDispatch, EventCallbackControl, FLAG_CONNECTION, FLAG_DATAGRAM, FLAG_LISTEN, FLAG_STREAM,
-    INTERFACE_ID, IPPROTO_UDP, Irp, ProviderDispatch, SET_STATIC_EVENT_CALLBACKS, TDI_BEHAVIOR, VERSION,
+    ClientConnectionDispatch, ClientDatagramDispatch, ClientStreamDispatch, EventCallbackControl, FLAG_CONNECTION,
+    FLAG_DATAGRAM, FLAG_LISTEN, FLAG_STREAM, INTERFACE_ID, IPPROTO_TCP, IPPROTO_UDP, Irp, ProviderDispatch,
+    SET_STATIC_EVENT_CALLBACKS, TDI_BEHAVIOR, VERSION,
 };
+use super::datagram::Datagram;
 use super::irp::Held;
 use super::registration;
-use super::socket::Socket;
+use super::socket::address_of;
+use super::stream::{self, Stream};
 use super::{BAD_PARAMETER, not_implemented};
 use crate::fault;
 use crate::irql;
@@ -17,6 +20,7 @@ use std::ffi::c_void;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
+const SOCK_STREAM: u16 = 1;
 const SOCK_DGRAM: u16 = 2;
 
 /// The table that `WskCaptureProviderNPI` hands out.
@@ -54,9 +58,9 @@ extern "win64" fn socket(
     let Some(held) = (unsafe { Held::take(irp) }) else { return status::INVALID_PARAMETER };
     let Some(inside) = registration::enter(client) else { return held.complete(status::INVALID_PARAMETER, 0) };
     match flags {
-        FLAG_DATAGRAM => {}
-        FLAG_LISTEN | FLAG_CONNECTION | FLAG_STREAM | 0 => {
-            not_implemented(&format!("socket category {flags} (the lab has datagram sockets)"));
+        FLAG_DATAGRAM | FLAG_CONNECTION | FLAG_STREAM => {}
+        FLAG_LISTEN | 0 => {
+            not_implemented(&format!("socket category {flags} (the lab has datagram, connection and stream sockets)"));
             return held.complete(status::NOT_SUPPORTED, 0);
         }
         _ => {
@@ -64,23 +68,89 @@ extern "win64" fn socket(
             return held.complete(status::INVALID_PARAMETER, 0);
         }
     }
-    if (family != af::INET && family != af::INET6) || kind != SOCK_DGRAM || protocol != IPPROTO_UDP {
-        record(BAD_PARAMETER, &format!("a datagram socket of family {family}, type {kind}, protocol {protocol}"));
+    let of_category = if flags == FLAG_DATAGRAM { (SOCK_DGRAM, IPPROTO_UDP) } else { (SOCK_STREAM, IPPROTO_TCP) };
+    if (family != af::INET && family != af::INET6) || (kind, protocol) != of_category {
+        record(
+            BAD_PARAMETER,
+            &format!("a socket of category {flags}, family {family}, type {kind}, protocol {protocol}"),
+        );
         return held.complete(status::INVALID_PARAMETER, 0);
     }
-    let event = if callbacks.is_null() {
-        None
-    } else {
-        // SAFETY: the driver's WSK_CLIENT_DATAGRAM_DISPATCH, which lives as long as the socket.
-        unsafe { (*callbacks.cast::<ClientDatagramDispatch>()).receive_from_event }
-    };
     if fault::fails("WskSocket") {
         return held.finish(None, status::INSUFFICIENT_RESOURCES, 0);
     }
-    match Socket::create(inside.client(), family, context, event) {
+    let made = match flags {
+        FLAG_DATAGRAM => {
+            // SAFETY: null or the driver's WSK_CLIENT_DATAGRAM_DISPATCH, which lives as long as the socket.
+            let event =
+                unsafe { callbacks.cast::<ClientDatagramDispatch>().as_ref() }.and_then(|c| c.receive_from_event);
+            Datagram::create(inside.client(), family, context, event)
+        }
+        _ => {
+            // SAFETY: null or the driver's dispatch of the category that Flags names.
+            let events = unsafe { connection_events(callbacks, flags) };
+            Stream::create(inside.client(), family, context, events, flags).map(|s| s.base().handle())
+        }
+    };
+    match made {
         Ok(socket) => held.finish(None, status::SUCCESS, socket as u64),
         Err(s) => held.finish(None, s, 0),
     }
+}
+
+/// # Safety
+/// `callbacks` is null, or a `WSK_CLIENT_CONNECTION_DISPATCH` or `WSK_CLIENT_STREAM_DISPATCH` as `category` says.
+unsafe fn connection_events(callbacks: *const c_void, category: u32) -> ClientConnectionDispatch {
+    let none = ClientConnectionDispatch { receive_event: None, disconnect_event: None, send_backlog_event: None };
+    // SAFETY: as our caller promises.
+    unsafe {
+        let events = if category == FLAG_STREAM {
+            callbacks.cast::<ClientStreamDispatch>().as_ref().map_or(std::ptr::null(), |c| c.connect)
+        } else {
+            callbacks.cast::<ClientConnectionDispatch>()
+        };
+        events.as_ref().copied().unwrap_or(none)
+    }
+}
+
+/// `WskSocketConnect`.
+extern "win64" fn socket_connect(
+    client: *mut c_void,
+    kind: u16,
+    protocol: u32,
+    local: *const u8,
+    remote: *const u8,
+    flags: u32,
+    context: *mut c_void,
+    callbacks: *const c_void,
+    _owning_process: *mut c_void,
+    _owning_thread: *mut c_void,
+    _security: *mut c_void,
+    irp: Irp,
+) -> NTSTATUS {
+    let _call = InCall::enter("WskSocketConnect");
+    irql::require_at_most(irql::DISPATCH);
+    // SAFETY: what the driver passed.
+    let Some(held) = (unsafe { Held::take(irp) }) else { return status::INVALID_PARAMETER };
+    let Some(inside) = registration::enter(client) else { return held.complete(status::INVALID_PARAMETER, 0) };
+    if (kind, protocol, flags) != (SOCK_STREAM, IPPROTO_TCP, 0) || local.is_null() {
+        record(BAD_PARAMETER, &format!("type {kind}, protocol {protocol}, Flags {flags:#x}, LocalAddress {local:p}"));
+        return held.complete(status::INVALID_PARAMETER, 0);
+    }
+    // SAFETY: not null; every SOCKADDR has a family.
+    let family = unsafe { local.cast::<u16>().read_unaligned() };
+    // SAFETY: the driver's SOCKADDRs.
+    let addresses = unsafe {
+        address_of(local, family, "LocalAddress")
+            .and_then(|l| address_of(remote, family, "RemoteAddress").map(|r| (l, r)))
+    };
+    let (local, remote) = match addresses {
+        Ok(a) => a,
+        Err(s) => return held.complete(s, 0),
+    };
+    // SAFETY: null or the driver's WSK_CLIENT_CONNECTION_DISPATCH.
+    let events = unsafe { connection_events(callbacks, FLAG_CONNECTION) };
+    stream::socket_connect(inside.client(), &local, remote, family, context, events, held)
 }
 
 /// `WskControlClient`.
@@ -130,10 +200,6 @@ extern "win64" fn control_client(
             }
         }
     }
-}
-
-extern "win64" fn socket_connect() -> NTSTATUS {
-    super::stop_not_implemented("WskSocketConnect")
 }
 
 extern "win64" fn get_address_info() -> NTSTATUS {

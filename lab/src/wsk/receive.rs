@@ -3,21 +3,25 @@
 use super::abi::{AT_DISPATCH, Buf, DatagramIndication, Irp, ReceiveFromEvent};
 use super::address;
 use super::buffer;
+use super::datagram::Datagram;
 use super::irp::Held;
+use super::lent::{self, Range};
 use super::nodes::{BATCH, Batch, Node, Nodes};
-use super::socket::{self, Socket, last_error};
+use super::pending::{Call, Pending};
+use super::socket::{self, last_error};
 use crate::irql;
 use crate::ke::Balance;
 use crate::nt::{NTSTATUS, status};
 use crate::report::{InCall, Rule, record};
-use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-const BAD_RETURN: Rule =
-    Rule::new("wsk.bad-callback-status", "WDK: PFN_WSK_RECEIVE_FROM_EVENT (SUCCESS, PENDING or DATA_NOT_ACCEPTED)");
+/// What an event callback returned.
+pub const BAD_RETURN: Rule = Rule::new(
+    "wsk.bad-callback-status",
+    "WDK: PFN_WSK_RECEIVE_FROM_EVENT and its kin (SUCCESS, PENDING or DATA_NOT_ACCEPTED)",
+);
 const AFTER_DISABLE: Rule =
     Rule::new("wsk.not-accepted-static", "WDK: WSK_SET_STATIC_EVENT_CALLBACKS (the callbacks cannot be disabled)");
 
@@ -33,7 +37,8 @@ pub fn set_threads(n: usize) {
 }
 
 /// A `WskReceiveFrom` in progress.
-struct Request {
+#[derive(Debug)]
+pub struct Request {
     held: Held,
     buf: Buf,
     remote: *mut u8,
@@ -41,25 +46,44 @@ struct Request {
 // SAFETY: pointers into the driver's memory, which it keeps valid until the IRP completes, on whatever thread.
 unsafe impl Send for Request {}
 
+impl Call for Request {
+    fn held(&self) -> &Held {
+        &self.held
+    }
+    fn held_mut(&mut self) -> &mut Held {
+        &mut self.held
+    }
+    fn lent(&self, out: &mut Vec<Range>) {
+        // SAFETY: the driver's MDLs, live until the IRP completes.
+        unsafe { lent::ranges(&self.buf, out) };
+        if !self.remote.is_null() {
+            out.push((self.remote.addr(), self.remote.addr() + 16, "remote address"));
+        }
+    }
+    fn cancel(self) {
+        self.held.complete(status::CANCELLED, 0);
+    }
+}
+
 /// Lists that a callback did not accept, to be indicated again.
 struct Stash(Vec<*mut Node>);
 // SAFETY: nodes belong to whoever holds them, here the gate.
 unsafe impl Send for Stash {}
 
-struct Gate {
+/// What else the lock of the requests guards.
+pub struct Gate {
     enabled: bool,
     fixed: bool,
     started: bool,
     in_callback: usize,
     disabling: Vec<Held>,
-    requests: VecDeque<Request>,
     stash: Stash,
 }
 
 /// The receiving side of a socket.
 pub struct Rx {
-    gate: Mutex<Gate>,
-    change: Condvar,
+    /// `WskReceiveFrom` calls, and the callback's state.
+    pub requests: Pending<Request, Gate>,
     nodes: Nodes,
     wake: OwnedFd,
 }
@@ -118,20 +142,15 @@ impl Rx {
             started: false,
             in_callback: 0,
             disabling: Vec::new(),
-            requests: VecDeque::new(),
             stash: Stash(Vec::new()),
         };
-        Ok(Self { gate: Mutex::new(gate), change: Condvar::new(), nodes: Nodes::new(), wake: event_fd()? })
-    }
-
-    fn gate(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Self { requests: Pending::new(gate), nodes: Nodes::new(), wake: event_fd()? })
     }
 
     /// Makes the threads look at the socket's state.
     pub fn wake(&self) {
-        let _gate = self.gate();
-        self.change.notify_all();
+        let _gate = self.requests.lock();
+        self.requests.notify();
         self.nodes.wake();
         signal(&self.wake);
     }
@@ -148,44 +167,40 @@ impl Rx {
 
     /// Completes pending `WskReceiveFrom` calls as cancelled.
     pub fn cancel_all(&self) {
-        let (requests, disabling) = {
-            let mut gate = self.gate();
-            (std::mem::take(&mut gate.requests), std::mem::take(&mut gate.disabling))
-        };
-        for r in requests {
-            r.held.complete(status::CANCELLED, 0);
-        }
+        self.requests.drain(Call::cancel);
+        let disabling = std::mem::take(&mut self.requests.lock().state.disabling);
         for held in disabling {
             held.complete(status::SUCCESS, 0);
         }
     }
 }
 
-fn start(socket: &'static Socket, gate: &mut Gate) {
+fn start(socket: &'static Datagram, gate: &mut Gate) {
     if !gate.started {
         gate.started = true;
         for _ in 0..THREADS.load(Ordering::SeqCst) {
-            socket.start_thread("wsk-rx", run);
+            socket.start_thread("wsk-rx", move || run(socket));
         }
     }
-    socket.rx.change.notify_all();
+    socket.rx.requests.notify();
     signal(&socket.rx.wake);
 }
 
 /// Enables `WskReceiveFromEvent`; `fixed` by static event callbacks.
-pub fn enable(socket: &'static Socket, fixed: bool) {
-    let mut gate = socket.rx.gate();
-    gate.enabled = true;
-    gate.fixed = fixed;
-    start(socket, &mut gate);
+pub fn enable(socket: &'static Datagram, fixed: bool) {
+    let mut inner = socket.rx.requests.lock();
+    inner.state.enabled = true;
+    inner.state.fixed = fixed;
+    start(socket, &mut inner.state);
 }
 
 /// Disables it; an IRP completes when no callback runs any more.
-pub fn disable(socket: &'static Socket, held: Option<Held>) -> NTSTATUS {
-    let mut gate = socket.rx.gate();
+pub fn disable(socket: &'static Datagram, held: Option<Held>) -> NTSTATUS {
+    let mut inner = socket.rx.requests.lock();
+    let gate = &mut inner.state;
     gate.enabled = false;
     if gate.in_callback == 0 {
-        drop(gate);
+        drop(inner);
         return match held {
             Some(h) => h.finish(Some(socket), status::SUCCESS, 0),
             None => status::SUCCESS,
@@ -208,9 +223,10 @@ enum Next {
 }
 
 /// Waits until there is something to receive for.
-fn next(socket: &'static Socket) -> Next {
-    let mut gate = socket.rx.gate();
+fn next(socket: &'static Datagram) -> Next {
+    let mut inner = socket.rx.requests.lock();
     loop {
+        let gate = &mut inner.state;
         if socket.is_closing() {
             return Next::Close;
         }
@@ -219,14 +235,14 @@ fn next(socket: &'static Socket) -> Next {
         {
             return Next::Indicate(event, std::mem::take(&mut gate.stash.0));
         }
-        if !gate.requests.is_empty() {
+        if !inner.calls.is_empty() {
             return Next::Serve;
         }
-        gate = socket.rx.change.wait(gate).unwrap_or_else(PoisonError::into_inner);
+        inner = socket.rx.requests.wait(inner);
     }
 }
 
-fn run(socket: &'static Socket) {
+fn run(socket: &'static Datagram) {
     let mut batch = Batch::new();
     let mut more = false;
     loop {
@@ -262,10 +278,11 @@ fn run(socket: &'static Socket) {
 }
 
 /// Calls the driver with a list of these nodes, and does what it answers.
-fn indicate(socket: &'static Socket, event: ReceiveFromEvent, list: &[*mut Node]) {
+fn indicate(socket: &'static Datagram, event: ReceiveFromEvent, list: &[*mut Node]) {
     let Some(&head) = list.first() else { return };
     {
-        let mut gate = socket.rx.gate();
+        let mut inner = socket.rx.requests.lock();
+        let gate = &mut inner.state;
         if !gate.enabled || socket.is_closing() {
             gate.stash.0.extend_from_slice(list);
             return;
@@ -298,7 +315,8 @@ fn indicate(socket: &'static Socket, event: ReceiveFromEvent, list: &[*mut Node]
             socket.rx.nodes.taken_back(head);
         }
     }
-    let mut gate = socket.rx.gate();
+    let mut inner = socket.rx.requests.lock();
+    let gate = &mut inner.state;
     gate.in_callback -= 1;
     if stash {
         if gate.fixed {
@@ -310,7 +328,7 @@ fn indicate(socket: &'static Socket, event: ReceiveFromEvent, list: &[*mut Node]
         }
     }
     let done = if gate.in_callback == 0 { std::mem::take(&mut gate.disabling) } else { Vec::new() };
-    drop(gate);
+    drop(inner);
     if let Some(head) = dropped {
         record(AFTER_DISABLE, "STATUS_DATA_NOT_ACCEPTED from a static callback");
         socket.rx.nodes.taken_back(head);
@@ -321,12 +339,17 @@ fn indicate(socket: &'static Socket, event: ReceiveFromEvent, list: &[*mut Node]
 }
 
 /// One datagram for the first waiting `WskReceiveFrom`.
-fn serve(socket: &'static Socket) {
-    let Some(request) = socket.rx.gate().requests.pop_front() else { return };
+fn serve(socket: &'static Datagram) {
+    let mut inner = socket.rx.requests.lock();
+    let Some(request) = inner.calls.front() else { return };
     let mut vecs = Vec::new();
     // SAFETY: the driver keeps the buffer until the IRP completes.
     if !unsafe { buffer::iovecs(&request.buf, &mut vecs) } {
-        request.held.complete(status::INVALID_PARAMETER, 0);
+        let request = socket.rx.requests.pop(&mut inner);
+        drop(inner);
+        if let Some(r) = request {
+            r.held.complete(status::INVALID_PARAMETER, 0);
+        }
         return;
     }
     let mut from = [0u8; 32];
@@ -340,7 +363,6 @@ fn serve(socket: &'static Socket) {
     let n = unsafe { libc::recvmsg(socket.raw(), &raw mut message, libc::MSG_DONTWAIT) };
     let Ok(n) = u64::try_from(n) else {
         // Nothing there after all, or an ICMP error of an earlier send, which WSK does not report here.
-        socket.rx.gate().requests.push_front(request);
         return;
     };
     if !request.remote.is_null() {
@@ -349,6 +371,9 @@ fn serve(socket: &'static Socket) {
         // SAFETY: the driver's buffer for an address of the socket's family, valid until the IRP completes.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), request.remote, len) };
     }
+    // A request that is cancelled at this moment takes the datagram with it.
+    let Some(request) = socket.rx.requests.pop(&mut inner) else { return };
+    drop(inner);
     let cut = message.msg_flags & libc::MSG_TRUNC != 0;
     irql::at(irql::DISPATCH, || request.held.complete(if cut { status::BUFFER_OVERFLOW } else { status::SUCCESS }, n));
 }
@@ -366,7 +391,7 @@ pub extern "win64" fn receive_from(
 ) -> NTSTATUS {
     let _call = InCall::enter("WskReceiveFrom");
     irql::require_at_most(irql::DISPATCH);
-    let Some(entered) = socket::enter(handle) else { return status::INVALID_PARAMETER };
+    let Some(entered) = socket::enter_datagram(handle) else { return status::INVALID_PARAMETER };
     let socket = entered.socket();
     // SAFETY: what the driver passed.
     let Some(held) = (unsafe { Held::take(irp) }) else { return status::INVALID_PARAMETER };
@@ -383,12 +408,15 @@ pub extern "win64" fn receive_from(
             unsafe { p.write(0) };
         }
     }
-    held.mark_pending();
     // SAFETY: not null; the driver's WSK_BUF.
     let request = Request { held, buf: unsafe { *buf }, remote };
-    let mut gate = socket.rx.gate();
-    gate.requests.push_back(request);
-    start(socket, &mut gate);
+    let mut inner = socket.rx.requests.lock();
+    let back = socket.rx.requests.push(&mut inner, socket.whole(), request);
+    start(socket, &mut inner.state);
+    drop(inner);
+    if let Some(request) = back {
+        request.cancel();
+    }
     status::PENDING
 }
 
@@ -396,6 +424,6 @@ pub extern "win64" fn receive_from(
 pub extern "win64" fn release(handle: *mut c_void, list: *mut DatagramIndication) -> NTSTATUS {
     let _call = InCall::enter("WskRelease");
     irql::require_at_most(irql::DISPATCH);
-    let Some(entered) = socket::enter(handle) else { return status::INVALID_PARAMETER };
+    let Some(entered) = socket::enter_datagram(handle) else { return status::INVALID_PARAMETER };
     entered.socket().rx.nodes.release(list.cast())
 }

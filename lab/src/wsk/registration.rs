@@ -48,6 +48,13 @@ pub struct Client {
     gone: AtomicBool,
 }
 
+impl Client {
+    /// The events that are enabled for every socket, for ever.
+    pub fn fixed_events(&self) -> u32 {
+        self.static_mask.load(Ordering::SeqCst)
+    }
+}
+
 /// A call to a provider function in progress.
 pub struct InProvider(&'static Client);
 

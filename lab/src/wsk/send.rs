@@ -3,20 +3,22 @@
 
 use super::abi::{Buf, BufList, Irp};
 use super::address::{self, LinuxAddress};
+use super::datagram::Datagram;
 use super::irp::{Held, send_async};
+use super::lent::{self, Range};
+use super::pending::{Call, Pending};
 use super::receive::{event_fd, signal, wait_io};
-use super::socket::{self, Socket, to_status};
+use super::socket::{self, to_status};
 use super::{BAD_PARAMETER, buffer, not_implemented};
 use crate::fault;
 use crate::irql;
 use crate::nt::{NTSTATUS, status};
 use crate::report::{InCall, record};
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::os::fd::OwnedFd;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
 
 const BATCH: usize = 64;
 
@@ -43,7 +45,8 @@ thread_local! {
 }
 
 /// One `WskSendTo` or `WskSendMessages` in progress.
-struct Op {
+#[derive(Debug)]
+pub struct Op {
     held: Held,
     /// The next datagram, of `WskSendMessages`.
     list: *const BufList,
@@ -54,6 +57,8 @@ struct Op {
     control_len: usize,
     bytes: u64,
     error: NTSTATUS,
+    /// Of what is left to send, since the call pends.
+    fingerprint: u64,
 }
 // SAFETY: pointers into the driver's memory, which it keeps valid until the IRP completes, on whatever thread.
 unsafe impl Send for Op {}
@@ -181,18 +186,69 @@ impl Op {
     }
 
     fn complete(self) -> NTSTATUS {
-        let information = if self.error == status::SUCCESS { self.bytes } else { 0 };
-        self.held.complete(self.error, information)
+        let (error, bytes) = (self.error, if self.error == status::SUCCESS { self.bytes } else { 0 });
+        self.held.complete(error, bytes)
+    }
+
+    /// Completes with `error`.
+    pub fn end(mut self, error: NTSTATUS) -> NTSTATUS {
+        self.error = error;
+        self.complete()
+    }
+
+    /// The datagrams not sent yet.
+    fn left(&self) -> impl Iterator<Item = Buf> + '_ {
+        let mut at = self.list;
+        self.single.into_iter().chain(std::iter::from_fn(move || {
+            let (buf, next) = self.step(at)?;
+            at = next;
+            Some(buf)
+        }))
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let mut vecs = Vec::new();
+        for buf in self.left() {
+            // SAFETY: the driver keeps the MDLs valid until the IRP completes.
+            unsafe { buffer::iovecs(&buf, &mut vecs) };
+        }
+        // SAFETY: the driver's locked memory.
+        unsafe { lent::fingerprint(&vecs) }
+    }
+}
+
+impl Call for Op {
+    fn held(&self) -> &Held {
+        &self.held
+    }
+    fn held_mut(&mut self) -> &mut Held {
+        &mut self.held
+    }
+    fn lent(&self, out: &mut Vec<Range>) {
+        for buf in self.left() {
+            // SAFETY: the driver's MDLs, live until the IRP completes.
+            unsafe { lent::ranges(&buf, out) };
+        }
+        let mut at = self.list;
+        while let Some((_, next)) = self.step(at) {
+            out.push((at.addr(), at.addr() + size_of::<BufList>(), "WSK_BUF_LIST"));
+            at = next;
+        }
+        if self.control_len != 0 {
+            out.push((self.control.addr(), self.control.addr() + self.control_len, "control information"));
+        }
+    }
+    fn cancel(self) {
+        self.end(status::CANCELLED);
     }
 }
 
 /// The sending side of a socket.
 pub struct Tx {
-    queue: Mutex<VecDeque<Op>>,
-    change: Condvar,
-    /// Operations queued or on the sender thread: while there are any, later ones queue behind them.
+    /// The flag: the sender thread has been started.
+    pub calls: Pending<Op, bool>,
+    /// Calls queued: while there are any, later ones queue behind them.
     waiting: AtomicUsize,
-    started: Mutex<bool>,
     wake: OwnedFd,
 }
 
@@ -205,79 +261,74 @@ impl std::fmt::Debug for Tx {
 impl Tx {
     /// With no thread yet.
     pub fn new() -> Result<Self, NTSTATUS> {
-        Ok(Self {
-            queue: Mutex::new(VecDeque::new()),
-            change: Condvar::new(),
-            waiting: AtomicUsize::new(0),
-            started: Mutex::new(false),
-            wake: event_fd()?,
-        })
+        Ok(Self { calls: Pending::new(false), waiting: AtomicUsize::new(0), wake: event_fd()? })
     }
 
     /// Makes the thread look at the socket's state.
     pub fn wake(&self) {
-        let _queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        self.change.notify_all();
+        let _calls = self.calls.lock();
+        self.calls.notify();
         signal(&self.wake);
     }
 
-    /// Completes what is queued as cancelled.
-    pub fn cancel_all(&self) {
-        let queue = std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner));
-        for op in queue {
-            op.held.complete(status::CANCELLED, 0);
+    fn later(&self, socket: &'static Datagram, mut op: Op) {
+        op.fingerprint = op.fingerprint();
+        let mut inner = self.calls.lock();
+        let back = self.calls.push(&mut inner, socket.whole(), op);
+        self.waiting.store(inner.calls.len(), Ordering::SeqCst);
+        if !inner.state {
+            inner.state = true;
+            socket.start_thread("wsk-tx", move || run(socket));
         }
-    }
-
-    fn later(&self, socket: &'static Socket, op: Op) {
-        op.held.mark_pending();
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(op);
-        self.change.notify_one();
-        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*started {
-            *started = true;
-            socket.start_thread("wsk-tx", run);
+        drop(inner);
+        if let Some(op) = back {
+            op.cancel();
         }
     }
 }
 
-fn run(socket: &'static Socket) {
+fn run(socket: &'static Datagram) {
     let tx = &socket.tx;
     let mut turn = 0u32;
-    loop {
-        let mut op = {
-            let mut queue = tx.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            loop {
-                if socket.is_closing() {
-                    return;
-                }
-                match queue.pop_front() {
-                    Some(op) => break op,
-                    None => queue = tx.change.wait(queue).unwrap_or_else(PoisonError::into_inner),
-                }
-            }
+    let mut inner = tx.calls.lock();
+    while !socket.is_closing() {
+        tx.waiting.store(inner.calls.len(), Ordering::SeqCst);
+        let Some(op) = inner.calls.front_mut() else {
+            inner = tx.calls.wait(inner);
+            continue;
         };
-        while let Progress::Full = op.run(socket.raw()) {
-            if socket.is_closing() || op.held.cancelled() {
-                op.error = status::CANCELLED;
-                break;
-            }
-            wait_io(socket.raw(), libc::POLLOUT, &tx.wake, 50);
+        if op.fingerprint() != op.fingerprint {
+            lent::changed(op.held.irp().addr(), op.held.call());
         }
+        if let Progress::Full = op.run(socket.raw()) {
+            op.fingerprint = op.fingerprint();
+            drop(inner);
+            wait_io(socket.raw(), libc::POLLOUT, &tx.wake, -1);
+            inner = tx.calls.lock();
+            continue;
+        }
+        let Some(op) = tx.calls.pop(&mut inner) else {
+            // Being cancelled: its routine takes it from the queue.
+            inner = tx.calls.wait(inner);
+            continue;
+        };
+        tx.waiting.store(inner.calls.len(), Ordering::SeqCst);
+        drop(inner);
         LATE.fetch_add(1, Ordering::Relaxed);
-        tx.waiting.fetch_sub(1, Ordering::SeqCst);
         turn = turn.wrapping_add(1);
-        let _call = InCall::enter("completion of a WSK send");
-        if turn.is_multiple_of(2) {
-            op.complete();
-        } else {
-            irql::at(irql::DISPATCH, || op.complete());
+        {
+            let _call = InCall::enter("completion of a WSK send");
+            if turn.is_multiple_of(2) {
+                op.complete();
+            } else {
+                irql::at(irql::DISPATCH, || op.complete());
+            }
         }
+        inner = tx.calls.lock();
     }
 }
 
-fn begin(call: &'static str, socket: &'static Socket, mut op: Op, remote: *const u8) -> NTSTATUS {
+fn begin(call: &'static str, socket: &'static Datagram, mut op: Op, remote: *const u8) -> NTSTATUS {
     if !socket.is_bound() {
         op.error = status::INVALID_DEVICE_STATE;
         return op.complete();
@@ -323,7 +374,7 @@ pub extern "win64" fn send_to(
 ) -> NTSTATUS {
     let _call = InCall::enter("WskSendTo");
     irql::require_at_most(irql::DISPATCH);
-    let Some(entered) = socket::enter(handle) else { return status::INVALID_PARAMETER };
+    let Some(entered) = socket::enter_datagram(handle) else { return status::INVALID_PARAMETER };
     // SAFETY: what the driver passed.
     let Some(held) = (unsafe { Held::take(irp) }) else { return status::INVALID_PARAMETER };
     if buf.is_null() || flags != 0 {
@@ -342,6 +393,7 @@ pub extern "win64" fn send_to(
         control_len,
         bytes: 0,
         error: status::SUCCESS,
+        fingerprint: 0,
     };
     begin("WskSendTo", entered.socket(), op, remote)
 }
@@ -358,7 +410,7 @@ pub extern "win64" fn send_messages(
 ) -> NTSTATUS {
     let _call = InCall::enter("WskSendMessages");
     irql::require_at_most(irql::DISPATCH);
-    let Some(entered) = socket::enter(handle) else { return status::INVALID_PARAMETER };
+    let Some(entered) = socket::enter_datagram(handle) else { return status::INVALID_PARAMETER };
     // SAFETY: what the driver passed.
     let Some(held) = (unsafe { Held::take(irp) }) else { return status::INVALID_PARAMETER };
     if list.is_null() || flags != 0 {
@@ -366,7 +418,16 @@ pub extern "win64" fn send_messages(
         return held.complete(status::INVALID_PARAMETER, 0);
     }
     let control_len = if control.is_null() { 0 } else { control_len as usize };
-    let op =
-        Op { held, list, single: None, to: LinuxAddress::NONE, control, control_len, bytes: 0, error: status::SUCCESS };
+    let op = Op {
+        held,
+        list,
+        single: None,
+        to: LinuxAddress::NONE,
+        control,
+        control_len,
+        bytes: 0,
+        error: status::SUCCESS,
+        fingerprint: 0,
+    };
     begin("WskSendMessages", entered.socket(), op, remote)
 }

@@ -1,19 +1,20 @@
-//! Datagram sockets: their life, `WskBind`, `WskGetLocalAddress`, `WskCloseSocket`.
+//! Sockets of every category: their life, what a driver's handle means, `WskBind`, `WskGetLocalAddress`,
+//! `WskCloseSocket`.
 
-use super::abi::{DatagramDispatch, EVENT_RECEIVE_FROM, Irp, ReceiveFromEvent};
+use super::abi::{EVENT_RECEIVE_FROM, Irp};
 use super::address::{self, LinuxAddress};
+use super::control;
+use super::datagram::Datagram;
 use super::irp::{Held, later_do};
-use super::receive::Rx;
+use super::receive;
 use super::registration::Client;
-use super::send::Tx;
-use super::{control, receive, send};
+use super::stream::Stream;
 use crate::fault;
 use crate::irql;
 use crate::nt::{NTSTATUS, af, status};
 use crate::objects::Kind;
 use crate::pool;
 use crate::report::{InCall, Rule, record};
-use crate::thunk::wrap;
 use std::ffi::c_void;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -21,22 +22,24 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-const BAD_SOCKET: Rule =
-    Rule::new("wsk.bad-socket", "WDK: WskSocket, WskCloseSocket (a socket from the one to the other)");
-const CLOSED: Rule = Rule::new("wsk.use-after-close", "WDK: WskCloseSocket (no call on the socket after it)");
+const BAD_SOCKET: Rule = Rule::new(
+    "wsk.bad-socket",
+    "WDK: WskSocket, WskCloseSocket (a socket from the one to the other, no call after it)",
+);
 const BUSY: Rule = Rule::new(
     "wsk.close-with-call-in-progress",
     "WDK: WskCloseSocket (no other call on the socket may be in progress)",
 );
-const RETAINED: Rule = Rule::new(
-    "wsk.close-with-retained-indications",
-    "WDK: WskCloseSocket, WskRelease (release all retained lists first)",
+const RELEASE_MISSING: Rule = Rule::new(
+    "wsk.release-missing",
+    "WDK: WskRelease (every list retained with STATUS_PENDING is released, before WskCloseSocket)",
 );
-const RELEASE_MISSING: Rule =
-    Rule::new("wsk.release-missing", "WDK: WskRelease (every list retained with STATUS_PENDING is released once)");
+const WRONG_DISPATCH: Rule = Rule::new(
+    "wsk.wrong-dispatch",
+    "WDK: Winsock Kernel Socket Categories (a socket is used by the dispatch table of its own category)",
+);
 
 static SOCKETS: Kind = Kind::new("wsk.socket");
-static LIVE: Mutex<Vec<&'static Socket>> = Mutex::new(Vec::new());
 
 const OPEN: u8 = 0;
 const CLOSING: u8 = 1;
@@ -45,20 +48,28 @@ const GONE: u8 = 2;
 /// What the driver holds: `WSK_SOCKET`, with the lab's part behind it.
 #[repr(C)]
 struct Handle {
-    dispatch: *const DatagramDispatch,
-    socket: &'static Socket,
+    dispatch: usize,
+    socket: &'static AnySocket,
 }
 
-/// One datagram socket. Never freed (its buffers are): a driver that uses it late is told, not crashed into.
+/// A socket of one of the categories.
 #[derive(Debug)]
-pub struct Socket {
+pub enum AnySocket {
+    /// `WSK_FLAG_DATAGRAM_SOCKET`.
+    Datagram(Datagram),
+    /// `WSK_FLAG_CONNECTION_SOCKET`, `WSK_FLAG_STREAM_SOCKET`.
+    Stream(Stream),
+}
+
+/// What every socket has. Never freed (its buffers are): a driver that uses it late is told, not crashed into.
+#[derive(Debug)]
+pub struct Base {
     /// Windows' number.
     pub family: u16,
     /// SocketContext.
     pub context: usize,
-    /// WskReceiveFromEvent.
-    pub event: Option<ReceiveFromEvent>,
-    client: &'static Client,
+    /// The registration it belongs to.
+    pub client: &'static Client,
     fd: Mutex<Option<OwnedFd>>,
     raw: RawFd,
     state: AtomicU8,
@@ -66,60 +77,75 @@ pub struct Socket {
     /// Control IRPs that the worker thread will complete.
     pub later: AtomicUsize,
     bound: AtomicBool,
-    /// Set by `SIO_WSK_SET_SENDTO_ADDRESS` or `SIO_WSK_SET_REMOTE_ADDRESS`.
-    pub default_remote: Mutex<LinuxAddress>,
-    /// Receiving side.
-    pub rx: Rx,
-    /// Sending side.
-    pub tx: Tx,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// The driver's handle; the socket it is part of.
+    whole: OnceLock<(usize, &'static AnySocket)>,
 }
 
 /// A call on a socket in progress.
-pub struct Entered(&'static Socket);
+pub struct Entered<T: 'static> {
+    base: &'static Base,
+    socket: &'static T,
+}
 
-impl Entered {
+impl<T> Entered<T> {
     /// The socket.
-    pub fn socket(&self) -> &'static Socket {
-        self.0
+    pub fn socket(&self) -> &'static T {
+        self.socket
     }
 }
 
-impl Drop for Entered {
+impl<T> Drop for Entered<T> {
     fn drop(&mut self) {
-        self.0.calls.fetch_sub(1, Ordering::SeqCst);
+        self.base.calls.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 /// Checks the `PWSK_SOCKET` of a call.
-pub fn enter(handle: *mut c_void) -> Option<Entered> {
+pub fn enter(handle: *mut c_void) -> Option<Entered<AnySocket>> {
     // SAFETY: the driver's pointer; a wild one faults as it would on Windows.
     if !unsafe { pool::is_lab_block(handle.cast(), &SOCKETS) } {
         record(BAD_SOCKET, &format!("{handle:p} is not an open WSK_SOCKET"));
         return None;
     }
-    // SAFETY: a live block of this kind, filled by `create`.
+    // SAFETY: a live block of this kind, filled by `publish`.
     let socket = unsafe { (*handle.cast::<Handle>()).socket };
-    socket.calls.fetch_add(1, Ordering::SeqCst);
-    let entered = Entered(socket);
-    if socket.state.load(Ordering::SeqCst) != OPEN {
-        record(CLOSED, &format!("WSK_SOCKET {handle:p} has been closed"));
+    let base = socket.base();
+    base.calls.fetch_add(1, Ordering::SeqCst);
+    let entered = Entered { base, socket };
+    if base.state.load(Ordering::SeqCst) != OPEN {
+        record(BAD_SOCKET, &format!("WSK_SOCKET {handle:p} has been closed"));
         return None;
     }
     Some(entered)
 }
 
-fn dispatch() -> *const DatagramDispatch {
-    static TABLE: OnceLock<DatagramDispatch> = OnceLock::new();
-    TABLE.get_or_init(|| DatagramDispatch {
-        control: wrap(control::control_socket as *const () as usize),
-        close: wrap(close as *const () as usize),
-        bind: wrap(bind as *const () as usize),
-        send_to: wrap(send::send_to as *const () as usize),
-        receive_from: wrap(receive::receive_from as *const () as usize),
-        release: wrap(receive::release as *const () as usize),
-        get_local_address: wrap(get_local_address as *const () as usize),
-        send_messages: wrap(send::send_messages as *const () as usize),
+fn narrow<T>(
+    entered: Option<Entered<AnySocket>>,
+    pick: fn(&'static AnySocket) -> Option<&'static T>,
+) -> Option<Entered<T>> {
+    let entered = entered?;
+    let Some(socket) = pick(entered.socket) else {
+        record(WRONG_DISPATCH, &format!("the socket is of another category than the function: {:?}", entered.socket));
+        return None;
+    };
+    entered.base.calls.fetch_add(1, Ordering::SeqCst);
+    Some(Entered { base: entered.base, socket })
+}
+
+/// [`enter`] for a function of datagram sockets only.
+pub fn enter_datagram(handle: *mut c_void) -> Option<Entered<Datagram>> {
+    narrow(enter(handle), |s| match s {
+        AnySocket::Datagram(d) => Some(d),
+        AnySocket::Stream(_) => None,
+    })
+}
+
+/// [`enter`] for a function of connection-oriented and stream sockets only.
+pub fn enter_stream(handle: *mut c_void) -> Option<Entered<Stream>> {
+    narrow(enter(handle), |s| match s {
+        AnySocket::Stream(d) => Some(d),
+        AnySocket::Datagram(_) => None,
     })
 }
 
@@ -134,7 +160,11 @@ pub fn to_status(errno: i32) -> NTSTATUS {
         libc::EADDRINUSE => status::ADDRESS_ALREADY_EXISTS,
         libc::EADDRNOTAVAIL => status::INVALID_ADDRESS_COMPONENT,
         libc::ENETUNREACH | libc::ENETDOWN => status::NETWORK_UNREACHABLE,
-        libc::EHOSTUNREACH => status::HOST_UNREACHABLE,
+        libc::EHOSTUNREACH | libc::EHOSTDOWN => status::HOST_UNREACHABLE,
+        libc::ECONNREFUSED => status::CONNECTION_REFUSED,
+        libc::ECONNRESET | libc::EPIPE => status::CONNECTION_RESET,
+        libc::ECONNABORTED => status::CONNECTION_ABORTED,
+        libc::ETIMEDOUT => status::IO_TIMEOUT,
         libc::EMSGSIZE => status::INVALID_BUFFER_SIZE,
         libc::EACCES | libc::EPERM => status::ACCESS_DENIED,
         libc::ENOMEM | libc::ENOBUFS | libc::EMFILE | libc::ENFILE => status::INSUFFICIENT_RESOURCES,
@@ -143,17 +173,12 @@ pub fn to_status(errno: i32) -> NTSTATUS {
     }
 }
 
-impl Socket {
-    /// Makes one; gives the address of its `WSK_SOCKET`.
-    pub fn create(
-        client: &'static Client,
-        family: u16,
-        context: *mut c_void,
-        event: Option<ReceiveFromEvent>,
-    ) -> Result<usize, NTSTATUS> {
+impl Base {
+    /// A Linux socket and what goes with it. `kind` is Linux's type.
+    pub fn new(client: &'static Client, family: u16, context: *mut c_void, kind: i32) -> Result<Self, NTSTATUS> {
         let linux = if family == af::INET { libc::AF_INET } else { libc::AF_INET6 };
         // SAFETY: no pointers.
-        let raw = unsafe { libc::socket(linux, libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, 0) };
+        let raw = unsafe { libc::socket(linux, kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, 0) };
         if raw < 0 {
             return Err(last_error());
         }
@@ -163,14 +188,9 @@ impl Socket {
             // Windows' default.
             control::set_int(raw, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
         }
-        // Windows sizes these by itself; a tunnel's socket needs room for bursts.
-        for force in [libc::SO_RCVBUFFORCE, libc::SO_SNDBUFFORCE] {
-            let _ = control::set_int(raw, libc::SOL_SOCKET, force, 8 << 20);
-        }
-        let socket: &'static Socket = Box::leak(Box::new(Socket {
+        Ok(Self {
             family,
             context: context.addr(),
-            event,
             client,
             fd: Mutex::new(Some(fd)),
             raw,
@@ -178,17 +198,9 @@ impl Socket {
             calls: AtomicUsize::new(0),
             later: AtomicUsize::new(0),
             bound: AtomicBool::new(false),
-            default_remote: Mutex::new(LinuxAddress::NONE),
-            rx: Rx::new()?,
-            tx: Tx::new()?,
             threads: Mutex::new(Vec::new()),
-        }));
-        let block = pool::alloc_lab(&SOCKETS, size_of::<Handle>()).cast::<Handle>();
-        // SAFETY: a fresh block of that size.
-        unsafe { block.write(Handle { dispatch: dispatch(), socket }) };
-        client.sockets.fetch_add(1, Ordering::SeqCst);
-        LIVE.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
-        Ok(block.addr())
+            whole: OnceLock::new(),
+        })
     }
 
     /// The Linux socket; valid until the closer has joined every thread.
@@ -206,146 +218,234 @@ impl Socket {
         self.state.load(Ordering::Acquire) != OPEN
     }
 
+    /// The driver's handle.
+    pub fn handle(&self) -> usize {
+        self.whole.get().map_or(0, |w| w.0)
+    }
+
+    /// The socket that this is part of.
+    pub fn whole(&self) -> &'static AnySocket {
+        match self.whole.get() {
+            Some(w) => w.1,
+            None => unreachable!("a socket is published before the driver has it"),
+        }
+    }
+
     /// Starts a thread that ends when the socket closes.
-    pub fn start_thread(&'static self, name: &str, f: fn(&'static Socket)) {
-        match crate::ke::spawn(name, move || f(self)) {
+    pub fn start_thread(&self, name: &str, f: impl FnOnce() + Send + 'static) {
+        match crate::ke::spawn(name, f) {
             Ok(handle) => self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(handle),
             Err(e) => eprintln!("dco-lab: no thread for {name}: {e}"),
         }
     }
 
+    /// Linux's `bind`.
+    pub fn bind(&self, address: &LinuxAddress) -> Result<(), NTSTATUS> {
+        if self.is_bound() {
+            return Err(status::INVALID_DEVICE_STATE);
+        }
+        // SAFETY: an open socket and an address of its length.
+        if unsafe { libc::bind(self.raw(), address.as_ptr(), address.len) } != 0 {
+            return Err(last_error());
+        }
+        self.bound.store(true, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl AnySocket {
+    /// What every socket has.
+    pub fn base(&self) -> &Base {
+        match self {
+            AnySocket::Datagram(d) => d,
+            AnySocket::Stream(s) => s,
+        }
+    }
+
+    /// Makes the socket known: gives it the handle that the driver gets, with `dispatch` in front.
+    pub fn publish(self, dispatch: usize) -> &'static Self {
+        let socket: &'static AnySocket = Box::leak(Box::new(self));
+        let block = pool::alloc_lab(&SOCKETS, size_of::<Handle>()).cast::<Handle>();
+        // SAFETY: a fresh block of that size.
+        unsafe { block.write(Handle { dispatch, socket }) };
+        // Set once: the socket is new.
+        let _ = socket.base().whole.set((block.addr(), socket));
+        socket.base().client.sockets.fetch_add(1, Ordering::SeqCst);
+        socket
+    }
+
+    /// Makes the socket's threads look at its state.
+    fn wake(&'static self) {
+        match self {
+            AnySocket::Datagram(d) => d.wake(),
+            AnySocket::Stream(s) => s.wake(),
+        }
+    }
+
+    /// The cancel routine of `irp` runs: completes its call.
+    pub fn cancel(&'static self, irp: Irp) {
+        match self {
+            AnySocket::Datagram(d) => d.cancel(irp),
+            AnySocket::Stream(s) => s.cancel(irp),
+        }
+    }
+
+    fn retained(&self) -> usize {
+        match self {
+            AnySocket::Datagram(d) => d.rx.retained(),
+            AnySocket::Stream(s) => s.retained(),
+        }
+    }
+
     /// Ends the socket once all its threads have ended, and completes the close IRP.
-    fn end(&'static self, block: *mut Handle, held: Held) {
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+    fn end(&'static self, held: Option<Held>) {
+        let base = self.base();
+        let threads = std::mem::take(&mut *base.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for t in threads {
             // A thread that panicked has printed why.
             let _ = t.join();
         }
-        self.tx.cancel_all();
-        self.rx.cancel_all();
-        while self.later.load(Ordering::SeqCst) != 0 {
+        match self {
+            AnySocket::Datagram(d) => d.cancel_all(),
+            AnySocket::Stream(s) => s.cancel_all(),
+        }
+        while base.later.load(Ordering::SeqCst) != 0 {
             std::thread::sleep(Duration::from_micros(200));
         }
-        let retained = self.rx.retained();
-        if retained != 0 {
-            record(
-                RELEASE_MISSING,
-                &format!("the socket closed with {retained} retained indication lists never released"),
-            );
+        match self {
+            AnySocket::Datagram(d) => d.rx.free_buffers(),
+            AnySocket::Stream(s) => s.free_buffers(),
         }
-        self.rx.free_buffers();
-        self.fd.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.state.store(GONE, Ordering::SeqCst);
-        LIVE.lock().unwrap_or_else(PoisonError::into_inner).retain(|s| !std::ptr::eq(*s, self));
-        // SAFETY: the block of `create`; the driver may not use it after WskCloseSocket, and close runs once.
-        unsafe { pool::free_lab(block.cast()) };
-        self.client.sockets.fetch_sub(1, Ordering::SeqCst);
-        held.complete(status::SUCCESS, 0);
+        base.fd.lock().unwrap_or_else(PoisonError::into_inner).take();
+        base.state.store(GONE, Ordering::SeqCst);
+        // SAFETY: the block of `publish`; the driver may not use it after WskCloseSocket, and close runs once.
+        unsafe { pool::free_lab(base.handle() as *mut u8) };
+        base.client.sockets.fetch_sub(1, Ordering::SeqCst);
+        if let Some(held) = held {
+            held.complete(status::SUCCESS, 0);
+        }
+    }
+
+    /// Closes a socket that the driver never got.
+    pub fn abandon(&'static self) {
+        self.base().state.store(CLOSING, Ordering::SeqCst);
+        self.wake();
+        crate::ke::spawn_or_abort("wsk-close", move || self.end(None));
     }
 }
 
-/// Records lists that the driver never released, of sockets it never closed.
-pub fn check_leaks() {
-    for socket in LIVE.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        let retained = socket.rx.retained();
-        if retained != 0 {
-            record(RELEASE_MISSING, &format!("{retained} retained indication lists were never released"));
-        }
+/// An address as the driver passes it; `Err` with a record when it is none.
+///
+/// # Safety
+/// `address` is null or the driver's SOCKADDR.
+pub unsafe fn address_of(address: *const u8, family: u16, what: &str) -> Result<LinuxAddress, NTSTATUS> {
+    if address.is_null() {
+        record(super::BAD_PARAMETER, &format!("{what} must not be NULL"));
+        return Err(status::INVALID_PARAMETER);
     }
+    // SAFETY: not null; the driver's SOCKADDR.
+    unsafe { LinuxAddress::from_windows(address, family) }.ok_or_else(|| {
+        record(super::BAD_PARAMETER, &format!("{what} is not of the socket's family {family}"));
+        status::INVALID_PARAMETER
+    })
 }
 
 /// `WskBind`.
-extern "win64" fn bind(handle: *mut c_void, local: *const u8, flags: u32, irp: Irp) -> NTSTATUS {
+pub extern "win64" fn bind(handle: *mut c_void, local: *const u8, flags: u32, irp: Irp) -> NTSTATUS {
     let _call = InCall::enter("WskBind");
     irql::require_at_most(irql::DISPATCH);
     let Some(entered) = enter(handle) else { return status::INVALID_PARAMETER };
-    let socket = entered.socket();
+    let base = entered.socket().base();
     // SAFETY: what the driver passed.
     let Some(held) = (unsafe { Held::take(irp) }) else { return status::INVALID_PARAMETER };
-    if local.is_null() || flags != 0 {
-        record(super::BAD_PARAMETER, "LocalAddress must not be NULL and Flags must be 0");
+    if flags != 0 {
+        record(super::BAD_PARAMETER, "Flags must be 0");
         return held.complete(status::INVALID_PARAMETER, 0);
     }
-    // SAFETY: not null; the driver's SOCKADDR.
-    let Some(address) = (unsafe { LinuxAddress::from_windows(local, socket.family) }) else {
-        record(super::BAD_PARAMETER, &format!("LocalAddress is not of the socket's family {}", socket.family));
-        return held.complete(status::INVALID_PARAMETER, 0);
+    // SAFETY: what the driver passed.
+    let address = match unsafe { address_of(local, base.family, "LocalAddress") } {
+        Ok(a) => a,
+        Err(s) => return held.complete(s, 0),
     };
-    if socket.is_bound() {
-        return held.finish(Some(socket), status::INVALID_DEVICE_STATE, 0);
-    }
     if fault::fails("WskBind") {
-        return held.finish(Some(socket), status::INSUFFICIENT_RESOURCES, 0);
+        return held.finish(Some(base), status::INSUFFICIENT_RESOURCES, 0);
     }
-    // SAFETY: an open socket and an address of its length.
-    if unsafe { libc::bind(socket.raw(), address.as_ptr(), address.len) } != 0 {
-        return held.finish(Some(socket), last_error(), 0);
+    if let Err(s) = base.bind(&address) {
+        return held.finish(Some(base), s, 0);
     }
-    socket.bound.store(true, Ordering::Release);
-    if socket.client.static_mask.load(Ordering::SeqCst) & EVENT_RECEIVE_FROM != 0 && socket.event.is_some() {
-        receive::enable(socket, true);
+    if let AnySocket::Datagram(d) = entered.socket()
+        && base.client.static_mask.load(Ordering::SeqCst) & EVENT_RECEIVE_FROM != 0
+        && d.event.is_some()
+    {
+        receive::enable(d, true);
     }
-    held.finish(Some(socket), status::SUCCESS, 0)
+    held.finish(Some(base), status::SUCCESS, 0)
 }
 
-/// `WskGetLocalAddress`.
-extern "win64" fn get_local_address(handle: *mut c_void, out: *mut u8, irp: Irp) -> NTSTATUS {
-    let _call = InCall::enter("WskGetLocalAddress");
-    irql::require_at_most(irql::DISPATCH);
-    let Some(entered) = enter(handle) else { return status::INVALID_PARAMETER };
-    let socket = entered.socket();
-    // SAFETY: what the driver passed.
-    let Some(held) = (unsafe { Held::take(irp) }) else { return status::INVALID_PARAMETER };
+/// What `getsockname` and `getpeername` have in common.
+type Name = unsafe extern "C" fn(i32, *mut libc::sockaddr, *mut libc::socklen_t) -> i32;
+
+/// Writes one of the socket's addresses for the driver.
+pub fn get_address(base: &'static Base, name: Name, out: *mut u8, held: Held, ready: bool) -> NTSTATUS {
     if out.is_null() {
-        record(super::BAD_PARAMETER, "LocalAddress must not be NULL");
+        record(super::BAD_PARAMETER, "the address must not be NULL");
         return held.complete(status::INVALID_PARAMETER, 0);
     }
-    if !socket.is_bound() {
-        return held.finish(Some(socket), status::INVALID_DEVICE_STATE, 0);
+    if !ready {
+        return held.finish(Some(base), status::INVALID_DEVICE_STATE, 0);
     }
     if fault::fails("WskGetLocalAddress") {
-        return held.finish(Some(socket), status::INSUFFICIENT_RESOURCES, 0);
+        return held.finish(Some(base), status::INSUFFICIENT_RESOURCES, 0);
     }
     let mut a = LinuxAddress::NONE;
     let mut len = u32::try_from(address::MAX).unwrap_or(0);
     // SAFETY: an open socket; `len` bytes of ours.
-    if unsafe { libc::getsockname(socket.raw(), a.bytes.as_mut_ptr().cast(), &raw mut len) } != 0 {
-        return held.finish(Some(socket), last_error(), 0);
+    if unsafe { name(base.raw(), a.bytes.as_mut_ptr().cast(), &raw mut len) } != 0 {
+        return held.finish(Some(base), last_error(), 0);
     }
-    // SAFETY: getsockname wrote an address there.
+    // SAFETY: the kernel wrote an address there.
     let n = unsafe { address::to_windows_in_place(a.bytes.as_mut_ptr()) };
     // SAFETY: the driver's buffer for an address of the socket's family, valid until the IRP completes.
     unsafe { std::ptr::copy_nonoverlapping(a.bytes.as_ptr(), out, n) };
-    held.finish(Some(socket), status::SUCCESS, 0)
+    held.finish(Some(base), status::SUCCESS, 0)
+}
+
+/// `WskGetLocalAddress`.
+pub extern "win64" fn get_local_address(handle: *mut c_void, out: *mut u8, irp: Irp) -> NTSTATUS {
+    let _call = InCall::enter("WskGetLocalAddress");
+    irql::require_at_most(irql::DISPATCH);
+    let Some(entered) = enter(handle) else { return status::INVALID_PARAMETER };
+    let base = entered.socket().base();
+    // SAFETY: what the driver passed.
+    let Some(held) = (unsafe { Held::take(irp) }) else { return status::INVALID_PARAMETER };
+    get_address(base, libc::getsockname, out, held, base.is_bound())
 }
 
 /// `WskCloseSocket`.
-extern "win64" fn close(handle: *mut c_void, irp: Irp) -> NTSTATUS {
+pub extern "win64" fn close(handle: *mut c_void, irp: Irp) -> NTSTATUS {
     let _call = InCall::enter("WskCloseSocket");
     irql::require_at_most(irql::DISPATCH);
     let Some(entered) = enter(handle) else { return status::INVALID_PARAMETER };
-    let socket = entered.socket();
+    let (socket, base) = (entered.socket(), entered.socket().base());
     // SAFETY: what the driver passed.
     let Some(held) = (unsafe { Held::take(irp) }) else { return status::INVALID_PARAMETER };
-    if socket.state.compare_exchange(OPEN, CLOSING, Ordering::SeqCst, Ordering::SeqCst).is_err() {
-        record(CLOSED, "closed twice");
+    if base.state.compare_exchange(OPEN, CLOSING, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+        record(BAD_SOCKET, "closed twice");
         return held.complete(status::INVALID_PARAMETER, 0);
     }
-    let others = socket.calls.load(Ordering::SeqCst) - 1;
+    let others = base.calls.load(Ordering::SeqCst) - 1;
     if others != 0 {
         record(BUSY, &format!("{others} other calls are in progress on the socket"));
     }
-    let retained = socket.rx.retained();
+    let retained = socket.retained();
     if retained != 0 {
-        record(RETAINED, &format!("{retained} indication lists are retained"));
+        record(RELEASE_MISSING, &format!("the socket closes with {retained} retained indication lists not released"));
     }
-    socket.rx.wake();
-    socket.tx.wake();
-    let block = handle.cast::<Handle>() as usize;
-    let busy = !socket.threads.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+    socket.wake();
+    let busy = !base.threads.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
     drop(entered);
     held.mark_pending();
-    let finish = move || socket.end(block as *mut Handle, held);
+    let finish = move || socket.end(Some(held));
     if busy {
         // The worker thread must not wait; this one may.
         crate::ke::spawn_or_abort("wsk-close", finish);
