@@ -83,7 +83,7 @@ fn main() -> ExitCode {
 /// Options that take no value.
 const SWITCHES: [&str; 2] = ["verbose", "no-chacha"];
 /// Options that take one.
-const VALUES: [&str; 11] = [
+const VALUES: &[&str] = &[
     "sys",
     "tun",
     "listen",

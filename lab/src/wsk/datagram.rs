@@ -2,11 +2,12 @@
 
 use super::abi::{DatagramDispatch, Irp, ReceiveFromEvent};
 use super::address::LinuxAddress;
-use super::control;
+use super::net::Choices;
 use super::receive::{self, Rx};
 use super::registration::Client;
 use super::send::{self, Tx};
 use super::socket::{self, AnySocket, Base};
+use super::{control, line};
 use crate::nt::{NTSTATUS, status};
 use crate::thunk::wrap;
 use std::ffi::c_void;
@@ -25,6 +26,8 @@ pub struct Datagram {
     pub rx: Rx,
     /// Sending side.
     pub tx: Tx,
+    /// What the network does to it.
+    pub choices: Choices,
 }
 
 impl Deref for Datagram {
@@ -61,8 +64,14 @@ impl Datagram {
         for force in [libc::SO_RCVBUFFORCE, libc::SO_SNDBUFFORCE] {
             let _ = control::set_int(base.raw(), libc::SOL_SOCKET, force, 8 << 20);
         }
-        let socket =
-            Datagram { base, event, default_remote: Mutex::new(LinuxAddress::NONE), rx: Rx::new()?, tx: Tx::new()? };
+        let socket = Datagram {
+            base,
+            event,
+            default_remote: Mutex::new(LinuxAddress::NONE),
+            rx: Rx::new()?,
+            tx: Tx::new()?,
+            choices: Choices::new(),
+        };
         Ok(AnySocket::Datagram(socket).publish(dispatch().addr()).base().handle())
     }
 
@@ -83,5 +92,6 @@ impl Datagram {
             op.end(status::CANCELLED);
         });
         self.rx.cancel_all();
+        line::flush(self.raw());
     }
 }

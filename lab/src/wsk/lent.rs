@@ -2,7 +2,7 @@
 
 use super::abi::Buf;
 use crate::nt::MDL;
-use crate::report::{Rule, record};
+use crate::report::{Rule, record_about};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -56,7 +56,11 @@ pub fn before_free(start: usize, size: usize, what: &str) {
         })
     };
     if let Some((irp, call, (at, _, part))) = found {
-        record(FREED, &format!("{what} of {part} {at:#x}, which {call} uses until its IRP {irp:#x} completes"));
+        record_about(
+            FREED,
+            start,
+            &format!("{what} of {part} {at:#x}, which {call} uses until its IRP {irp:#x} completes"),
+        );
     }
 }
 
@@ -108,5 +112,5 @@ pub unsafe fn fingerprint(vecs: &[libc::iovec]) -> u64 {
 
 /// Records that the bytes of a pended send are not what they were.
 pub fn changed(irp: usize, call: &str) {
-    record(CHANGED, &format!("the buffers of {call} with IRP {irp:#x} changed while the call was pending"));
+    record_about(CHANGED, irp, &format!("the buffers of {call} with IRP {irp:#x} changed while the call was pending"));
 }

@@ -2,7 +2,8 @@
 //!
 //! Files: `registration` and `provider` (NPI), `socket` (life), `control` (options), `irp` (IRPs and their completion),
 //! `pending` (calls that pend, their cancellation), `lent` (what they use meanwhile), `buffer` (WSK_BUF), `address`.
-//! Datagrams: `datagram`, `send`, `receive` with `nodes` (indications). Connections: `stream`.
+//! Datagrams: `datagram`, `send`, `receive` with `nodes` (indications). Connections: `stream`. `lease` says whose an
+//! indication is. `net` and `line` are the network that `--net` describes.
 //!
 //! Threads: one receiver per socket with callbacks enabled or receives pending, one sender per socket that has had to
 //! wait, a worker that completes control calls late, a short-lived one per close.
@@ -15,6 +16,7 @@ mod datagram;
 mod irp;
 mod lease;
 mod lent;
+mod line;
 mod net;
 mod nodes;
 mod pending;
@@ -78,7 +80,8 @@ pub fn check_wait() {
 pub fn counters() -> String {
     format!(
         "rx_datagrams {}\nrx_lists {}\ntx_datagrams {}\ntx_bytes {}\ntx_late {}\n\
-         stream_received {}\nstream_receives {}\nstream_sends {}\nstream_sends_late {}\n",
+         stream_received {}\nstream_receives {}\nstream_sends {}\nstream_sends_late {}\n\
+         net_dropped {}\nnet_reordered {}\n",
         receive::DATAGRAMS.load(Ordering::Relaxed),
         receive::LISTS.load(Ordering::Relaxed),
         send::DATAGRAMS.load(Ordering::Relaxed),
@@ -88,6 +91,8 @@ pub fn counters() -> String {
         stream::RECEIVES.load(Ordering::Relaxed),
         stream::SENDS.load(Ordering::Relaxed),
         stream::LATE.load(Ordering::Relaxed),
+        line::DROPPED.load(Ordering::Relaxed),
+        line::REORDERED.load(Ordering::Relaxed),
     )
 }
 

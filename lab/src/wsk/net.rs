@@ -1,8 +1,7 @@
 //! What the network does to what WSK sockets send and receive, as `--net` and `--wsk-segments` say: chosen by a seed, for
 //! each socket by itself, so that the same run meets the same fate.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// `--net`.
@@ -20,9 +19,10 @@ pub struct Net {
     pub seed: u64,
 }
 
-const CLEAR: Net = Net { delay: Duration::ZERO, reorder: 0, drop: 0, die: 0, seed: 1 };
+/// A network that does nothing.
+pub const CLEAR: Net = Net { delay: Duration::ZERO, reorder: 0, drop: 0, die: 0, seed: 1 };
 
-static NET: OnceLock<Net> = OnceLock::new();
+static NET: AtomicPtr<Net> = AtomicPtr::new(std::ptr::null_mut());
 static SOCKETS: AtomicU64 = AtomicU64::new(0);
 static SEGMENT: AtomicUsize = AtomicUsize::new(0);
 
@@ -44,18 +44,24 @@ pub fn parse(text: &str) -> Result<Net, String> {
     Ok(net)
 }
 
-/// Sets what `--net` says; once, before the driver is loaded.
+/// Sets what `--net` says, for what is sent from now on.
 ///
 /// # Errors
 /// What is wrong with the text.
 pub fn set(text: &str) -> Result<(), String> {
-    let net = parse(text)?;
-    NET.set(net).map_err(|_| "--net is given once".to_owned())
+    put(parse(text)?);
+    Ok(())
+}
+
+/// Sets the network.
+pub fn put(net: Net) {
+    NET.store(Box::leak(Box::new(net)), Ordering::Release);
 }
 
 /// What was set.
 pub fn get() -> Net {
-    NET.get().copied().unwrap_or(CLEAR)
+    // SAFETY: null, or a value that lives for ever.
+    unsafe { NET.load(Ordering::Acquire).as_ref() }.copied().unwrap_or(CLEAR)
 }
 
 /// Sets the most bytes that one receive completion or indication of a stream has; 0: no bound.
@@ -107,6 +113,12 @@ impl Choices {
             n => usize::try_from(self.below(n as u64)).unwrap_or(0) + 1,
         }
     }
+}
+
+/// The number of the next socket.
+#[cfg(test)]
+pub fn sockets() -> u64 {
+    SOCKETS.load(Ordering::SeqCst)
 }
 
 /// splitmix64's finalizer.

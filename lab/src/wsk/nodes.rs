@@ -3,6 +3,7 @@
 use super::abi::{Buf, CmsgHdr, DatagramIndication};
 use super::address::{self, CONTROL_ROOM};
 use super::lease::{BAD, Lease, Released};
+use super::net::{self, Choices};
 use crate::nt::{MDL, NTSTATUS, mdl_flags, status};
 use crate::objects::Kind;
 use crate::pool;
@@ -20,6 +21,8 @@ pub const BATCH: usize = 64;
 const LEAD: usize = 42;
 /// What the first MDL has behind the datagram, as a frame's padding.
 const TRAIL: usize = 4;
+/// Between the parts of a datagram that `--wsk-segments` cuts.
+const GAP: usize = 3;
 /// Bytes of the first MDL's memory.
 const DATA: usize = 2048;
 const FIRST: usize = DATA - LEAD - TRAIL;
@@ -267,7 +270,7 @@ impl Batch {
     }
 
     /// Receives into the first buffers; says how many datagrams came.
-    pub fn receive(&mut self, fd: RawFd) -> usize {
+    pub fn receive(&mut self, fd: RawFd, choices: &Choices) -> usize {
         let count = self.nodes.len().min(BATCH);
         for i in 0..count {
             let (Some(&node), Some(vecs), Some(m)) =
@@ -293,12 +296,12 @@ impl Batch {
         // An error is "nothing there", or an ICMP error for an earlier send, which WSK does not report to callbacks.
         let got = usize::try_from(got).unwrap_or(0);
         for i in 0..got {
-            self.describe(i);
+            self.describe(i, choices);
         }
         got
     }
 
-    fn describe(&mut self, i: usize) {
+    fn describe(&mut self, i: usize, choices: &Choices) {
         let (Some(&node), Some(m)) = (self.nodes.get(i), self.messages.get(i)) else { return };
         let len = m.msg_len as usize;
         let data = Place(node).data();
@@ -317,9 +320,19 @@ impl Batch {
         } else {
             null_mut()
         };
-        // A chain has no padding between its parts.
-        let trail = if second.is_null() { TRAIL } else { 0 };
-        n.mdl[0] = mdl_over(data, LEAD + first + trail, second);
+        let cut = if second.is_null() && len > 1 && net::segmented() { choices.below(len as u64) } else { 0 };
+        if let Ok(cut @ 1..) = usize::try_from(cut) {
+            // Two parts, not next to each other.
+            let (from, to) = (data.wrapping_add(LEAD + cut), data.wrapping_add(LEAD + cut + GAP));
+            // SAFETY: both lie in the node's data, whose trail has room for the gap.
+            unsafe { std::ptr::copy(from, to, len - cut) };
+            n.mdl[1] = mdl_over(to, len - cut, null_mut());
+            n.mdl[0] = mdl_over(data, LEAD + cut, &raw mut n.mdl[1]);
+        } else {
+            // A chain has no padding between its parts.
+            let trail = if second.is_null() { TRAIL } else { 0 };
+            n.mdl[0] = mdl_over(data, LEAD + first + trail, second);
+        }
         // SAFETY: the kernel wrote the address; 32 bytes are there.
         unsafe { address::to_windows_in_place(n.address.as_mut_ptr()) };
         let mut control_len = 0;

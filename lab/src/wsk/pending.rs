@@ -18,6 +18,8 @@ pub trait Call: Send {
     fn held_mut(&mut self) -> &mut Held;
     /// The memory that it uses until it completes.
     fn lent(&self, out: &mut Vec<Range>);
+    /// Looks whether the driver has left it alone.
+    fn check(&self) {}
     /// Completes it as cancelled.
     fn cancel(self);
 }
@@ -90,6 +92,7 @@ impl<T: Call, S> Pending<T, S> {
         self.change.notify_all();
         drop(inner);
         if let Some(call) = call {
+            call.check();
             call.cancel();
         }
         true
@@ -101,6 +104,7 @@ impl<T: Call, S> Pending<T, S> {
         loop {
             if let Some(call) = self.pop(&mut inner) {
                 drop(inner);
+                call.check();
                 end(call);
                 inner = self.lock();
             } else if inner.calls.is_empty() {

@@ -6,6 +6,7 @@ use super::buffer;
 use super::datagram::Datagram;
 use super::irp::Held;
 use super::lent::{self, Range};
+use super::net;
 use super::nodes::{BATCH, Batch, Node, Nodes};
 use super::pending::{Call, Pending};
 use super::socket::{self, last_error};
@@ -85,6 +86,7 @@ pub struct Rx {
     /// `WskReceiveFrom` calls, and the callback's state.
     pub requests: Pending<Request, Gate>,
     nodes: Nodes,
+    received: AtomicU64,
     wake: OwnedFd,
 }
 
@@ -144,7 +146,7 @@ impl Rx {
             disabling: Vec::new(),
             stash: Stash(Vec::new()),
         };
-        Ok(Self { requests: Pending::new(gate), nodes: Nodes::new(), wake: event_fd()? })
+        Ok(Self { requests: Pending::new(gate), nodes: Nodes::new(), received: AtomicU64::new(0), wake: event_fd()? })
     }
 
     /// Makes the threads look at the socket's state.
@@ -231,6 +233,7 @@ fn next(socket: &'static Datagram) -> Next {
             return Next::Close;
         }
         if gate.enabled
+            && !socket.is_dead()
             && let Some(event) = socket.event
         {
             return Next::Indicate(event, std::mem::take(&mut gate.stash.0));
@@ -245,6 +248,7 @@ fn next(socket: &'static Datagram) -> Next {
 fn run(socket: &'static Datagram) {
     let mut batch = Batch::new();
     let mut more = false;
+    let received = &socket.rx.received;
     loop {
         match next(socket) {
             Next::Close => break,
@@ -265,11 +269,15 @@ fn run(socket: &'static Datagram) {
                 if !more && !wait_io(socket.raw(), libc::POLLIN, &socket.rx.wake, -1) {
                     continue;
                 }
-                let n = batch.receive(socket.raw());
+                let n = batch.receive(socket.raw(), &socket.choices);
                 more = n == BATCH;
                 if n != 0 {
                     indicate(socket, event, batch.received(n));
                     batch.consume(n);
+                    let all = received.fetch_add(n as u64, Ordering::Relaxed) + n as u64;
+                    if (1..=all).contains(&net::get().die) && socket.die() {
+                        indicate_end(socket, event);
+                    }
                 }
             }
         }
@@ -338,6 +346,35 @@ fn indicate(socket: &'static Datagram, event: ReceiveFromEvent, list: &[*mut Nod
     }
 }
 
+/// Tells the driver that the socket is dead: a list of no datagrams.
+fn indicate_end(socket: &'static Datagram, event: ReceiveFromEvent) {
+    {
+        let mut inner = socket.rx.requests.lock();
+        if !inner.state.enabled || socket.is_closing() {
+            return;
+        }
+        inner.state.in_callback += 1;
+    }
+    {
+        let _call = InCall::enter("WskReceiveFromEvent");
+        super::in_callback(|| {
+            irql::at(irql::DISPATCH, || {
+                let balance = Balance::before("WskReceiveFromEvent");
+                // SAFETY: the callback and context the driver gave WskSocket.
+                unsafe { event(socket.context as *mut c_void, AT_DISPATCH, std::ptr::null_mut()) };
+                balance.after();
+            });
+        });
+    }
+    let mut inner = socket.rx.requests.lock();
+    inner.state.in_callback -= 1;
+    let done = if inner.state.in_callback == 0 { std::mem::take(&mut inner.state.disabling) } else { Vec::new() };
+    drop(inner);
+    for held in done {
+        held.complete(status::SUCCESS, 0);
+    }
+}
+
 /// One datagram for the first waiting `WskReceiveFrom`.
 fn serve(socket: &'static Datagram) {
     let mut inner = socket.rx.requests.lock();
@@ -399,8 +436,9 @@ pub extern "win64" fn receive_from(
         record(super::BAD_PARAMETER, "Buffer must not be NULL and Flags must be 0");
         return held.complete(status::INVALID_PARAMETER, 0);
     }
-    if !socket.is_bound() {
-        return held.finish(Some(socket), status::INVALID_DEVICE_STATE, 0);
+    if !socket.is_bound() || socket.is_dead() {
+        let code = if socket.is_dead() { status::FILE_FORCED_CLOSED } else { status::INVALID_DEVICE_STATE };
+        return held.finish(Some(socket), code, 0);
     }
     for p in [control_len, control_flags] {
         if !p.is_null() {

@@ -9,7 +9,7 @@ use super::lent::{self, Range};
 use super::pending::{Call, Pending};
 use super::receive::{event_fd, signal, wait_io};
 use super::socket::{self, to_status};
-use super::{BAD_PARAMETER, buffer, not_implemented};
+use super::{BAD_PARAMETER, buffer, line, not_implemented};
 use crate::fault;
 use crate::irql;
 use crate::nt::{NTSTATUS, status};
@@ -87,7 +87,7 @@ impl Op {
     }
 
     /// Sends what is left, as far as the socket takes it.
-    fn run(&mut self, fd: i32) -> Progress {
+    fn run(&mut self, socket: &Datagram) -> Progress {
         let mut linux_control = [0u8; address::CONTROL_ROOM];
         let mut control_len = 0;
         if self.control_len != 0 {
@@ -102,7 +102,29 @@ impl Op {
                 }
             }
         }
-        SCRATCH.with_borrow_mut(|s| self.run_with(fd, s, &mut linux_control[..control_len]))
+        let control = &mut linux_control[..control_len];
+        SCRATCH.with_borrow_mut(|s| {
+            if line::active() { self.run_through(socket, s, control) } else { self.run_with(socket.raw(), s, control) }
+        })
+    }
+
+    /// Hands what is left to the network that `--net` describes.
+    fn run_through(&mut self, socket: &Datagram, s: &mut Scratch, control: &[u8]) -> Progress {
+        let left: Vec<Buf> = self.left().collect();
+        for buf in left {
+            s.vecs.clear();
+            // SAFETY: the driver keeps the MDLs valid until the IRP completes.
+            if !unsafe { buffer::iovecs(&buf, &mut s.vecs) } {
+                self.fail(status::INVALID_PARAMETER);
+                return Progress::Done;
+            }
+            // SAFETY: the driver's locked memory.
+            self.bytes += unsafe { line::send(socket.raw(), &s.vecs, &self.to, control, &socket.choices) };
+            DATAGRAMS.fetch_add(1, Ordering::Relaxed);
+            self.skip(1);
+        }
+        BYTES.fetch_add(self.bytes, Ordering::Relaxed);
+        Progress::Done
     }
 
     fn run_with(&mut self, fd: i32, s: &mut Scratch, control: &mut [u8]) -> Progress {
@@ -238,6 +260,11 @@ impl Call for Op {
             out.push((self.control.addr(), self.control.addr() + self.control_len, "control information"));
         }
     }
+    fn check(&self) {
+        if self.fingerprint() != self.fingerprint {
+            lent::changed(self.held.irp().addr(), self.held.call());
+        }
+    }
     fn cancel(self) {
         self.end(status::CANCELLED);
     }
@@ -297,10 +324,8 @@ fn run(socket: &'static Datagram) {
             inner = tx.calls.wait(inner);
             continue;
         };
-        if op.fingerprint() != op.fingerprint {
-            lent::changed(op.held.irp().addr(), op.held.call());
-        }
-        if let Progress::Full = op.run(socket.raw()) {
+        op.check();
+        if let Progress::Full = op.run(socket) {
             op.fingerprint = op.fingerprint();
             drop(inner);
             wait_io(socket.raw(), libc::POLLOUT, &tx.wake, -1);
@@ -333,6 +358,9 @@ fn begin(call: &'static str, socket: &'static Datagram, mut op: Op, remote: *con
         op.error = status::INVALID_DEVICE_STATE;
         return op.complete();
     }
+    if socket.is_dead() {
+        return op.end(status::FILE_FORCED_CLOSED);
+    }
     if remote.is_null() {
         op.to = *socket.default_remote.lock().unwrap_or_else(PoisonError::into_inner);
         if op.to.len == 0 {
@@ -354,8 +382,7 @@ fn begin(call: &'static str, socket: &'static Datagram, mut op: Op, remote: *con
     if fault::fails(call) {
         return op.held.finish(Some(socket), status::INSUFFICIENT_RESOURCES, 0);
     }
-    if socket.tx.waiting.load(Ordering::SeqCst) == 0 && !send_async() && matches!(op.run(socket.raw()), Progress::Done)
-    {
+    if socket.tx.waiting.load(Ordering::SeqCst) == 0 && !send_async() && matches!(op.run(socket), Progress::Done) {
         return op.complete();
     }
     socket.tx.later(socket, op);

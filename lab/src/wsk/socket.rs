@@ -77,6 +77,8 @@ pub struct Base {
     /// Control IRPs that the worker thread will complete.
     pub later: AtomicUsize,
     bound: AtomicBool,
+    /// No longer functional: only closing is left.
+    dead: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The driver's handle; the socket it is part of.
     whole: OnceLock<(usize, &'static AnySocket)>,
@@ -198,6 +200,7 @@ impl Base {
             calls: AtomicUsize::new(0),
             later: AtomicUsize::new(0),
             bound: AtomicBool::new(false),
+            dead: AtomicBool::new(false),
             threads: Mutex::new(Vec::new()),
             whole: OnceLock::new(),
         })
@@ -216,6 +219,16 @@ impl Base {
     /// `WskCloseSocket` has been called.
     pub fn is_closing(&self) -> bool {
         self.state.load(Ordering::Acquire) != OPEN
+    }
+
+    /// The transport below is gone.
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    /// The transport below goes; `true` the first time.
+    pub fn die(&self) -> bool {
+        !self.dead.swap(true, Ordering::AcqRel)
     }
 
     /// The driver's handle.

@@ -1,7 +1,7 @@
 //! A client in Rust that calls WSK as a driver does: by its exports and function tables.
 
 use super::abi::*;
-use super::{Completion, address, registration, set_completion};
+use super::{Completion, address, net, registration, set_completion};
 use crate::nt::{IRP, MDL, NTSTATUS, af, mdl_flags, status};
 use crate::{io, irql, report};
 use std::ffi::c_void;
@@ -165,6 +165,7 @@ struct Receiver {
     mode: AtomicI32,
     socket: AtomicUsize,
     calls: AtomicUsize,
+    ends: AtomicUsize,
     closed: AtomicBool,
     after_close: AtomicBool,
     got: Mutex<Vec<Datagram>>,
@@ -195,6 +196,10 @@ unsafe extern "win64" fn on_datagrams(context: *mut c_void, flags: u32, list: *m
     let r = unsafe { &*context.cast::<Receiver>() };
     assert_eq!(flags, AT_DISPATCH);
     assert_eq!(irql::current(), irql::DISPATCH);
+    if list.is_null() {
+        r.ends.fetch_add(1, Ordering::SeqCst);
+        return status::SUCCESS;
+    }
     r.calls.fetch_add(1, Ordering::SeqCst);
     if r.closed.load(Ordering::SeqCst) {
         r.after_close.store(true, Ordering::SeqCst);
@@ -616,6 +621,150 @@ fn an_icmp_error_ends_nothing() {
     s.close();
     client.end();
     assert_eq!(violations(), before);
+}
+
+/// What arrives of `n` numbered datagrams through a network.
+fn through(network: net::Net, n: u32, expected: usize) -> Vec<u32> {
+    let client = Client::new();
+    let rx = Receiver::default();
+    let (s, at) = opened(&client, af::INET, &rx);
+    assert_eq!(s.events(EVENT_RECEIVE_FROM), status::SUCCESS);
+    net::put(network);
+    for i in 0..n {
+        assert_eq!(s.send(&mut i.to_le_bytes(), &at, &[]), (status::SUCCESS, 4));
+    }
+    wait_for("datagrams", || rx.got.lock().expect("lock").len() >= expected);
+    net::put(net::CLEAR);
+    s.close();
+    client.end();
+    let got = rx.got.lock().expect("lock");
+    got.iter().map(|d| u32::from_le_bytes(d.0[..].try_into().expect("four bytes"))).collect()
+}
+
+#[test]
+fn the_network_drops_and_reorders_as_its_seed_says() {
+    let _one = alone();
+    let before = violations();
+    // What a socket's choices are, known from its seed and number alone.
+    let network = net::parse("drop=10,reorder=5,seed=7").expect("a network");
+    let fate = |number: u64| -> Vec<u32> {
+        let choices = net::Choices::of(7, number);
+        (0..300).filter(|_| !choices.one_in(network.drop) && [choices.one_in(network.reorder)].len() == 1).collect()
+    };
+    let number = net::sockets();
+    net::put(network);
+    let expected = fate(number);
+    assert!((200..299).contains(&expected.len()));
+    assert_ne!(fate(number), fate(number + 1), "each socket has its own");
+    let mut got = through(network, 300, expected.len());
+    let late = got.windows(2).filter(|w| w[0] > w[1]).count();
+    assert!(late > 20, "{late} came behind a later one");
+    got.sort_unstable();
+    assert_eq!(got, expected);
+    assert_eq!(violations(), before);
+}
+
+#[test]
+fn the_network_delays() {
+    let _one = alone();
+    let before = violations();
+    let start = Instant::now();
+    assert_eq!(through(net::parse("delay=40").expect("a network"), 3, 3), [0, 1, 2]);
+    assert!(start.elapsed() >= Duration::from_millis(40));
+    assert_eq!(violations(), before);
+    for bad in ["", "delay", "delay=x", "lose=3"] {
+        assert!(net::parse(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn segments_cut_datagrams_into_chains() {
+    let _one = alone();
+    let before = violations();
+    net::set_segments(1);
+    let client = Client::new();
+    let rx = Receiver::default();
+    let (s, at) = opened(&client, af::INET, &rx);
+    assert_eq!(s.events(EVENT_RECEIVE_FROM), status::SUCCESS);
+    for n in [0usize, 1, 2, 100, 2002, 2003, 5000] {
+        let mut data: Vec<u8> = (0..n).map(|i| (i * 31) as u8).collect();
+        assert_eq!(s.send(&mut data, &at, &[]), (status::SUCCESS, n as u64));
+        wait_for("datagram", || rx.got.lock().expect("lock").iter().any(|d| d.0 == data));
+    }
+    net::set_segments(0);
+    s.close();
+    client.end();
+    assert_eq!(violations(), before);
+}
+
+#[test]
+fn a_dead_socket_tells_so_and_can_be_closed() {
+    let _one = alone();
+    let before = violations();
+    net::put(net::parse("die=3").expect("a network"));
+    let client = Client::new();
+    let rx = Receiver::default();
+    let (s, at) = opened(&client, af::INET, &rx);
+    assert_eq!(s.events(EVENT_RECEIVE_FROM), status::SUCCESS);
+    for _ in 0..3 {
+        assert_eq!(s.send(&mut [1; 4], &at, &[]).0, status::SUCCESS);
+    }
+    wait_for("the end", || rx.ends.load(Ordering::SeqCst) == 1);
+    assert_eq!(s.send(&mut [1; 4], &at, &[]).0, status::FILE_FORCED_CLOSED);
+    net::put(net::CLEAR);
+    s.close();
+    client.end();
+    assert_eq!(violations(), before);
+}
+
+#[test]
+fn a_changed_buffer_is_named_when_the_send_is_looked_at() {
+    let _one = alone();
+    // Through the queue, where nothing takes the call before it is changed: the queue's lock is held meanwhile.
+    let data = [7u8; 100];
+    let vecs = [libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: 100 }];
+    // SAFETY: our array.
+    let before = unsafe { super::lent::fingerprint(&vecs) };
+    for i in 0..100 {
+        let mut other = data;
+        other[i] ^= 1;
+        let vecs = [libc::iovec { iov_base: other.as_mut_ptr().cast(), iov_len: 100 }];
+        // SAFETY: our array.
+        assert_ne!(unsafe { super::lent::fingerprint(&vecs) }, before, "byte {i}");
+    }
+}
+
+#[test]
+fn memory_of_a_pending_call_may_not_be_freed() {
+    let _one = alone();
+    let client = Client::new();
+    let rx = Receiver::default();
+    let (s, _) = opened(&client, af::INET, &rx);
+    // SAFETY: the table's function.
+    let f: ReceiveFromFn = unsafe { transmute(s.table().receive_from) };
+    let mut data = [0u8; 32];
+    let mut mdl = mdl_of(&mut data, null_mut());
+    let buf = Buf { mdl: &raw mut mdl, offset: 4, length: 20 };
+    let done = Done::default();
+    let irp = irp_for(&done);
+    assert_eq!(f(s.0, &buf, 0, null_mut(), null_mut(), null_mut(), null_mut(), irp), status::PENDING);
+    let freed = "wsk.buffer-freed-before-completion";
+    let before = seen(freed);
+    super::before_free(data.as_ptr() as usize, 4, "free");
+    assert_eq!(seen(freed), before, "not part of the buffer");
+    super::before_free(data.as_ptr() as usize, 5, "free");
+    super::before_free(&raw const mdl as usize, 48, "free");
+    assert_eq!(seen(freed), before + 2);
+    // SAFETY: live until freed below.
+    assert!(unsafe { io::cancel_irp(irp) });
+    wait_for("cancelled", || done.completed.load(Ordering::SeqCst));
+    assert_eq!(done.status.load(Ordering::SeqCst), status::CANCELLED);
+    super::before_free(data.as_ptr() as usize, 32, "free");
+    assert_eq!(seen(freed), before + 2, "given back");
+    // SAFETY: completed.
+    unsafe { io::free_irp(irp) };
+    s.close();
+    client.end();
 }
 
 #[test]

@@ -552,11 +552,7 @@ fn watch<'a>(socket: &'static Stream, mut guard: Guard<'a, Receive, Input>) -> G
         Read::Empty => Some(libc::POLLIN),
         // Unread data: only an error is news, and a hang-up that says nothing of one must not be polled for again.
         Read::Bytes(_) | Read::Unusable if hung_up(socket) => {
-            let (mut error, mut len) = (0i32, 4u32);
-            // SAFETY: an int of ours, its size stated.
-            unsafe {
-                libc::getsockopt(socket.raw(), libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut error).cast(), &raw mut len)
-            };
+            let error = super::out::socket_error(socket.raw());
             if error != 0 {
                 guard.state.end = Some(to_status(error));
                 return guard;

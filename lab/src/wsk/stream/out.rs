@@ -83,6 +83,11 @@ impl Call for Out {
         // SAFETY: the driver's MDLs, live until the IRP completes.
         unsafe { lent::ranges(&self.buf, out) };
     }
+    fn check(&self) {
+        if self.fingerprint() != self.fingerprint {
+            lent::changed(self.held.irp().addr(), self.held.call());
+        }
+    }
     /// What TCP has begun to send it cannot take back: then the connection goes with the call.
     fn cancel(self) {
         let code = match self.work {
@@ -181,7 +186,15 @@ impl Out {
                     *fin = true;
                 }
                 // Nothing announces the acknowledgement of a FIN.
-                if FINISHED.contains(&tcp_state(fd)) { Step::Done(status::SUCCESS) } else { Step::Look(2) }
+                if FINISHED.contains(&tcp_state(fd)) {
+                    let error = match socket_error(fd) {
+                        0 => status::SUCCESS,
+                        e => to_status(e),
+                    };
+                    Step::Done(input::end_or(self.socket, error))
+                } else {
+                    Step::Look(2)
+                }
             }
         }
     }
@@ -229,12 +242,7 @@ fn step_connect(fd: i32, to: &LinuxAddress, begun: &mut bool) -> Step {
         if !writable(fd) {
             return Step::Writable;
         }
-        let (mut error, mut len) = (0i32, 4u32);
-        // SAFETY: an int of ours, its size stated.
-        unsafe {
-            libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut error).cast(), &raw mut len);
-        }
-        error
+        socket_error(fd)
     } else {
         *begun = true;
         // SAFETY: an open socket and an address of its length.
@@ -249,6 +257,14 @@ fn step_connect(fd: i32, to: &LinuxAddress, begun: &mut bool) -> Step {
         libc::EINPROGRESS => Step::Writable,
         other => Step::Done(to_status(other)),
     }
+}
+
+/// Linux's error of the socket, which it forgets with that.
+pub fn socket_error(fd: i32) -> i32 {
+    let (mut error, mut len) = (0i32, 4u32);
+    // SAFETY: an int of ours, its size stated.
+    unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut error).cast(), &raw mut len) };
+    error
 }
 
 fn writable(fd: i32) -> bool {
@@ -289,14 +305,12 @@ fn run(socket: &'static Stream) {
             out = socket.out.lock();
             continue;
         }
-        if front.fingerprint() != front.fingerprint {
-            lent::changed(front.held.irp().addr(), front.held.call());
-        }
+        front.check();
         let step = front.step();
+        front.fingerprint = front.fingerprint();
         let code = match step {
             Step::Done(code) => code,
             Step::Writable | Step::Look(_) => {
-                front.fingerprint = front.fingerprint();
                 drop(out);
                 let (events, ms) = if let Step::Look(ms) = step { (0, ms) } else { (libc::POLLOUT, -1) };
                 wait_io(if events == 0 { -1 } else { socket.raw() }, events, &socket.out_wake, ms);
