@@ -9,6 +9,7 @@ pub mod device;
 pub mod file;
 pub mod irp;
 pub mod names;
+mod poison;
 pub mod removal;
 pub mod request;
 

@@ -1,8 +1,9 @@
 //! The kernel's executive: locks, dispatcher objects, timers, DPCs, threads, time.
 //!
-//! Files here: `spin` (spin locks), `stack` (depth), `wait` (events, semaphores, waits), `timer`, `dpc`, `thread`, `time`.
+//! Files here: `spin` (spin locks), `order` (their order), `stack` (depth), `wait` (events, semaphores, waits), `timer`, `dpc`, `thread`, `time`.
 
 pub mod dpc;
+pub mod order;
 pub mod spin;
 pub mod stack;
 pub mod thread;
@@ -97,6 +98,7 @@ impl Balance {
                 &format!("{} was called at IRQL {} and returned at {irql}", self.what, self.irql),
             );
         }
+        wait::check_promise();
         if locks != self.locks {
             crate::report::record(
                 LOCKS,

@@ -25,6 +25,7 @@ options of run:
   --fault-log FILE       the first call that may fail, made from a stack that FILE has not, fails once, and its stack is added to
                          FILE; `dco-cli faults` runs a scenario so until no stack is new
   --fault-at STACK       the call made from this stack, a line of such a FILE, fails once
+  --patience SECONDS     how long a request that Windows waits for may take (60; those of a closed file: 30)
   --no-chacha            CNG without ChaCha20-Poly1305, as before Windows Server 2022
   --wsk-completion HOW   inline, async or alternate: when WSK completes an IRP
   --wsk-segments N       streams arrive in pieces of at most N bytes, their MDL chains cut at odd places
@@ -74,7 +75,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(code, text)) => {
-            eprintln!("dco-lab: {text}");
+            // A report of a violation stands on lines of its own.
+            eprintln!("dco-lab:{}{text}", if text.starts_with("violation: ") { "\n" } else { " " });
             ExitCode::from(code)
         }
     }
@@ -86,6 +88,7 @@ const SWITCHES: [&str; 2] = ["verbose", "no-chacha"];
 const VALUES: &[&str] = &[
     "sys",
     "tun",
+    "patience",
     "listen",
     "registry",
     "fail-alloc",

@@ -20,6 +20,8 @@ pub struct Kind {
     leak_checked: bool,
     /// What is known of those alive, where they are no blocks of the pool.
     describe: Option<fn() -> Vec<String>>,
+    /// The rule that a write to a freed one breaks, where that is not the pool's.
+    after_free: Option<Rule>,
     live: AtomicI64,
     listed: AtomicBool,
 }
@@ -31,13 +33,27 @@ impl Kind {
     /// A kind whose objects the driver must have given back at unload.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self { name, leak_checked: true, describe: None, live: AtomicI64::new(0), listed: AtomicBool::new(false) }
+        Self {
+            name,
+            leak_checked: true,
+            describe: None,
+            after_free: None,
+            live: AtomicI64::new(0),
+            listed: AtomicBool::new(false),
+        }
     }
 
     /// A kind that the lab itself keeps: shown, not checked.
     #[must_use]
     pub const fn of_lab(name: &'static str) -> Self {
-        Self { name, leak_checked: false, describe: None, live: AtomicI64::new(0), listed: AtomicBool::new(false) }
+        Self {
+            name,
+            leak_checked: false,
+            describe: None,
+            after_free: None,
+            live: AtomicI64::new(0),
+            listed: AtomicBool::new(false),
+        }
     }
 
     /// With what tells who made the objects that are alive, for a kind whose objects are no blocks of `pool::alloc_lab`.
@@ -45,6 +61,18 @@ impl Kind {
     pub const fn described(mut self, describe: fn() -> Vec<String>) -> Self {
         self.describe = Some(describe);
         self
+    }
+
+    /// With a rule of its own for a write to a freed block of this kind.
+    #[must_use]
+    pub const fn written_after_free(mut self, rule: Rule) -> Self {
+        self.after_free = Some(rule);
+        self
+    }
+
+    /// The rule that a write to a freed block breaks, where the kind has its own.
+    pub(crate) const fn after_free(&self) -> Option<Rule> {
+        self.after_free
     }
 
     /// Whether the driver must have given its objects back at unload.

@@ -6,7 +6,7 @@ pub mod parse;
 
 use crate::nt::PDRIVER_INITIALIZE;
 use crate::{fault, report, thunk, unwind};
-use parse::{Image, Section};
+use parse::{Bad, Image, Section, UNKNOWN_IMPORT};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,7 +22,7 @@ pub enum LoadError {
     /// The file cannot be read.
     Read(std::io::Error),
     /// The file is no image that this loader takes.
-    Bad(String),
+    Bad(Bad),
     /// Imports that the lab does not provide (rule `pe.unknown-import`), each as `module!name`.
     UnknownImports(Vec<String>),
     /// The host refused memory.
@@ -33,9 +33,11 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read(e) => write!(f, "cannot read the image: {e}"),
-            Self::Bad(why) => write!(f, "not a driver image: {why}"),
+            Self::Bad(Bad { rule, why }) => {
+                write!(f, "violation: {}\n  rule:   {}\n  detail: not a driver image: {why}", rule.name, rule.source)
+            }
             Self::UnknownImports(names) => {
-                writeln!(f, "violation: pe.unknown-import\n  rule:   the lab runs nothing that it does not implement")?;
+                writeln!(f, "violation: {}\n  rule:   {}", UNKNOWN_IMPORT.name, UNKNOWN_IMPORT.source)?;
                 write!(f, "  detail: {} import(s) are not provided:", names.len())?;
                 names.iter().try_for_each(|n| write!(f, "\n    {n}"))
             }
@@ -101,7 +103,7 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let base = map(image.size)?;
     // SAFETY: the mapping is fresh, writable, image.size bytes long and known to nobody else.
     let memory = unsafe { std::slice::from_raw_parts_mut(base as *mut u8, image.size) };
-    let bad = |what: &str| LoadError::Bad(format!("{what} lies outside the image"));
+    let bad = |what: &str| LoadError::Bad(Bad::from(format!("{what} lies outside the image")));
     copy(memory, 0, bytes.get(..image.headers_size).ok_or_else(|| bad("a header"))?).ok_or_else(|| bad("a header"))?;
     for s in &image.sections {
         copy(memory, s.address, s.data(&bytes)).ok_or_else(|| bad("a section"))?;

@@ -436,6 +436,8 @@ unsafe fn check_canaries(h: *mut Header) {
 /// # Safety
 /// `h` heads a live block that is in no list.
 unsafe fn retire(h: *mut Header) {
+    // SAFETY: as our caller promises.
+    ke::order::forget(payload(h) as usize, unsafe { (*h).size });
     // SAFETY: as our caller promises; from here on the block is in quarantine.
     unsafe {
         (*h).magic.store(FREED ^ (h as u64), Ordering::Release);
@@ -488,7 +490,9 @@ unsafe fn check_freed(h: *mut Header) {
         let end = bytes.len().min(at + 16);
         // SAFETY: the header of a block in quarantine is intact.
         let text = unsafe { describe(h) };
-        record_of(AFTER_FREE, &text, &format!("written at offset {at}: {:02x?}", bytes.get(at..end).unwrap_or(&[])));
+        // SAFETY: as above.
+        let rule = unsafe { (*h).kind }.and_then(Kind::after_free).unwrap_or(AFTER_FREE);
+        record_of(rule, &text, &format!("written at offset {at}: {:02x?}", bytes.get(at..end).unwrap_or(&[])));
     }
 }
 

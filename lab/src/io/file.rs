@@ -12,7 +12,6 @@ use crate::{ke, pnp, pool};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 const STUCK: Rule = Rule::new(
     "irp.not-cancelled",
@@ -24,8 +23,8 @@ const CLOSE_FAILED: Rule = Rule::new("io.close-failed", "WDK: IRP_MJ_CLEANUP and
 const IO_TYPE_FILE: i16 = 5;
 static FILE_KIND: Kind = Kind::new("io.file");
 static CONTEXTS: Kind = Kind::of_lab("io.security-context");
-/// How long a closed file's requests may take to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a closed file's requests may take to end: seconds, unless `--patience` says otherwise.
+const PATIENCE: u64 = 30;
 /// Files that are open.
 static OPEN: AtomicI64 = AtomicI64::new(0);
 /// The files whose open succeeded, in that order.
@@ -270,12 +269,13 @@ impl OpenFile {
         for r in left {
             r.cancel();
         }
+        let patience = irp::patience(PATIENCE);
         let mut q = self.requests();
         while !q.is_empty() {
-            let (guard, timeout) = self.ended.wait_timeout(q, PATIENCE).unwrap_or_else(PoisonError::into_inner);
+            let (guard, timeout) = self.ended.wait_timeout(q, patience).unwrap_or_else(PoisonError::into_inner);
             q = guard;
             if timeout.timed_out() && !q.is_empty() {
-                record(STUCK, &format!("{} request(s) of a closed file still outstanding after {PATIENCE:?}", q.len()));
+                record(STUCK, &format!("{} request(s) of a closed file still outstanding after {patience:?}", q.len()));
                 return;
             }
         }

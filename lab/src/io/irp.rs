@@ -41,14 +41,16 @@ const STATUS_MISMATCH: Rule =
     Rule::new("irp.status-mismatch", "Driver Verifier 0xC9/0x14: the status returned differs from the IRP's");
 const IN_FLIGHT: Rule =
     Rule::new("irp.freed-in-flight", "WDK: IoFreeIrp, IoReuseIrp (not while a lower driver owns the IRP)");
+const TOUCHED: Rule =
+    Rule::new("irp.touched-after-completion", "WDK: IoCompleteRequest (the IRP is not the driver's any more)");
 const BAD_COMPLETION: Rule = Rule::new("irp.bad-information", "WDK: IO_STATUS_BLOCK.Information");
 const NO_DEVICE: Rule = Rule::new("irp.no-device", "WDK: IoCallDriver (DeviceObject is a device object)");
 
 const STUCK: Rule =
     Rule::new("irp.stuck", "WDK: cleanup, close, PnP and power IRPs must complete; the system waits for them");
 
-/// How long the system's own synchronous requests may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the system's own synchronous requests may take: seconds, unless `--patience` says otherwise.
+const PATIENCE: u64 = 60;
 /// `IRP::Type`.
 const IO_TYPE_IRP: i16 = 6;
 /// What `IRP::Type` reads in a freed IRP.
@@ -58,7 +60,7 @@ const HAS_RECORD: u8 = 0x80;
 /// Stack locations whose outcome is remembered.
 const MAX_STACK: usize = 16;
 
-static IRPS: Kind = Kind::new("io.irp");
+static IRPS: Kind = Kind::new("io.irp").written_after_free(TOUCHED);
 
 /// What the I/O manager runs when every completion routine is through: it owns the IRP and frees it.
 pub type Done = Box<dyn FnOnce(*mut IRP) + Send>;
@@ -169,6 +171,16 @@ fn allocate(stack_size: i8, done: Option<Done>) -> *mut IRP {
 unsafe fn drop_record(r: &'static Record) {
     if r.references.fetch_sub(1, Ordering::AcqRel) == 1 {
         let p = std::ptr::from_ref(r).cast_mut();
+        // The IRP was freed, or its own reference would be there; a dispatch routine that had it has returned since.
+        // SAFETY: the block holds the record, then the IRP's bytes.
+        let bytes = unsafe { std::slice::from_raw_parts(p.wrapping_add(1).cast::<u8>(), (*p).size as usize) };
+        if let Some(at) = bytes.iter().position(|&b| b != pool::FREE_PATTERN) {
+            record_about(
+                TOUCHED,
+                p.addr(),
+                &format!("the IRP was written at offset {at} after it was completed and freed"),
+            );
+        }
         // SAFETY: that was the last reference; the block came from alloc_lab.
         unsafe {
             std::ptr::drop_in_place(p);
@@ -479,12 +491,18 @@ pub unsafe fn complete_request(irp: *mut IRP, _boost: i8) {
     }
 }
 
+/// How long the system waits for a driver: `--patience SECONDS`, or this many.
+pub(super) fn patience(seconds: u64) -> Duration {
+    Duration::from_secs(crate::options::get("patience").and_then(|s| s.parse().ok()).unwrap_or(seconds))
+}
+
 /// Waits for the status of an IRP that NT's own callers wait for. One that does not come ends the lab: Windows would hang.
 #[must_use]
 pub fn await_status(receiver: &Receiver<NTSTATUS>, what: &str) -> NTSTATUS {
-    match receiver.recv_timeout(PATIENCE) {
+    let patience = patience(PATIENCE);
+    match receiver.recv_timeout(patience) {
         Ok(code) => code,
-        Err(_) => stop(STUCK, &format!("{what} has not completed within {PATIENCE:?}")),
+        Err(_) => stop(STUCK, &format!("{what} has not completed within {patience:?}")),
     }
 }
 

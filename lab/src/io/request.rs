@@ -2,24 +2,17 @@
 
 use super::file::{Completed, OpenFile, READ, WRITE, may};
 use super::irp::{self, check_information};
+use super::poison::{Poison, check_written};
 use crate::nt::{
     IO_PARAMETERS_DEVICE_CONTROL, IO_PARAMETERS_READ_WRITE, IRP, MDL, NTSTATUS, dev_flags, irp_flags, mdl_flags, mj,
     status,
 };
 use crate::objects::Kind;
-use crate::report::{InCall, Rule, stop};
+use crate::report::InCall;
 use crate::{mm, pool};
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
-
-const UNINITIALISED: Rule = Rule::new(
-    "io.uninitialised-output",
-    "WDK: Failure to Initialize Output Buffers (kernel memory leaves to the user)",
-);
-
-/// Fills what the driver has not written: eight bytes that no driver returns by chance.
-const POISON: [u8; 8] = [0xD7, 0x5A, 0xE3, 0x91, 0x6C, 0xB8, 0x2F, 0xC5];
 
 static SYSTEM: Kind = Kind::new("io.system-buffer");
 static USER: Kind = Kind::new("io.user-buffer");
@@ -89,12 +82,14 @@ struct Buffers {
     output_length: usize,
     /// Bytes of `output` that held input.
     input_length: usize,
+    /// What stands where nobody has written.
+    poison: Poison,
 }
 // SAFETY: the blocks are the request's own, and it is one closure that frees them.
 unsafe impl Send for Buffers {}
 
 impl Buffers {
-    const fn none() -> Self {
+    fn none() -> Self {
         Self {
             system: std::ptr::null_mut(),
             user: std::ptr::null_mut(),
@@ -102,6 +97,7 @@ impl Buffers {
             output: std::ptr::null_mut(),
             output_length: 0,
             input_length: 0,
+            poison: Poison::fresh(),
         }
     }
 
@@ -117,30 +113,6 @@ impl Buffers {
                     pool::free_lab(p);
                 }
             }
-        }
-    }
-}
-
-/// A buffer of `size` bytes that begins with `input` and goes on with poison.
-fn filled(kind: &'static Kind, size: usize, input: &[u8]) -> *mut u8 {
-    let p = pool::alloc_lab(kind, size);
-    // SAFETY: fresh block of `size` bytes, none of which another knows.
-    let bytes = unsafe { std::slice::from_raw_parts_mut(p, size) };
-    for (i, b) in bytes.iter_mut().enumerate() {
-        *b = input.get(i).copied().unwrap_or(POISON[i % 8]);
-    }
-    p
-}
-
-/// Bytes that leave to the user must have been written by the driver, where they are not its input.
-fn check_written(output: &[u8], input_length: usize, what: &str) {
-    let start = input_length.next_multiple_of(8);
-    for (i, w) in output.chunks_exact(8).enumerate() {
-        if i * 8 >= start && w == POISON {
-            stop(
-                UNINITIALISED,
-                &format!("{what}: {} bytes returned, those at offset {} were not written", output.len(), i * 8),
-            );
         }
     }
 }
@@ -199,28 +171,28 @@ impl OpenFile {
             Method::Buffered => {
                 let size = input.len().max(output_length);
                 if size != 0 {
-                    b.system = filled(&SYSTEM, size, input);
+                    b.system = b.poison.filled(&SYSTEM, size, input);
                 }
                 b.output = b.system;
                 b.input_length = input.len();
             }
             Method::InDirect | Method::OutDirect => {
                 if !input.is_empty() {
-                    b.system = filled(&SYSTEM, input.len(), input);
+                    b.system = b.poison.filled(&SYSTEM, input.len(), input);
                 }
                 if output_length != 0 {
-                    b.user = filled(&USER, output_length, &[]);
+                    b.user = b.poison.filled(&USER, output_length, &[]);
                     b.mdl = locked(b.user, output_length);
                 }
                 b.output = b.user;
             }
             Method::Neither => {
                 if !input.is_empty() {
-                    b.system = filled(&SYSTEM, input.len(), input);
+                    b.system = b.poison.filled(&SYSTEM, input.len(), input);
                     type3 = b.system.cast();
                 }
                 if output_length != 0 {
-                    b.user = filled(&USER, output_length, &[]);
+                    b.user = b.poison.filled(&USER, output_length, &[]);
                 }
                 b.output = b.user;
             }
@@ -273,7 +245,7 @@ impl OpenFile {
         let mut b = Buffers { output_length: length, input_length: bytes.len(), ..Buffers::none() };
         let mut memory = std::ptr::null_mut();
         if length != 0 {
-            memory = filled(if flags & dev_flags::BUFFERED_IO != 0 { &SYSTEM } else { &USER }, length, bytes);
+            memory = b.poison.filled(if flags & dev_flags::BUFFERED_IO != 0 { &SYSTEM } else { &USER }, length, bytes);
         }
         b.output = memory;
         if flags & dev_flags::BUFFERED_IO != 0 {
@@ -329,7 +301,7 @@ impl OpenFile {
                     let n = usize::try_from(information).unwrap_or(0);
                     // SAFETY: the output buffer has at least `information` bytes, as just checked.
                     output = unsafe { std::slice::from_raw_parts(buffers.output, n) }.to_vec();
-                    check_written(&output, buffers.input_length, &what);
+                    check_written(&output, buffers.input_length, buffers.poison, &what);
                 }
             }
             buffers.free();
@@ -353,18 +325,6 @@ impl OpenFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_buffer_begins_with_the_input_and_goes_on_with_poison() {
-        let p = filled(&SYSTEM, 24, &[1, 2, 3]);
-        // SAFETY: the block has 24 bytes.
-        let b = unsafe { std::slice::from_raw_parts(p, 24) };
-        assert_eq!(b.get(..4), Some(&[1, 2, 3, 0x91][..]));
-        assert_eq!(b.get(8..16), Some(&POISON[..]));
-        check_written(b.get(..8).unwrap_or(&[]), 3, "test");
-        // SAFETY: the block is ours.
-        unsafe { pool::free_lab(p) };
-    }
 
     #[test]
     fn methods_by_code() {

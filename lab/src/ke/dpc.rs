@@ -139,11 +139,14 @@ pub fn busy() -> bool {
     !q.waiting.is_empty() || q.running.iter().any(Option::is_some)
 }
 
-/// At unload: DPCs of the driver that have not run.
+/// At unload: DPCs of the driver that have not run, or have not returned.
 pub fn check_left() {
-    let left = lock().waiting.len();
-    if left != 0 {
-        record(LEFT, &format!("{left} DPC(s)"));
+    let (waiting, running) = {
+        let q = lock();
+        (q.waiting.len(), q.running.iter().flatten().count())
+    };
+    if waiting + running != 0 {
+        record(LEFT, &format!("{waiting} DPC(s) queued, {running} running"));
     }
 }
 

@@ -3,6 +3,7 @@
 //! A held lock contains the lab's id of the thread that holds it, so recursion, a release by another thread and a lock
 //! that is freed while held are seen. What each thread holds is kept in a small list.
 
+use super::order;
 use super::thread::thread_id;
 use crate::Export;
 use crate::irql::{self, DISPATCH, Kirql};
@@ -59,6 +60,16 @@ fn pop(lock: usize) {
     COUNT.set(n.saturating_sub(1));
 }
 
+/// The lock is about to be acquired: by the order of locks, may it?
+fn check_order(lock: usize) {
+    let n = COUNT.get().min(MAX_HELD);
+    if n != 0 {
+        // A copy: a violation's report may look at what is held.
+        let held = HELD.with_borrow(|h| *h);
+        order::acquiring(held.get(..n).unwrap_or(&[]), lock);
+    }
+}
+
 fn mine(lock: usize) -> bool {
     let n = COUNT.get().min(MAX_HELD);
     HELD.with_borrow(|h| h.iter().take(n).any(|&l| l == lock))
@@ -84,6 +95,7 @@ impl Spinner {
 /// Takes the lock; the caller is at DISPATCH_LEVEL or above.
 pub fn acquire(lock: &KSPIN_LOCK) {
     let me = thread_id() << 1 | 1;
+    check_order(std::ptr::from_ref(lock).addr());
     let mut s = Spinner::new();
     loop {
         match lock.compare_exchange_weak(0, me, Ordering::Acquire, Ordering::Relaxed) {
@@ -154,6 +166,7 @@ pub fn before_lower(new: Kirql) {
 }
 
 extern "win64" fn init(lock: &KSPIN_LOCK) {
+    order::forget(std::ptr::from_ref(lock).addr(), size_of::<KSPIN_LOCK>());
     lock.store(0, Ordering::Relaxed);
 }
 
@@ -250,6 +263,7 @@ fn ex_shared(lock: &EX_SPIN_LOCK) {
             &format!("EX_SPIN_LOCK {lock:p}: this thread holds it exclusively"),
         );
     }
+    check_order(key);
     let mut s = Spinner::new();
     loop {
         let v = lock.load(Ordering::Relaxed);
@@ -283,6 +297,7 @@ fn ex_exclusive(lock: &EX_SPIN_LOCK) {
             &format!("EX_SPIN_LOCK {lock:p}: this thread already holds it"),
         );
     }
+    check_order(key);
     let mut s = Spinner::new();
     // Claim the writer bit first, so that readers stop coming; then wait for those inside.
     while lock.fetch_or(WRITER, Ordering::Acquire) < 0 {

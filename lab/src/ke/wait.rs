@@ -10,6 +10,7 @@ use crate::Export;
 use crate::irql::{self, APC, DISPATCH};
 use crate::nt::{DISPATCHER_HEADER, KEVENT, KSEMAPHORE, LIST_ENTRY, NTSTATUS, dispatcher, status};
 use crate::report::{InCall, Rule, record, record_about, stop, stop_about};
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,10 +26,35 @@ const LIMIT: Rule = Rule::new("semaphore.limit", "WDK: KeReleaseSemaphore raises
 const TOO_MANY: Rule =
     Rule::new("wait.too-many", "WDK: KeWaitForMultipleObjects (at most 64, more than 3 need WaitBlockArray)");
 
+const PROMISE: Rule =
+    Rule::new("wait.not-followed", "WDK: KeSetEvent (with Wait set, a wait must follow at once, on the same thread)");
+
 const STRIPES: usize = 64;
 /// `WaitState::outcome` while waiting.
 const WAITING: i32 = -1;
 const TIMED_OUT: i32 = -2;
+
+thread_local! {
+    /// The event of a `KeSetEvent` with Wait set: it is set once this thread's next wait has begun.
+    static PROMISED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Sets the event that a `KeSetEvent` with Wait set has held back.
+fn keep_promise(event: usize) {
+    if event != 0 {
+        // SAFETY: the driver passed the event to KeSetEvent, which checked it, and must keep it until its wait.
+        unsafe { signal(event as *mut DISPATCHER_HEADER, 1) };
+    }
+}
+
+/// A routine of the driver's has returned: no wait may be owed.
+pub(super) fn check_promise() {
+    let e = PROMISED.take();
+    if e != 0 {
+        record_about(PROMISE, e, &format!("event {e:#x} was set with Wait, and no wait followed"));
+        keep_promise(e);
+    }
+}
 
 struct WaitState {
     outcome: AtomicI32,
@@ -198,14 +224,18 @@ pub unsafe fn wait(objects: &[*mut DISPATCHER_HEADER], all: bool, timeout: Optio
         // SAFETY: as our caller promises.
         unsafe { check(o) };
     }
+    let mut promised = PROMISED.take();
+    if objects.iter().any(|o| o.addr() == promised) {
+        keep_promise(std::mem::take(&mut promised));
+    }
     let state = {
         let mut stripes = locked(objects);
         // SAFETY: as our caller promises; the stripes are locked.
-        if let Some(i) = unsafe { try_satisfy(objects, all) } {
-            return status::WAIT_0 + i;
-        }
-        if timeout == Some(0) {
-            return status::TIMEOUT;
+        let satisfied = unsafe { try_satisfy(objects, all) };
+        if satisfied.is_some() || timeout == Some(0) {
+            drop(stripes);
+            keep_promise(promised);
+            return satisfied.map_or(status::TIMEOUT, |i| status::WAIT_0 + i);
         }
         let state = Arc::new(WaitState { outcome: AtomicI32::new(WAITING), thread: std::thread::current() });
         for (i, &o) in objects.iter().enumerate() {
@@ -222,6 +252,7 @@ pub unsafe fn wait(objects: &[*mut DISPATCHER_HEADER], all: bool, timeout: Optio
         }
         state
     };
+    keep_promise(promised);
     before_blocking();
     let deadline = timeout.map(time::due);
     loop {
@@ -384,6 +415,11 @@ extern "win64" fn set_event(e: *mut KEVENT, _increment: i32, wait: u8) -> i32 {
         check(e.cast());
         if (*e).Header.Type > 1 {
             stop_about(NOT_INIT, e.addr(), &format!("object {e:p} is no event"));
+        }
+        check_promise();
+        if wait != 0 {
+            PROMISED.set(e.addr());
+            return (*e).Header.SignalState.load(Ordering::Acquire);
         }
         signal(e.cast(), 1)
     }

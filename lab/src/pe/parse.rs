@@ -1,5 +1,43 @@
 //! Parsing of a PE32+ file: headers, sections, relocations, imports. Every read is bounds-checked; errors say what is wrong.
 
+use crate::report::Rule;
+
+const MALFORMED: Rule = Rule::new("pe.malformed", "PE Format: the headers and tables of a PE32+ image for x86-64");
+const NOT_NATIVE: Rule = Rule::new("pe.not-native", "WDK: /SUBSYSTEM:NATIVE for kernel-mode drivers");
+const ALIGNMENT: Rule = Rule::new(
+    "pe.section-alignment",
+    "WDK: HVCI compatibility (sections aligned to pages, or they cannot be protected)",
+);
+const CHECKSUM: Rule = Rule::new("pe.checksum", "PE Format: CheckSum is validated for all drivers");
+const TLS_RULE: Rule = Rule::new("pe.tls", "WDK: a driver has no thread-local storage");
+const STRIPPED: Rule =
+    Rule::new("pe.stripped-relocations", "PE Format: IMAGE_FILE_RELOCS_STRIPPED (a driver is loaded anywhere)");
+const WRITABLE_CODE: Rule =
+    Rule::new("pe.writable-code", "Driver Verifier 0xC4/0x2002: a section writable and executable; HVCI compatibility");
+pub(super) const UNKNOWN_IMPORT: Rule =
+    Rule::new("pe.unknown-import", "the lab runs nothing that it does not implement");
+
+/// Why a file is no image that this loader takes.
+#[derive(Debug)]
+pub struct Bad {
+    /// The rule that it breaks.
+    pub rule: Rule,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl Bad {
+    fn new(rule: Rule, why: impl Into<String>) -> Self {
+        Self { rule, why: why.into() }
+    }
+}
+
+impl From<String> for Bad {
+    fn from(why: String) -> Self {
+        Self::new(MALFORMED, why)
+    }
+}
+
 /// One section, as it will lie in memory.
 #[derive(Debug, Clone)]
 pub struct Section {
@@ -135,29 +173,32 @@ impl Image {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn parse(file: &[u8]) -> Result<Self, String> {
+    pub fn parse(file: &[u8]) -> Result<Self, Bad> {
         let cut = || "the headers are cut off".to_owned();
         if file.get(..2) != Some(b"MZ") {
-            return Err("no MZ signature".to_owned());
+            return Err(Bad::from("no MZ signature".to_owned()));
         }
         let pe = usize_at(file, 0x3C).ok_or_else(cut)?;
         if pe > file.len() || file.get(pe..pe + 4) != Some(b"PE\0\0") {
-            return Err("no PE signature where the MZ header points".to_owned());
+            return Err(Bad::from("no PE signature where the MZ header points".to_owned()));
         }
         let coff = pe + 4;
         let machine = u16_at(file, coff).ok_or_else(cut)?;
         if machine != 0x8664 {
-            return Err(format!("machine {machine:#x} is not x86-64"));
+            return Err(Bad::from(format!("machine {machine:#x} is not x86-64")));
         }
         let count = usize::from(u16_at(file, coff + 2).ok_or_else(cut)?);
         let optional_size = usize::from(u16_at(file, coff + 16).ok_or_else(cut)?);
         let optional = file.get(coff + 20..coff + 20 + optional_size).ok_or_else(cut)?;
         if u16_at(optional, 0) != Some(0x20B) {
-            return Err("the optional header is not PE32+".to_owned());
+            return Err(Bad::from("the optional header is not PE32+".to_owned()));
         }
         let subsystem = u16_at(optional, 68).ok_or_else(cut)?;
         if subsystem != 1 {
-            return Err(format!("subsystem {subsystem} is not native (1): a driver is linked with /SUBSYSTEM:NATIVE"));
+            return Err(Bad::new(
+                NOT_NATIVE,
+                format!("subsystem {subsystem} is not native (1): a driver is linked with /SUBSYSTEM:NATIVE"),
+            ));
         }
         let entry = usize_at(optional, 16).ok_or_else(cut)?;
         let preferred_base = u64_at(optional, 24).ok_or_else(cut)?;
@@ -166,23 +207,26 @@ impl Image {
         let headers_size = usize_at(optional, 60).ok_or_else(cut)?;
         let checksum = u32_at(optional, 64).ok_or_else(cut)?;
         if alignment < PAGE || !alignment.is_power_of_two() {
-            return Err(format!("section alignment {alignment:#x} is below a page: sections could not be protected"));
-        }
-        if size == 0 || size > LIMIT || headers_size > size || headers_size > file.len() {
-            return Err(format!(
-                "sizes do not fit: image {size:#x}, headers {headers_size:#x}, file {:#x}",
-                file.len()
+            return Err(Bad::new(
+                ALIGNMENT,
+                format!("section alignment {alignment:#x} is below a page: sections could not be protected"),
             ));
         }
+        if size == 0 || size > LIMIT || headers_size > size || headers_size > file.len() {
+            return Err(Bad::from(format!(
+                "sizes do not fit: image {size:#x}, headers {headers_size:#x}, file {:#x}",
+                file.len()
+            )));
+        }
         if checksum != 0 && checksum != checksum_of(file, coff + 20 + 64) {
-            return Err(format!(
-                "the checksum is {:#x}, the header says {checksum:#x}",
-                checksum_of(file, coff + 20 + 64)
+            return Err(Bad::new(
+                CHECKSUM,
+                format!("the checksum is {:#x}, the header says {checksum:#x}", checksum_of(file, coff + 20 + 64)),
             ));
         }
         let sections = parse_sections(file, coff + 20 + optional_size, count, size)?;
         if !sections.iter().any(|s| s.executable() && entry >= s.address && entry < s.address + s.size) {
-            return Err(format!("the entry point {entry:#x} lies in no executable section"));
+            return Err(Bad::from(format!("the entry point {entry:#x} lies in no executable section")));
         }
         let directory = |n: usize| -> Option<(usize, usize)> {
             if n >= usize_at(optional, 108)? {
@@ -192,16 +236,17 @@ impl Image {
             (at != 0 && size != 0).then_some((at, size))
         };
         if directory(TLS).is_some() {
-            return Err("a TLS directory: drivers have no thread-local storage".to_owned());
+            return Err(Bad::new(TLS_RULE, "a TLS directory: drivers have no thread-local storage"));
         }
         let view = View { file, sections: &sections };
         let relocations = match directory(RELOCATIONS) {
             Some((at, size)) => parse_relocations(&view, at, size)?,
             // IMAGE_FILE_RELOCS_STRIPPED; without it the image simply has nothing to relocate.
             None if u16_at(file, coff + 18).ok_or_else(cut)? & 1 != 0 => {
-                return Err(
-                    "relocations are stripped: the image cannot be loaded away from its preferred base".to_owned()
-                );
+                return Err(Bad::new(
+                    STRIPPED,
+                    "relocations are stripped: the image cannot be loaded away from its preferred base",
+                ));
             }
             None => Vec::new(),
         };
@@ -216,7 +261,7 @@ impl Image {
         });
         for &r in &relocations {
             if r + 8 > size {
-                return Err(format!("relocation of {r:#x} is outside the image"));
+                return Err(Bad::from(format!("relocation of {r:#x} is outside the image")));
             }
         }
         let exceptions = directory(EXCEPTIONS).unwrap_or((0, 0));
@@ -234,10 +279,10 @@ impl Image {
     }
 }
 
-fn parse_sections(file: &[u8], table: usize, count: usize, image_size: usize) -> Result<Vec<Section>, String> {
+fn parse_sections(file: &[u8], table: usize, count: usize, image_size: usize) -> Result<Vec<Section>, Bad> {
     let cut = || "the section table is cut off".to_owned();
     if count == 0 || count > 96 {
-        return Err(format!("{count} sections"));
+        return Err(Bad::from(format!("{count} sections")));
     }
     let mut sections: Vec<Section> = Vec::with_capacity(count);
     let mut end = 0;
@@ -252,16 +297,19 @@ fn parse_sections(file: &[u8], table: usize, count: usize, image_size: usize) ->
             || address < end
             || address.checked_add(size).is_none_or(|e| e > image_size.next_multiple_of(PAGE))
         {
-            return Err(format!(
+            return Err(Bad::from(format!(
                 "section {} at {address:#x} with {size:#x} bytes overlaps or leaves the image",
                 s.name
-            ));
+            )));
         }
         if raw.1 != 0 && raw.0.checked_add(raw.1.min(size)).is_none_or(|e| e > file.len()) {
-            return Err(format!("section {} has its data outside the file", s.name));
+            return Err(Bad::from(format!("section {} has its data outside the file", s.name)));
         }
         if s.writable() && s.executable() {
-            return Err(format!("section {} is writable and executable: HVCI would not load the driver", s.name));
+            return Err(Bad::new(
+                WRITABLE_CODE,
+                format!("section {} is writable and executable: HVCI would not load the driver", s.name),
+            ));
         }
         end = (address + size).next_multiple_of(PAGE);
         sections.push(s);
@@ -291,7 +339,7 @@ fn parse_relocations(view: &View<'_>, at: usize, size: usize) -> Result<Vec<usiz
     Ok(places)
 }
 
-fn parse_imports(view: &View<'_>, at: usize) -> Result<Vec<Import>, String> {
+fn parse_imports(view: &View<'_>, at: usize) -> Result<Vec<Import>, Bad> {
     let cut = || "the imports are cut off".to_owned();
     let mut imports = Vec::new();
     for n in 0..256 {
@@ -310,9 +358,9 @@ fn parse_imports(view: &View<'_>, at: usize) -> Result<Vec<Import>, String> {
             }
             let slot = slots + i * 8;
             if entry >> 63 != 0 {
-                return Err(format!(
-                    "{module} is imported by ordinal {}, which this loader does not resolve",
-                    entry & 0xFFFF
+                return Err(Bad::new(
+                    UNKNOWN_IMPORT,
+                    format!("{module}, ordinal {}: imports by ordinal are not resolved", entry & 0xFFFF),
                 ));
             }
             let hint = usize::try_from(entry).ok().ok_or_else(cut)?;
@@ -322,7 +370,7 @@ fn parse_imports(view: &View<'_>, at: usize) -> Result<Vec<Import>, String> {
             imports.push(Import { module: module.clone(), name, slot });
         }
     }
-    Err("the import table does not end".to_owned())
+    Err(Bad::from("the import table does not end".to_owned()))
 }
 
 /// The image's checksum: the folded sum of its words but the checksum's own, plus the file's length.
@@ -412,6 +460,6 @@ mod tests {
     fn writable_code_is_refused() {
         let mut f = smallest();
         f[0x58 + 240 + 39] |= 0x80;
-        assert!(Image::parse(&f).expect_err("W+X").contains("HVCI"));
+        assert!(Image::parse(&f).expect_err("W+X").why.contains("HVCI"));
     }
 }

@@ -1,5 +1,18 @@
-//! Rules of CNG, broken by `drivers/faulty-wdm`.
+//! Rules of CNG, broken by `drivers/faulty-wdm`. What the numbers do is in its `faults/cng.rs`.
 
-use crate::harness::Case;
+use crate::harness::At::{Request, Unload};
+use crate::harness::Image::FaultyWdm;
+use crate::harness::{Case, case};
 
-pub const CASES: &[Case] = &[];
+pub const CASES: &[Case] = &[
+    case("cng.bad-chain", FaultyWdm, 700, Request),
+    case("cng.bad-handle", FaultyWdm, 701, Request),
+    case("cng.bad-info", FaultyWdm, 702, Request),
+    case("cng.destroyed-in-use", FaultyWdm, 703, Request),
+    case("cng.dispatch-without-flag", FaultyWdm, 704, Request),
+    case("cng.key-object-overwritten", FaultyWdm, 705, Request),
+    case("cng.key-outlives-provider", FaultyWdm, 706, Request),
+    case("cng.leak", FaultyWdm, 707, Unload),
+    case("cng.not-implemented", FaultyWdm, 708, Request),
+    case("cng.partial-overlap", FaultyWdm, 709, Request),
+];

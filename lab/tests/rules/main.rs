@@ -6,6 +6,7 @@ mod cng;
 #[path = "../cross/mod.rs"]
 mod cross;
 mod harness;
+mod images;
 mod kernel;
 mod netcx;
 mod wdf;

@@ -15,6 +15,10 @@ use nt::*;
 #[used]
 static FAULT: u32 = 0;
 
+fn is(what: u32) -> bool {
+    fault() == what
+}
+
 /// The rule to break, 0 for none.
 pub fn fault() -> u32 {
     unsafe { (&raw const FAULT).read_volatile() }
@@ -25,6 +29,9 @@ pub const TAG: u32 = u32::from_le_bytes(*b"Flty");
 const BREAK: u32 = 0x22_2000;
 
 pub static DEVICE: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+/// The device in the PnP stack, and the one below it.
+static FUNCTION: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+static LOWER: AtomicPtr<u8> = AtomicPtr::new(null_mut());
 static WAITING: AtomicPtr<u8> = AtomicPtr::new(null_mut());
 static mut LOCK: u64 = 0;
 
@@ -58,23 +65,27 @@ pub unsafe extern "C" fn DriverEntry(driver: Driver, _registry: *const Unicode) 
         if status < 0 {
             return status;
         }
-        // DO_BUFFERED_IO.
-        *device.0.wrapping_add(48).cast::<u32>() |= 4;
+        *device.0.wrapping_add(DEVICE_FLAGS).cast::<u32>() |= BUFFERED_IO;
         DEVICE.store(device.0, Ordering::Release);
         let status = IoCreateSymbolicLink(&unicode(&LINK), &unicode(&NAME));
         if status < 0 {
             IoDeleteDevice(device);
             return status;
         }
-        *driver.0.wrapping_add(104).cast() = unload as unsafe extern "C" fn(Driver);
-        let table = driver.0.wrapping_add(112).cast::<unsafe extern "C" fn(Device, Irp) -> Status>();
+        *driver.0.wrapping_add(DRIVER_UNLOAD).cast() = unload as unsafe extern "C" fn(Driver);
+        let extension = *driver.0.wrapping_add(DRIVER_EXTENSION).cast::<*mut u8>();
+        *extension.wrapping_add(8).cast() = add_device as unsafe extern "C" fn(Driver, Device) -> Status;
+        let table = driver.0.wrapping_add(MAJOR_FUNCTION).cast::<Dispatch>();
         for (major, f) in [
-            (0, succeed as unsafe extern "C" fn(Device, Irp) -> Status),
+            (0, succeed as Dispatch),
             (2, close),
             (3, read),
             (4, write),
             (14, control),
+            (15, succeed),
             (18, cleanup),
+            (22, pass_down),
+            (27, pnp),
         ] {
             *table.wrapping_add(major) = f;
         }
@@ -84,9 +95,52 @@ pub unsafe extern "C" fn DriverEntry(driver: Driver, _registry: *const Unicode) 
 
 unsafe extern "C" fn unload(driver: Driver) {
     unsafe {
-        faults::unload(driver);
-        IoDeleteSymbolicLink(&unicode(&LINK));
+        faults::unload();
+        if !is(faults::LINK_LEFT) {
+            IoDeleteSymbolicLink(&unicode(&LINK));
+        }
         IoDeleteDevice(Device(DEVICE.load(Ordering::Acquire)));
+    }
+}
+
+unsafe extern "C" fn add_device(driver: Driver, physical: Device) -> Status {
+    unsafe {
+        if is(faults::NOT_ATTACHED) {
+            return SUCCESS;
+        }
+        let mut device = Device(null_mut());
+        let status = IoCreateDevice(driver, 0, core::ptr::null(), 0x22, 0x100, 0, &mut device);
+        if status < 0 {
+            return status;
+        }
+        LOWER.store(IoAttachDeviceToDeviceStack(device, physical).0, Ordering::Release);
+        FUNCTION.store(device.0, Ordering::Release);
+        if !is(faults::STILL_INITIALIZING) {
+            *device.0.wrapping_add(DEVICE_FLAGS).cast::<u32>() &= !INITIALIZING;
+        }
+    }
+    SUCCESS
+}
+
+unsafe extern "C" fn pass_down(_device: Device, irp: Irp) -> Status {
+    unsafe {
+        irp.skip();
+        IofCallDriver(Device(LOWER.load(Ordering::Acquire)), irp)
+    }
+}
+
+unsafe extern "C" fn pnp(device: Device, irp: Irp) -> Status {
+    unsafe {
+        // IRP_MN_REMOVE_DEVICE.
+        if *irp.stack::<u8>(1) != 2 {
+            return pass_down(device, irp);
+        }
+        let status = if is(faults::REMOVE_FAILED) { irp.complete(UNSUCCESSFUL, 0) } else { pass_down(device, irp) };
+        if !is(faults::NOT_DETACHED) {
+            IoDetachDevice(Device(LOWER.load(Ordering::Acquire)));
+        }
+        IoDeleteDevice(device);
+        status
     }
 }
 
@@ -159,6 +213,9 @@ unsafe extern "C" fn write(_device: Device, irp: Irp) -> Status {
 
 unsafe extern "C" fn cleanup(_device: Device, irp: Irp) -> Status {
     unsafe {
+        if let Some(status) = faults::cleanup(irp) {
+            return status;
+        }
         if let Some(reader) = take() {
             reader.complete(CANCELLED, 0);
         }
@@ -178,4 +235,3 @@ unsafe extern "C" fn control(_device: Device, irp: Irp) -> Status {
 /// What the linker asks for where floating point may be used.
 #[unsafe(no_mangle)]
 static _fltused: i32 = 0;
-
