@@ -4,7 +4,7 @@ use crate::fault;
 use crate::irql::{self, APC, PASSIVE};
 use crate::nt::{GUID, NTSTATUS, UNICODE_STRING, status};
 use crate::objects::Kind;
-use crate::report::{InCall, Rule, record, stop};
+use crate::report::{InCall, Rule, record_about, stop};
 use crate::{Export, pool};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -139,7 +139,7 @@ extern "win64" fn etw_unregister(handle: u64) -> NTSTATUS {
     // SAFETY: the driver passes its handle; anything else is refused.
     unsafe {
         if !pool::is_lab_block(p, &PROVIDERS) {
-            record(ETW, &format!("{handle:#x}"));
+            record_about(ETW, p.addr(), &format!("{handle:#x}"));
             return status::INVALID_HANDLE;
         }
         pool::free_lab(p);

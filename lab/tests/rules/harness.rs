@@ -262,6 +262,16 @@ impl Lab {
         }
     }
 
+    /// Returns when what the driver was called for has returned: a request's answer may come before, and the lab serves a connection's
+    /// requests one after the other.
+    fn barrier(&mut self, at: At) -> Result<(), Ended> {
+        if at == At::Unload {
+            return Ok(());
+        }
+        self.send(7, b"version")?;
+        self.answers(1).map(|_| ())
+    }
+
     /// Traffic, where the image has any.
     fn packets(&mut self, case: &Case) -> Result<(), Ended> {
         match case.image {
@@ -314,7 +324,7 @@ fn run(case: &Case, name: &str, folder: &Path) -> Result<(), String> {
     let mut lab = Lab::start(&sys, name, case);
     let mut survived = false;
     for at in STEPS.into_iter().filter(|a| *a <= case.at) {
-        if lab.step(at, case).is_err() {
+        if lab.step(at, case).and_then(|()| lab.barrier(at)).is_err() {
             break;
         }
         survived = at == case.at;

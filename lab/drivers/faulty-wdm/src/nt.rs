@@ -174,7 +174,6 @@ unsafe extern "C" {
     pub fn ExRaiseStatus(status: Status);
     pub fn EtwUnregister(handle: u64) -> Status;
     pub fn EtwRegister(provider: *const u8, callback: usize, context: *mut c_void, handle: *mut u64) -> Status;
-    pub fn KeInitializeSpinLock(lock: *mut u64);
     pub fn KeAcquireSpinLockRaiseToDpc(lock: *mut u64) -> u8;
     pub fn KeReleaseSpinLock(lock: *mut u64, irql: u8);
     pub fn KeAcquireSpinLockAtDpcLevel(lock: *mut u64);
@@ -218,7 +217,6 @@ unsafe extern "C" {
         context: *mut c_void,
     ) -> Status;
     pub fn PsTerminateSystemThread(status: Status) -> Status;
-    pub fn ObfReferenceObject(object: *mut c_void) -> isize;
     pub fn ObfDereferenceObject(object: *mut c_void) -> isize;
     pub fn ZwClose(handle: *mut c_void) -> Status;
     pub fn RtlCopyUnicodeString(to: *mut Unicode, from: *const Unicode);
