@@ -83,15 +83,26 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
     };
     let rip = register(libc::REG_RIP);
     let mut t = Text { bytes: [0; 2048], used: 0 };
+    // A driver's access to special pool: the rule is the pool's. This may allocate, which code that faults in a driver does not.
+    let pool = if signal == libc::SIGSEGV { crate::pool::special::fault(address) } else { None };
+    let (rule, object, offset) = pool.unwrap_or((FAULT, String::new(), String::new()));
     // Writing to the buffer does not fail; what does not fit is cut.
     let _ = write!(
         t,
-        "violation: {}\n  call:   {} at IRQL {}\n  rule:   {}\n  detail: {name}, address {address:#x}, at ",
-        FAULT.name,
+        "violation: {}\n  call:   {} at IRQL {}\n  rule:   {}\n",
+        rule.name,
         report::current_call(),
         irql::current(),
-        FAULT.source
+        rule.source
     );
+    if !object.is_empty() {
+        let _ = writeln!(t, "  object: {object}");
+    }
+    let _ = write!(t, "  detail: {name}, address {address:#x}");
+    if !offset.is_empty() {
+        let _ = write!(t, " ({offset})");
+    }
+    let _ = write!(t, ", at ");
     let _ = place(&mut t, usize::try_from(rip).unwrap_or(0));
     let _ = write!(t, "\n  last call into the lab from ");
     let _ = place(&mut t, report::last_caller());

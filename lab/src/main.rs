@@ -26,6 +26,7 @@ options of run:
                          FILE; `dco-cli faults` runs a scenario so until no stack is new
   --fault-at STACK       the call made from this stack, a line of such a FILE, fails once
   --patience SECONDS     how long a request that Windows waits for may take (60; those of a closed file: 30)
+  --special-pool         the driver's blocks end where a page does, and go away when they are freed: each wrong access faults
   --no-chacha            CNG without ChaCha20-Poly1305, as before Windows Server 2022
   --wsk-completion HOW   inline, async or alternate: when WSK completes an IRP
   --wsk-segments N       streams arrive in pieces of at most N bytes, their MDL chains cut at odd places
@@ -83,7 +84,7 @@ fn main() -> ExitCode {
 }
 
 /// Options that take no value.
-const SWITCHES: [&str; 2] = ["verbose", "no-chacha"];
+const SWITCHES: [&str; 3] = ["verbose", "no-chacha", "special-pool"];
 /// Options that take one.
 const VALUES: &[&str] = &[
     "sys",
@@ -174,6 +175,7 @@ fn apply(given: &[(String, String)]) -> Result<(), Failure> {
         match name.as_str() {
             "verbose" => rtl::print::set_verbose(true),
             "no-chacha" => cng::offer_chacha(false),
+            "special-pool" => pool::special::switch_on(),
             "registry" => wdf::registry::set_from_option(value).map_err(usage)?,
             "fail-alloc" => pool::fail_in(value.parse().map_err(|e| usage(format!("--fail-alloc {value:?}: {e}")))?),
             "fault-log" => fault::log_to(value).map_err(|e| Failure(HOST, e))?,

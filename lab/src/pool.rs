@@ -9,6 +9,7 @@ use crate::objects::Kind;
 use crate::report::{self, Origin, Rule, record, record_of};
 use crate::{irql, ke};
 mod reports;
+pub mod special;
 
 use reports::describe;
 pub use reports::{check_leaks, live_of, owner};
@@ -63,7 +64,48 @@ struct Header {
     owner: u8,
     paged: u8,
     linked: bool,
+    special: bool,
+    /// Bytes behind the block that hold the canary.
+    tail: usize,
+    fill: u64,
+    /// The canary before the block.
     front: [u64; 2],
+}
+
+const _: () = assert!(std::mem::offset_of!(Header, front) + 16 == HEADER, "the canary stands just before the block");
+
+/// Where a block lies with all that is around it.
+struct Mapping {
+    base: *mut u8,
+    total: usize,
+    align: usize,
+}
+
+impl Header {
+    /// The header that is to stand at `h`, of a block that nobody owns.
+    fn new(h: *mut Self, size: usize, mapping: Mapping, tail: usize) -> Self {
+        Self {
+            magic: AtomicU64::new(LIVE ^ (h as u64)),
+            size,
+            base: mapping.base,
+            total: mapping.total,
+            align: mapping.align,
+            made: Origin::here(),
+            freed: Origin::NONE,
+            kind: None,
+            next: std::ptr::null_mut(),
+            prev: std::ptr::null_mut(),
+            tag: 0,
+            shard: 0,
+            owner: LAB,
+            paged: 0,
+            linked: false,
+            special: false,
+            tail,
+            fill: 0,
+            front: [CANARY; 2],
+        }
+    }
 }
 
 const HEADER: usize = size_of::<Header>();
@@ -151,7 +193,10 @@ pub fn alloc_driver(r: &Request) -> *mut u8 {
     if FAIL_IN.load(Ordering::Relaxed) >= 0 && FAIL_IN.fetch_sub(1, Ordering::Relaxed) == 0 {
         return std::ptr::null_mut();
     }
-    let h = new_block(r.size, r.align);
+    let mut h = special::new_block(r.size, r.align);
+    if h.is_null() {
+        h = new_block(r.size, r.align);
+    }
     if h.is_null() {
         return std::ptr::null_mut();
     }
@@ -354,28 +399,11 @@ fn new_block(size: usize, align: usize) -> *mut Header {
         return std::ptr::null_mut();
     }
     let h = base.wrapping_add(lead - HEADER).cast::<Header>();
-    let header = Header {
-        magic: AtomicU64::new(LIVE ^ (h as u64)),
-        size,
-        base,
-        total,
-        align,
-        made: Origin::here(),
-        freed: Origin::NONE,
-        kind: None,
-        next: std::ptr::null_mut(),
-        prev: std::ptr::null_mut(),
-        tag: 0,
-        shard: 0,
-        owner: LAB,
-        paged: 0,
-        linked: false,
-        front: [CANARY; 2],
-    };
+    let header = Header::new(h, size, Mapping { base, total, align }, TAIL);
     // SAFETY: lead >= HEADER bytes stand before the payload, TAIL after it.
     unsafe {
         h.write(header);
-        payload(h).wrapping_add(size).cast::<[u64; 2]>().write_unaligned([CANARY; 2]);
+        fill_tail(h);
     }
     h
 }
@@ -385,6 +413,9 @@ fn new_block(size: usize, align: usize) -> *mut Header {
 /// # Safety
 /// `p` is readable for a header before it.
 unsafe fn live_header(p: *mut u8, owner: u8) -> *mut Header {
+    if let Some(object) = special::freed_block(p.addr()) {
+        stop_of(DOUBLE_FREE, &object, "freed before");
+    }
     let h = p.wrapping_sub(HEADER).cast::<Header>();
     if !p.addr().is_multiple_of(16) {
         report::stop_about(BAD_FREE, p.addr(), &format!("{p:p} is not a pool address"));
@@ -418,19 +449,35 @@ fn stop_of(rule: Rule, object: &str, detail: &str) -> ! {
 /// `h` heads a live block.
 unsafe fn check_canaries(h: *mut Header) {
     // SAFETY: a live block has its canaries before and after.
-    let (front, back, size) = unsafe {
-        let size = (*h).size;
-        ((*h).front, payload(h).wrapping_add(size).cast::<[u64; 2]>().read_unaligned(), size)
-    };
-    let bytes = |c: [u64; 2]| c.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
+    let (front, back, size) =
+        unsafe { ((*h).front, std::slice::from_raw_parts(payload(h).wrapping_add((*h).size), (*h).tail), (*h).size) };
     if front != [CANARY; 2] {
+        let bytes: Vec<u8> = front.iter().flat_map(|w| w.to_le_bytes()).collect();
         // SAFETY: h is live.
-        stop_of(UNDERRUN, &unsafe { describe(h) }, &format!("preceded by {:02x?}", bytes(front)));
+        stop_of(UNDERRUN, &unsafe { describe(h) }, &format!("preceded by {bytes:02x?}"));
     }
-    if back != [CANARY; 2] {
+    if let Some(at) = back.iter().zip(canary()).position(|(b, c)| *b != c) {
+        let bytes = back.get(at..back.len().min(at + 16)).unwrap_or(&[]);
         // SAFETY: h is live.
-        stop_of(OVERRUN, &unsafe { describe(h) }, &format!("{size} bytes followed by {:02x?}", bytes(back)));
+        stop_of(
+            OVERRUN,
+            &unsafe { describe(h) },
+            &format!("{size} bytes, written at offset {}: {bytes:02x?}", size + at),
+        );
     }
+}
+
+/// The canary's bytes, again and again.
+fn canary() -> impl Iterator<Item = u8> {
+    CANARY.to_le_bytes().into_iter().cycle()
+}
+
+/// # Safety
+/// `h` heads a fresh block.
+unsafe fn fill_tail(h: *mut Header) {
+    // SAFETY: as our caller promises; the header says how many bytes follow the block.
+    let tail = unsafe { std::slice::from_raw_parts_mut(payload(h).wrapping_add((*h).size), (*h).tail) };
+    tail.iter_mut().zip(canary()).for_each(|(to, c)| *to = c);
 }
 
 /// # Safety
@@ -443,6 +490,10 @@ unsafe fn retire(h: *mut Header) {
         (*h).magic.store(FREED ^ (h as u64), Ordering::Release);
         (*h).freed = Origin::here();
         payload(h).write_bytes(FREE_PATTERN, (*h).size);
+        if (*h).special {
+            special::retire(h);
+            return;
+        }
     }
     let Some(s) = POOLS.get(my_shard()) else { return };
     let mut cell = lock(&s.freed);

@@ -1,6 +1,6 @@
 //! What reports say of blocks: which block an address lies in, who allocated it, and what is left at unload.
 
-use super::{DRIVER, FREED, HEADER, Header, LIVE, POOLS, lock, payload, tag_text};
+use super::{DRIVER, FREED, HEADER, Header, LIVE, POOLS, lock, payload, special, tag_text};
 use crate::objects::Kind;
 use crate::report::{Rule, record_of};
 use std::collections::BTreeMap;
@@ -39,6 +39,9 @@ fn header_at(p: usize) -> Option<*mut Header> {
 /// every block. Nothing when no block of the driver's or of the lab's is there, or when this thread has locked the list it is in.
 #[must_use]
 pub fn owner(address: usize) -> Option<String> {
+    if let Some((_, object, _)) = special::fault(address) {
+        return Some(object);
+    }
     if let Some(h) = header_at(address) {
         // SAFETY: the magic says that this is a block's header.
         return Some(unsafe { describe(h) });

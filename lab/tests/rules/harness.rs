@@ -56,7 +56,7 @@ pub struct Case {
     /// Options of `dco-lab run`.
     pub options: &'static [&'static str],
     /// A change to the image's bytes beyond its number.
-    pub edit: Option<fn(&mut Vec<u8>)>,
+    pub edit: Option<fn(&mut [u8])>,
     /// What the report has to say besides.
     pub says: &'static [&'static str],
 }
@@ -75,7 +75,7 @@ impl Case {
     }
 
     /// With a change to the image.
-    pub const fn edited(mut self, edit: fn(&mut Vec<u8>)) -> Self {
+    pub const fn edited(mut self, edit: fn(&mut [u8])) -> Self {
         self.edit = Some(edit);
         self
     }

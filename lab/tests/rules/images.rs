@@ -24,35 +24,35 @@ fn section(image: &[u8], name: &[u8; 8]) -> usize {
     (0..96).map(|i| table + i * 40).find(|&at| &image[at..at + 8] == name).expect("the section")
 }
 
-pub fn no_signature(image: &mut Vec<u8>) {
+pub fn no_signature(image: &mut [u8]) {
     let pe = word(image, 0x3C) as usize;
     image[pe] = b'N';
 }
 
-pub fn a_program(image: &mut Vec<u8>) {
+pub fn a_program(image: &mut [u8]) {
     // IMAGE_SUBSYSTEM_WINDOWS_CUI.
     let at = optional(image) + 68;
     image[at] = 3;
 }
 
-pub fn packed_sections(image: &mut Vec<u8>) {
+pub fn packed_sections(image: &mut [u8]) {
     let at = optional(image) + 32;
     put(image, at, 512);
 }
 
-pub fn a_wrong_checksum(image: &mut Vec<u8>) {
+pub fn a_wrong_checksum(image: &mut [u8]) {
     let at = optional(image) + 64;
     put(image, at, 0x1234_5678);
 }
 
-pub fn thread_local_storage(image: &mut Vec<u8>) {
+pub fn thread_local_storage(image: &mut [u8]) {
     let code = word(image, section(image, b".text\0\0\0") + 12);
     let at = optional(image) + 112 + TLS * 8;
     put(image, at, code);
     put(image, at + 4, 40);
 }
 
-pub fn no_relocations(image: &mut Vec<u8>) {
+pub fn no_relocations(image: &mut [u8]) {
     let optional = optional(image);
     put(image, optional + 112 + RELOCATIONS * 8, 0);
     put(image, optional + 116 + RELOCATIONS * 8, 0);
@@ -60,13 +60,13 @@ pub fn no_relocations(image: &mut Vec<u8>) {
     image[optional - 2] |= 1;
 }
 
-pub fn writable_code(image: &mut Vec<u8>) {
+pub fn writable_code(image: &mut [u8]) {
     let at = section(image, b".text\0\0\0") + 36;
     let flags = word(image, at);
     put(image, at, flags | 0x8000_0000);
 }
 
-pub fn an_import_of_nothing(image: &mut Vec<u8>) {
+pub fn an_import_of_nothing(image: &mut [u8]) {
     let name = b"KeBugCheckEx\0";
     let at = image.windows(name.len()).position(|w| w == name).expect("the import's name");
     image[at + 11] = b'y';

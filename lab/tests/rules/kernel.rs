@@ -8,6 +8,7 @@ use crate::images;
 const MADE_IN_POOL: &[&str] = &["tag 'Flty'", "allocated by ExAllocatePool2 from driver+0x"];
 const FREED_TOO: &[&str] =
     &["allocated by ExAllocatePool2 from driver+0x", "freed by ExFreePoolWithTag from driver+0x"];
+const SPECIAL: &[&str] = &["--special-pool"];
 /// For what nobody ends: the lab waits for it no longer than this.
 const SOON: &[&str] = &["--patience", "1"];
 
@@ -28,6 +29,11 @@ pub const CASES: &[Case] = &[
     case("pool.zero-tag", FaultyWdm, 112, Request),
     case("lookaside.not-initialized", FaultyWdm, 113, Request).says(MADE_IN_POOL),
     case("slist.unaligned", FaultyWdm, 114, Request).says(MADE_IN_POOL),
+    case("pool.use-after-free", FaultyWdm, 115, Request).with(SPECIAL).says(FREED_TOO),
+    case("pool.access-past-end", FaultyWdm, 116, Request).with(SPECIAL).says(MADE_IN_POOL),
+    case("pool.double-free", FaultyWdm, 102, Request).with(SPECIAL).says(FREED_TOO),
+    case("pool.overrun", FaultyWdm, 106, Request).with(SPECIAL).says(MADE_IN_POOL),
+    case("pool.underrun", FaultyWdm, 108, Request).with(SPECIAL).says(MADE_IN_POOL),
     case("mdl.freed-locked", FaultyWdm, 120, Request).says(&["mm.mdl", "allocated by IoAllocateMdl from driver+0x"]),
     case("mdl.invalid", FaultyWdm, 121, Request).says(MADE_IN_POOL),
     case("mdl.mapped-nonpaged", FaultyWdm, 122, Request),

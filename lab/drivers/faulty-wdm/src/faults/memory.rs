@@ -61,6 +61,14 @@ pub unsafe fn request() {
                 let head = block::<u8>(64);
                 ExpInterlockedPushEntrySList(head.cast(), head.wrapping_add(40).cast());
             }
+            115 => {
+                let p = block::<u8>(100);
+                ExFreePoolWithTag(p, TAG);
+                p.wrapping_add(8).read_volatile();
+            }
+            116 => {
+                block::<u8>(96).wrapping_add(96).read_volatile();
+            }
             120..130 => mdl(),
             _ => {}
         }
