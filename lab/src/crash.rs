@@ -1,8 +1,9 @@
-//! Faults of the driver's code: reported with the place in the image, the registers and the call they came in.
+//! Faults of the driver's code: what `foreign` carries out goes on; the rest is reported with the place in the image, the
+//! registers and the call they came in.
 
 use crate::report::{self, Rule};
 use crate::unwind::{self, Registers};
-use crate::{fault, irql, thunk};
+use crate::{fault, foreign, irql, thunk};
 use std::io::Write;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,7 @@ pub fn prepare_thread() {
         }
     }
     INSTALLED.call_once(|| {
+        foreign::prepare();
         for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP] {
             // SAFETY: the handler has the signature SA_SIGINFO asks for.
             unsafe {
@@ -63,6 +65,10 @@ impl Write for Text {
 }
 
 extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel passes the context of the fault.
+    if matches!(signal, libc::SIGSEGV | libc::SIGILL) && unsafe { foreign::emulate(context.cast()) } {
+        return;
+    }
     if REPORTING.swap(true, Ordering::SeqCst) {
         // A second fault, of this thread's report or of another thread: the first one's report ends the process.
         loop {

@@ -18,6 +18,7 @@ pub mod cng;
 pub mod crash;
 pub mod ex;
 pub mod fault;
+pub mod foreign;
 pub mod io;
 pub mod irql;
 pub mod ke;

@@ -74,6 +74,12 @@ pub fn in_image(address: usize) -> bool {
     base != 0 && address.wrapping_sub(base) < IMAGE_SIZE.load(Ordering::Relaxed)
 }
 
+/// Bytes from an address in the driver's image to its end.
+#[must_use]
+pub fn room_in_image(address: usize) -> Option<usize> {
+    Some(IMAGE_SIZE.load(Ordering::Relaxed) - image_offset(address)?)
+}
+
 /// The offset of an address in the driver's image.
 #[must_use]
 pub fn image_offset(address: usize) -> Option<usize> {
@@ -122,6 +128,12 @@ impl InCall {
     #[must_use]
     pub fn enter(name: &'static str) -> Self {
         crate::ke::stack::check(name);
+        Self(CALL.replace(name))
+    }
+
+    /// Enters what the driver does without a call, by the instruction at `rip`. Comes on a signal stack.
+    pub(crate) fn at_instruction(name: &'static str, rip: usize) -> Self {
+        CALLER.set(rip);
         Self(CALL.replace(name))
     }
 }

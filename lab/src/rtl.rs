@@ -1,9 +1,10 @@
-//! The run-time library: memory, strings, versions and numbers, debug output, ETW registration, bug checks.
+//! The run-time library: memory, strings, generic tables, versions and numbers, debug output, ETW registration, bug checks.
 
 pub mod memory;
 pub mod misc;
 pub mod print;
 pub mod strings;
+pub mod table;
 
 use crate::Export;
 
@@ -14,5 +15,6 @@ pub fn exports() -> Vec<Export> {
     v.extend(strings::exports());
     v.extend(print::exports());
     v.extend(misc::exports());
+    v.extend(table::exports());
     v
 }

@@ -273,6 +273,11 @@ extern "win64" fn terminate_system_thread(exit_status: NTSTATUS) -> NTSTATUS {
 }
 
 extern "win64" fn current_thread() -> *mut c_void {
+    current_object()
+}
+
+/// What stands for the current `KTHREAD`.
+pub(crate) fn current_object() -> *mut c_void {
     let o = OBJECT.get();
     if o.is_null() {
         // Threads of the lab have no object; their number, which is never a pointer, identifies them.

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 const EPOCH_1601: i64 = 116_444_736_000_000_000;
 /// `KeQueryTimeIncrement`: 15.625 ms.
 const INCREMENT: u32 = 156_250;
+/// Of the performance counter: it counts units.
+pub const FREQUENCY: i64 = 10_000_000;
 
 fn clock(id: libc::clockid_t) -> libc::timespec {
     let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -26,10 +28,28 @@ pub fn interrupt_time() -> i64 {
     units(&clock(libc::CLOCK_BOOTTIME))
 }
 
+/// Unbiased interrupt time: interrupt time without the time slept.
+#[must_use]
+pub fn unbiased_time() -> i64 {
+    units(&clock(libc::CLOCK_MONOTONIC))
+}
+
 /// System time: 100 ns units since 1601.
 #[must_use]
 pub fn system_time() -> i64 {
     units(&clock(libc::CLOCK_REALTIME)) + EPOCH_1601
+}
+
+/// Ticks of the clock interrupt since the machine started.
+#[must_use]
+pub fn tick_count() -> i64 {
+    interrupt_time() / i64::from(INCREMENT)
+}
+
+/// `InterruptTimeBias`: what interrupt time has and unbiased interrupt time has not, the time slept.
+#[must_use]
+pub fn bias() -> i64 {
+    interrupt_time() - unbiased_time()
 }
 
 /// The moment that an NT due time means: negative is relative, positive is absolute system time.
@@ -75,7 +95,7 @@ extern "win64" fn query_unbiased_precise(qpc: *mut i64) -> i64 {
 
 extern "win64" fn performance_counter(frequency: *mut i64) -> i64 {
     // SAFETY: PerformanceFrequency is optional and writable.
-    unsafe { put(frequency, 10_000_000) };
+    unsafe { put(frequency, FREQUENCY) };
     interrupt_time()
 }
 
@@ -84,9 +104,9 @@ extern "win64" fn system_time_precise(out: *mut i64) {
     unsafe { put(out, system_time()) };
 }
 
-extern "win64" fn tick_count(out: *mut i64) {
+extern "win64" fn query_tick_count(out: *mut i64) {
     // SAFETY: TickCount is writable.
-    unsafe { put(out, interrupt_time() / i64::from(INCREMENT)) };
+    unsafe { put(out, tick_count()) };
 }
 
 extern "win64" fn time_increment() -> u32 {
@@ -109,7 +129,7 @@ pub(super) fn exports() -> Vec<Export> {
         export!("KeQueryUnbiasedInterruptTimePrecise", query_unbiased_precise),
         export!("KeQueryPerformanceCounter", performance_counter),
         export!("KeQuerySystemTimePrecise", system_time_precise),
-        export!("KeQueryTickCount", tick_count),
+        export!("KeQueryTickCount", query_tick_count),
         export!("KeQueryTimeIncrement", time_increment),
         export!("KeStallExecutionProcessor", stall),
     ]
