@@ -131,9 +131,10 @@ impl InCall {
         Self(CALL.replace(name))
     }
 
-    /// Enters what the driver does without a call, by the instruction at `rip`. Comes on a signal stack.
-    pub(crate) fn at_instruction(name: &'static str, rip: usize) -> Self {
-        CALLER.set(rip);
+    /// Enters what the driver does without a call: `frame` is as of a call that would return to the instruction. Comes on a
+    /// signal stack.
+    pub(crate) fn at_instruction(name: &'static str, frame: Frame) -> Self {
+        FRAME.set(frame);
         Self(CALL.replace(name))
     }
 }

@@ -1,61 +1,17 @@
 //! A driver as others build theirs: `drivers/c-driver`, in C, against mingw's DDK headers. What these inline
 //! (the shared data page, CR8, gs) faults and is carried out by the lab.
-//!
-//! `LAB_C_SYS` names a built driver; without it the test builds one. A missing toolchain fails, by the packages' names.
 
 mod client;
+mod cross;
 
 use client::{CANCEL, IOCTL, Lab, words};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const GCC: &str = "/usr/bin/x86_64-w64-mingw32-gcc";
-/// GNU ld writes no load configuration, and without it the loader does not know where the cookie is.
-const LD: &str = "/usr/bin/ld.lld";
-const HEADERS: &str = "/usr/share/mingw-w64/include/ddk";
-const LIBRARIES: &str = "/usr/x86_64-w64-mingw32/lib";
-
-fn run(command: &mut Command) {
-    let out = command.output().expect("runs");
-    assert!(out.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&out.stderr));
-}
-
-fn build() -> PathBuf {
-    for needed in [GCC, LD, &format!("{HEADERS}/wdm.h"), &format!("{LIBRARIES}/libntoskrnl.a")] {
-        assert!(
-            Path::new(needed).exists(),
-            "expected {needed}, found none: install gcc-mingw-w64-x86-64-posix mingw-w64-x86-64-dev lld, or set LAB_C_SYS"
-        );
-    }
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers/c-driver");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c-driver");
-    std::fs::create_dir_all(&target).expect("a folder");
-    let image = target.join("c-driver.sys");
-    let mut link = Command::new(LD);
-    link.args(["-m", "i386pep", "--shared", "--subsystem", "native", "--entry", "DriverEntry"])
-        .args(["--exclude-all-symbols", "--no-insert-timestamp", "-o"])
-        .arg(&image);
-    for name in ["driver", "machine", "library", "kernel", "fault"] {
-        let object = target.join(format!("{name}.o"));
-        run(Command::new(GCC)
-            .args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-multichar", "-Wno-unknown-pragmas"])
-            // The headers read gs:[n] through a pointer of value n.
-            .args(["--param=min-pagesize=0", "-ffreestanding", "-fstack-protector-strong", "-mno-stack-arg-probe"])
-            .args(["-D_WIN32_WINNT=0x0601", "-DNTDDI_VERSION=0x06010000", "-isystem", HEADERS, "-c"])
-            .arg(source.join(format!("{name}.c")))
-            .arg("-o")
-            .arg(&object));
-        link.arg(object);
-    }
-    run(link.args(["-L", LIBRARIES, "-lntoskrnl", "-lhal"]));
-    image
-}
-
 fn sys() -> &'static Path {
     static SYS: OnceLock<PathBuf> = OnceLock::new();
-    SYS.get_or_init(|| std::env::var_os("LAB_C_SYS").map_or_else(build, Into::into))
+    SYS.get_or_init(cross::c_driver)
 }
 
 const fn code(n: u32) -> u32 {

@@ -10,6 +10,9 @@ typedef struct {
 
 DRIVER_INITIALIZE DriverEntry;
 
+/* Number of the fault that a request brings, whatever its code: lab/tests/rules writes it into copies of the image. */
+__attribute__((section(".fault"))) static volatile ULONG FAULT = 0;
+
 static NTSTATUS Complete(PIRP Irp, NTSTATUS Status, ULONG_PTR Information)
 {
     Irp->IoStatus.Status = Status;
@@ -91,6 +94,11 @@ static NTSTATUS NTAPI Cleanup(PDEVICE_OBJECT Device, PIRP Irp)
     return Complete(Irp, STATUS_SUCCESS, 0);
 }
 
+static NTSTATUS NTAPI Read(PDEVICE_OBJECT Device, PIRP Irp)
+{
+    return Pend(Device->DeviceExtension, Irp);
+}
+
 static NTSTATUS NTAPI Control(PDEVICE_OBJECT Device, PIRP Irp)
 {
     PIO_STACK_LOCATION s = IoGetCurrentIrpStackLocation(Irp);
@@ -100,6 +108,10 @@ static NTSTATUS NTAPI Control(PDEVICE_OBJECT Device, PIRP Irp)
     ULONGLONG time = 0;
     ULONG line;
 
+    if (FAULT) {
+        Fault(FAULT);
+        return Complete(Irp, STATUS_SUCCESS, 0);
+    }
     switch (s->Parameters.DeviceIoControl.IoControlCode) {
     case REQUEST_SHARED: line = CheckShared(&time); break;
     case REQUEST_PROCESSOR: line = CheckProcessor(); break;
@@ -163,6 +175,7 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT Driver, PUNICODE_STRING Registry)
     Driver->MajorFunction[IRP_MJ_CREATE] = OpenOrClose;
     Driver->MajorFunction[IRP_MJ_CLOSE] = OpenOrClose;
     Driver->MajorFunction[IRP_MJ_CLEANUP] = Cleanup;
+    Driver->MajorFunction[IRP_MJ_READ] = Read;
     Driver->MajorFunction[IRP_MJ_DEVICE_CONTROL] = Control;
     Driver->DriverUnload = Unload;
     device->Flags |= DO_BUFFERED_IO;

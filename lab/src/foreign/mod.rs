@@ -67,12 +67,12 @@ pub unsafe fn emulate(context: *mut libc::ucontext_t) -> bool {
         }
         Code::Mov_cr_r64 if instruction.op0_register() == Register::CR8 => {
             let level = machine.get(instruction.op1_register());
-            let _c = report::InCall::at_instruction("mov cr8", rip);
+            let _c = report::InCall::at_instruction("mov cr8", machine.frame());
             processor::set_irql(level);
         }
         _ => {
             let Some(at) = place(&instruction, &machine) else { return false };
-            let _c = report::InCall::at_instruction("an inlined access", rip);
+            let _c = report::InCall::at_instruction("an inlined access", machine.frame());
             access(&instruction, &mut machine, &at);
         }
     }

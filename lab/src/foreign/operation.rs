@@ -1,5 +1,6 @@
 //! Instructions with a memory operand, carried out on saved registers.
 
+use crate::report::Frame;
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
 /// The saved state of a thread that faulted.
@@ -97,6 +98,26 @@ impl<'a> Machine<'a> {
     /// Address of the instruction.
     pub(super) fn rip(&self) -> usize {
         usize::try_from(self.get(Register::RIP)).unwrap_or(0)
+    }
+
+    /// The registers, as a call from here would leave them for unwinding.
+    pub(super) fn frame(&self) -> Frame {
+        let word = |r| usize::try_from(self.get(r)).unwrap_or(0);
+        Frame {
+            caller: self.rip(),
+            rsp: word(Register::RSP).wrapping_sub(8),
+            preserved: [
+                Register::RBX,
+                Register::RBP,
+                Register::RSI,
+                Register::RDI,
+                Register::R12,
+                Register::R13,
+                Register::R14,
+                Register::R15,
+            ]
+            .map(word),
+        }
     }
 
     /// Goes on behind an instruction of `length` bytes.

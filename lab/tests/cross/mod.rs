@@ -1,5 +1,7 @@
 //! Builds a test driver of `lab/drivers` for Windows, once for each test program.
 
+#![allow(dead_code, reason = "each test program builds what it needs")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -30,4 +32,50 @@ pub fn driver(name: &str, image: &str, variable: &str) -> PathBuf {
         .expect("/usr/bin/cargo runs");
     assert!(built.success(), "drivers/{name} does not build");
     target.join("x86_64-pc-windows-msvc/release").join(image)
+}
+
+const GCC: &str = "/usr/bin/x86_64-w64-mingw32-gcc";
+/// GNU ld writes no load configuration, and without it the loader does not know where the cookie is.
+const LD: &str = "/usr/bin/ld.lld";
+const HEADERS: &str = "/usr/share/mingw-w64/include/ddk";
+const LIBRARIES: &str = "/usr/x86_64-w64-mingw32/lib";
+
+fn run(command: &mut Command) {
+    let out = command.output().expect("runs");
+    assert!(out.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// The image of `drivers/c-driver`: what `LAB_C_SYS` names, or built with mingw's compiler and DDK headers.
+pub fn c_driver() -> PathBuf {
+    if let Some(built) = std::env::var_os("LAB_C_SYS") {
+        return built.into();
+    }
+    for needed in [GCC, LD, &format!("{HEADERS}/wdm.h"), &format!("{LIBRARIES}/libntoskrnl.a")] {
+        assert!(
+            Path::new(needed).exists(),
+            "expected {needed}, found none: install gcc-mingw-w64-x86-64-posix mingw-w64-x86-64-dev lld, or set LAB_C_SYS"
+        );
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers/c-driver");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c-driver");
+    std::fs::create_dir_all(&target).expect("a folder");
+    let image = target.join("c-driver.sys");
+    let mut link = Command::new(LD);
+    link.args(["-m", "i386pep", "--shared", "--subsystem", "native", "--entry", "DriverEntry"])
+        .args(["--exclude-all-symbols", "--no-insert-timestamp", "-o"])
+        .arg(&image);
+    for name in ["driver", "machine", "library", "kernel", "fault"] {
+        let object = target.join(format!("{name}.o"));
+        run(Command::new(GCC)
+            .args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-multichar", "-Wno-unknown-pragmas"])
+            // The headers read gs:[n] through a pointer of value n.
+            .args(["--param=min-pagesize=0", "-ffreestanding", "-fstack-protector-strong", "-mno-stack-arg-probe"])
+            .args(["-D_WIN32_WINNT=0x0601", "-DNTDDI_VERSION=0x06010000", "-isystem", HEADERS, "-c"])
+            .arg(source.join(format!("{name}.c")))
+            .arg("-o")
+            .arg(&object));
+        link.arg(object);
+    }
+    run(link.args(["-L", LIBRARIES, "-lntoskrnl", "-lhal"]));
+    image
 }

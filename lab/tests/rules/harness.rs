@@ -25,6 +25,8 @@ pub enum Image {
     FaultyWsk,
     /// WDF and NetAdapterCx: a KMDF driver.
     FaultyKmdf,
+    /// What C compilers inline: a WDM driver in C.
+    CDriver,
 }
 
 /// The last thing that the test does; all before it, in this order, is done too.
@@ -88,15 +90,16 @@ impl Case {
 }
 
 impl Image {
-    const ALL: [Self; 3] = [Self::FaultyWdm, Self::FaultyWsk, Self::FaultyKmdf];
+    const ALL: [Self; 4] = [Self::FaultyWdm, Self::FaultyWsk, Self::FaultyKmdf, Self::CDriver];
 
     /// The image as built, fault number 0.
     fn path(self) -> &'static Path {
-        static BUILT: [OnceLock<PathBuf>; 3] = [const { OnceLock::new() }; 3];
+        static BUILT: [OnceLock<PathBuf>; 4] = [const { OnceLock::new() }; 4];
         let (slot, name, image, variable) = match self {
             Self::FaultyWdm => (0, "faulty-wdm", "faulty_wdm.dll", "LAB_FAULTY_WDM_SYS"),
             Self::FaultyWsk => (1, "faulty-wsk", "faulty_wsk.dll", "LAB_FAULTY_WSK_SYS"),
             Self::FaultyKmdf => (2, "faulty-kmdf", "faulty_kmdf.dll", "LAB_FAULTY_KMDF_SYS"),
+            Self::CDriver => return BUILT[3].get_or_init(cross::c_driver),
         };
         BUILT[slot].get_or_init(|| cross::driver(name, image, variable))
     }
@@ -107,6 +110,7 @@ impl Image {
             Self::FaultyWdm => r"\??\lab-faulty",
             Self::FaultyWsk => r"\??\lab-faulty-wsk",
             Self::FaultyKmdf => r"\??\lab-faulty-kmdf",
+            Self::CDriver => r"\??\lab-c",
         }
     }
 }
@@ -275,7 +279,7 @@ impl Lab {
     /// Traffic, where the image has any.
     fn packets(&mut self, case: &Case) -> Result<(), Ended> {
         match case.image {
-            Image::FaultyWdm | Image::FaultyWsk | Image::FaultyKmdf => Ok(()),
+            Image::FaultyWdm | Image::FaultyWsk | Image::FaultyKmdf | Image::CDriver => Ok(()),
         }
     }
 
@@ -305,7 +309,7 @@ fn lock<T>(m: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn command(case: &Case) -> Command {
     let lab = env!("CARGO_BIN_EXE_dco-lab");
     match case.image {
-        Image::FaultyWdm | Image::FaultyWsk | Image::FaultyKmdf => Command::new(lab),
+        Image::FaultyWdm | Image::FaultyWsk | Image::FaultyKmdf | Image::CDriver => Command::new(lab),
     }
 }
 

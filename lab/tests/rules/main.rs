@@ -5,6 +5,7 @@
 mod cng;
 #[path = "../cross/mod.rs"]
 mod cross;
+mod foreign;
 mod harness;
 mod images;
 mod kernel;
@@ -26,6 +27,11 @@ fn kernel() {
 #[test]
 fn cng() {
     harness::hold("cng", cng::CASES);
+}
+
+#[test]
+fn foreign() {
+    harness::hold("foreign", foreign::CASES);
 }
 
 #[test]
