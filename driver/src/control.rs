@@ -55,6 +55,17 @@ pub fn ioctl(dco: &Dco, mut request: Ioctl, code: u32) {
     if code == uapi::additive::GET_DROPS {
         return request.complete_output(drops(dco).as_bytes());
     }
+    if code == uapi::additive::DEL_KEY {
+        let deleted = parse(&request, uapi::additive::parse_del_key).and_then(|slot| del_key(dco, slot));
+        return request.complete_result(deleted);
+    }
+    if code == uapi::additive::KEY_EVENT {
+        let state = dco.control.lock();
+        return match state.socket {
+            Some(_) => dco.link.key_events.wait(request),
+            None => request.complete(Status::OBJECTID_NOT_FOUND),
+        };
+    }
     match Code::from_code(code) {
         Some(Code::NewPeer) => {
             let made =
@@ -162,16 +173,27 @@ fn install(dco: &Dco, new: &uapi::NewKey) -> Result<()> {
         seal_tail: NonceTail::new(*new.encrypt.nonce_tail()),
         open_tail: NonceTail::new(*new.decrypt.nonce_tail()),
     })?;
-    let slot = match new.slot {
-        uapi::Slot::Primary => KeySlot::Primary,
-        uapi::Slot::Secondary => KeySlot::Secondary,
-    };
     dco.link
         .core
-        .new_key(&mut state.core, PeerSelector::Only, slot, key, time::pause)
+        .new_key(&mut state.core, PeerSelector::Only, key_slot(new.slot), key, time::pause)
         .map_err(|e| status_of(e, Status::OBJECTID_NOT_FOUND))?;
     dco.link.peer_id.store(new.peer_id, Ordering::Relaxed);
     Ok(())
+}
+
+fn key_slot(slot: uapi::Slot) -> KeySlot {
+    match slot {
+        uapi::Slot::Primary => KeySlot::Primary,
+        uapi::Slot::Secondary => KeySlot::Secondary,
+    }
+}
+
+fn del_key(dco: &Dco, slot: uapi::Slot) -> Result<()> {
+    let mut state = dco.control.lock();
+    dco.link
+        .core
+        .del_key(&mut state.core, PeerSelector::Only, key_slot(slot), time::pause)
+        .map_err(|e| status_of(e, Status::OBJECTID_NOT_FOUND))
 }
 
 fn stats(dco: &Dco) -> uapi::DeviceStats {

@@ -14,6 +14,7 @@
 //! | [`txqueue`] | inner packets to the socket | <= DISPATCH, in a read section |
 //! | [`rxqueue`] | datagrams to the receive ring | <= DISPATCH, in a read section |
 //! | [`message`] | control packets: reads, writes, backlog | <= DISPATCH, its own spin lock |
+//! | [`keyevent`] | who waits for a key's end | parked at PASSIVE, looked at by the timer |
 //! | [`timer`] | keepalive | DISPATCH, in a read section |
 #![no_std]
 #![deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unreachable, clippy::string_slice)]
@@ -22,6 +23,7 @@ mod cipher;
 mod control;
 mod device;
 mod entry;
+mod keyevent;
 mod link;
 mod message;
 mod peer;

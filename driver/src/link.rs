@@ -1,6 +1,7 @@
 //! What socket callbacks, packet queues, the timer and ioctls share: the core's device, buffers, queues.
 
 use crate::cipher::CipherKey;
+use crate::keyevent::KeyEvents;
 use crate::message::Messages;
 use crate::rxqueue::Received;
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -27,6 +28,7 @@ pub struct Link {
     pub sends: Shared<SendPool>,
     pub received: Received,
     pub messages: Messages,
+    pub key_events: KeyEvents,
     /// The id of the last key, which outgoing headers carry; -1 before.
     pub peer_id: AtomicI32,
     /// Failed sends when the peer was made, data and control: device statistics count from there.
@@ -44,6 +46,7 @@ impl Link {
             sends: SendPool::new(SEND_BUFFERS)?,
             received: Received::new()?,
             messages: Messages::new(device)?,
+            key_events: KeyEvents::new(device)?,
             peer_id: AtomicI32::new(-1),
             failed_before: [AtomicU64::new(0), AtomicU64::new(0)],
         };

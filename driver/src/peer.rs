@@ -58,7 +58,7 @@ pub fn create(dco: &Dco, state: &mut State, new: uapi::NewPeer) -> Result<()> {
     Ok(())
 }
 
-/// Removes the peer, if there is one: no processor uses it or its socket when this returns. Parked reads end with CANCELLED and
+/// Removes the peer, if there is one: no processor uses it or its socket when this returns. Parked requests end with CANCELLED and
 /// waiting control packets are forgotten, peer or not. The handle goes on reading.
 pub fn remove(dco: &Dco, state: &mut State) {
     unmake(dco, state);
@@ -82,4 +82,6 @@ fn unmake(dco: &Dco, state: &mut State) {
         rxqueue::discard(link);
         drop(socket);
     }
+    // The timer, which looks at them, has ended; without a peer none is parked.
+    link.key_events.flush();
 }

@@ -1,4 +1,4 @@
-//! Keepalive: once a second, pings that are due and a peer that went silent.
+//! Once a second: pings that are due, a peer that went silent, a key near its end.
 
 use crate::link::{Link, now};
 use dco_core::PeerSelector;
@@ -25,6 +25,9 @@ pub fn tick(link: &Link) {
             }
             Err(_) => link.sends.put(buffer),
         }
+    }
+    if let Some(key) = batch.sending_key() {
+        link.key_events.look(key);
     }
     if due.expired && link.messages.fail_one(Status::CONNECTION_DISCONNECTED) {
         batch.ack_expired();

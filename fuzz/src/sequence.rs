@@ -63,7 +63,8 @@ impl<'a> Bytes<'a> {
                 let which = self.byte();
                 Op::NewKey(side, usize::from(which & 1), u64::from(which >> 1) % 5)
             }
-            6 | 7 => Op::Swap(side),
+            6 => Op::Swap(side),
+            7 => Op::DelKey(side, usize::from(first >> 6 & 1)),
             8 => {
                 // As the request's bytes; what the interface refuses does not reach the device.
                 let SetPeer { interval, timeout, mss } = SetPeer::parse(self.some(12)).ok()?;

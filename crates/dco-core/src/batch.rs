@@ -4,7 +4,7 @@ use core::{fmt, net::SocketAddr};
 
 use dco_crypto::{Aead, KeySlots, OpenError, SealError};
 use dco_wire::{
-    DATA_HEADER_LEN, DATA_OVERHEAD, DataHeader, PING,
+    DATA_HEADER_LEN, DATA_OVERHEAD, DataHeader, KeyId, PING, PeerId,
     ip::{self, Fragment, IpHeader},
     mss,
 };
@@ -53,6 +53,17 @@ pub enum Opened {
     },
     /// A keepalive ping; there is nothing to hand over.
     Ping,
+}
+
+/// A key that seals, and how far it has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendingKey {
+    /// The key-id in its packets' headers.
+    pub key_id: KeyId,
+    /// The peer-id in its packets' headers.
+    pub peer_id: PeerId,
+    /// The id of its next packet; [`PACKET_ID_LIMIT`](dco_crypto::PACKET_ID_LIMIT) if there is none.
+    pub next_packet_id: u32,
 }
 
 /// The peer the batch is dealing with, and what is to be added to it.
@@ -150,6 +161,13 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
     /// True for the first who notes it.
     pub fn ack_expired(&self) -> bool {
         self.only().is_some_and(|peer| peer.keepalive.acknowledge())
+    }
+
+    /// The key that the only peer's packets are sealed with, after what this batch has sealed. `None` without peer or key.
+    pub fn sending_key(&mut self) -> Option<SendingKey> {
+        let key = self.select(self.only()?).keys.and_then(KeySlots::primary)?;
+        let DataHeader { key_id, peer_id } = DataHeader::from_bytes(key.header())?;
+        Some(SendingKey { key_id, peer_id, next_packet_id: key.next_packet_id() })
     }
 
     /// Counts a packet that the shell lost.

@@ -120,6 +120,18 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
         self.rekey(&peer, pause, KeySlots::swapped)
     }
 
+    /// Empties a slot; what it held is destroyed once no batch uses it. An empty slot stays so.
+    pub fn del_key(
+        &self,
+        _control: &mut Control,
+        peer: PeerSelector,
+        slot: KeySlot,
+        pause: impl FnMut(),
+    ) -> Result<(), ControlError> {
+        let peer = self.peer(peer)?;
+        self.rekey(&peer, pause, |slots| slots.without(slot))
+    }
+
     /// Changes a peer's settings; see [`KeepaliveUpdate`].
     pub fn set_peer(
         &self,

@@ -45,7 +45,7 @@ mod peer;
 mod time;
 
 pub use backlog::Backlog;
-pub use batch::{Batch, Opened, Sealed};
+pub use batch::{Batch, Opened, Sealed, SendingKey};
 pub use control::{Control, ControlError, NewPeer};
 pub use counters::DeviceStats;
 pub use device::{Device, Section};
@@ -55,6 +55,9 @@ pub use peer::{Peer, PeerSelector, PeerStats, PeerTable};
 pub use time::Tick;
 
 pub use dco_sync::OutOfMemory;
+
+/// The packet id at which a key should be replaced, where nobody says otherwise: seven eighths of those it has.
+pub const REKEY_AT: u32 = dco_crypto::PACKET_ID_LIMIT / 8 * 7;
 
 /// The longest inner packet, in bytes, either way: the link's MTU. Longer ones going out are dropped as
 /// [`DropReason::TxTooLong`] (the existing driver crashed on them, ovpn-dco-win #40).

@@ -167,6 +167,11 @@ fn memory_that_is_short_changes_nothing_and_leaks_nothing() {
         assert_eq!(failures, 1);
         assert_eq!(seals_with(&device), Ok(2));
 
+        let (_, failures) = with_each_allocation_failing(|| {
+            assert_eq!(seals_with(&device), Ok(2));
+            device.del_key(&mut control, PeerSelector::Only, KeySlot::Secondary, || ())
+        });
+        assert_eq!(failures, 1);
         // A peer that cannot be made leaves the present one alone, with its keys and counters.
         UNTIL_FAILURE.set(1);
         let refused = device.new_peer(&mut control, peer(&handle), Tick(0), || ());

@@ -147,6 +147,19 @@ impl<A: Aead> Key<A> {
         self.key_id
     }
 
+    /// The header of the packets it seals.
+    #[must_use]
+    pub const fn header(&self) -> [u8; DATA_HEADER_LEN] {
+        self.header
+    }
+
+    /// The id of the next packet it seals; [`PACKET_ID_LIMIT`] if it seals none any more.
+    #[must_use]
+    pub fn next_packet_id(&self) -> u32 {
+        let next = self.sealed.load(Ordering::Relaxed).saturating_add(1);
+        u32::try_from(next).map_or(PACKET_ID_LIMIT, |next| next.min(PACKET_ID_LIMIT))
+    }
+
     /// How many more packets it can seal.
     #[must_use]
     pub fn packets_left(&self) -> u64 {

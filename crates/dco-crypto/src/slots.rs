@@ -65,6 +65,15 @@ impl<A: Aead> KeySlots<A> {
         }
     }
 
+    /// The pair with `slot` empty.
+    #[must_use]
+    pub fn without(&self, slot: KeySlot) -> Self {
+        match slot {
+            KeySlot::Primary => Self { primary: None, secondary: self.secondary.clone() },
+            KeySlot::Secondary => Self { primary: self.primary.clone(), secondary: None },
+        }
+    }
+
     /// The pair with its slots exchanged, empty ones too.
     #[must_use]
     pub fn swapped(&self) -> Self {

@@ -190,6 +190,18 @@ impl Model {
         self.peer.as_mut().map(|peer| peer.keys[slot] = Some(key)).is_some()
     }
 
+    /// A slot is emptied. Whether there is a peer.
+    pub fn del_key(&mut self, slot: usize) -> bool {
+        self.peer.as_mut().map(|peer| peer.keys[slot] = None).is_some()
+    }
+
+    /// The key that seals: its key-id and peer-id as headers carry them, and its next packet id, at most one more than the last.
+    #[must_use]
+    pub fn sending_key(&self) -> Option<(u8, u32, u64)> {
+        let key = self.peer.as_ref()?.keys[0].as_ref()?;
+        Some((key.key_id & 7, key.peer_id & 0x00FF_FFFF, (key.sealed + 1).min(LAST_PACKET_ID + 1)))
+    }
+
     /// The slots change places. Whether there is a peer.
     pub fn swap_keys(&mut self) -> bool {
         self.peer.as_mut().map(|peer| peer.keys.swap(0, 1)).is_some()

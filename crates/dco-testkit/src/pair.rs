@@ -197,6 +197,12 @@ impl Pair {
         end.device.new_key(&mut end.control, PeerSelector::Only, slot, key.key(side), || ())
     }
 
+    /// Empties a key slot.
+    pub fn del_key(&mut self, side: Side, slot: KeySlot) -> Result<(), ControlError> {
+        let end = self.end_mut(side);
+        end.device.del_key(&mut end.control, PeerSelector::Only, slot, || ())
+    }
+
     /// Exchanges the key slots.
     pub fn swap_keys(&mut self, side: Side) -> Result<(), ControlError> {
         let end = self.end_mut(side);

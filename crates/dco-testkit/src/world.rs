@@ -38,6 +38,8 @@ pub enum Op {
     Idle(Side),
     /// NEW_KEY: slot (0 or 1), number of the key (0 to 4).
     NewKey(Side, usize, u64),
+    /// DEL_KEY: slot.
+    DelKey(Side, usize),
     /// SWAP_KEYS.
     Swap(Side),
     /// NEW_PEER.
@@ -247,6 +249,11 @@ impl World {
                 let slot = [KeySlot::Primary, KeySlot::Secondary][slot];
                 assert_eq!(self.pair.new_key(side, slot, spec).is_ok(), expected);
             }
+            Op::DelKey(side, slot) => {
+                let expected = self.models[side as usize].del_key(slot);
+                let slot = [KeySlot::Primary, KeySlot::Secondary][slot];
+                assert_eq!(self.pair.del_key(side, slot).is_ok(), expected);
+            }
             Op::Swap(side) => {
                 assert_eq!(self.pair.swap_keys(side).is_ok(), self.models[side as usize].swap_keys());
             }
@@ -286,6 +293,9 @@ impl World {
             assert_eq!(stats.lost_in_data, counts.lost_in, "{side:?}");
             assert_eq!(stats.lost_out_data, counts.lost_out, "{side:?}");
             assert_eq!(device.has_peer(0), model.has_peer());
+            let sending = device.enter(0).batch(self.pair.now()).sending_key();
+            let sending = sending.map(|key| (key.key_id.get(), key.peer_id.get(), u64::from(key.next_packet_id)));
+            assert_eq!(sending, model.sending_key(), "{side:?}");
             match device.peer_stats(0, PeerSelector::Only) {
                 Ok(peer) => {
                     let expected = (counts.link_rx, counts.link_tx, counts.vpn_rx, counts.vpn_tx);

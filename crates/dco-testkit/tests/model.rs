@@ -79,6 +79,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => waits.prop_map(Op::Wait),
         2 => side().prop_map(Op::Idle),
         3 => (side(), 0..2usize, 0..5u64).prop_map(|(s, slot, n)| Op::NewKey(s, slot, n)),
+        1 => (side(), 0..2usize).prop_map(|(s, slot)| Op::DelKey(s, slot)),
         2 => side().prop_map(Op::Swap),
         1 => side().prop_map(Op::NewPeer),
         1 => side().prop_map(Op::DelPeer),

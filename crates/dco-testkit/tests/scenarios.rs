@@ -66,6 +66,7 @@ fn control_operations_without_a_peer_say_so() {
     let no_peer = Err(ControlError::NoPeer);
     assert_eq!(pair.new_key(Side::A, KeySlot::Primary, KeySpec::new(1, 0)), no_peer);
     assert_eq!(pair.swap_keys(Side::A), no_peer);
+    assert_eq!(pair.del_key(Side::A, KeySlot::Primary), no_peer);
     assert_eq!(pair.set_peer(Side::A, keepalive(1, 1)), no_peer);
     assert_eq!(pair.end(Side::A).device.peer_stats(0, PeerSelector::Only), Err(ControlError::NoPeer));
     assert!(!pair.del_peer(Side::A));
@@ -182,6 +183,32 @@ fn an_exhausted_key_needs_a_new_one() {
     assert_eq!(pair.end(Side::B).received.len(), 2);
     pair.new_key(Side::A, KeySlot::Primary, KeySpec::new(6, 3)).expect("a peer");
     assert_eq!(pair.send(Side::A, &packet(2)), Ok(()));
+}
+
+#[test]
+fn a_deleted_key_neither_seals_nor_opens_and_the_other_is_as_it_was() {
+    let mut pair = Pair::connected(Faults::NONE, 1);
+    for side in Side::BOTH {
+        pair.new_key(side, KeySlot::Secondary, KeySpec::new(8, 1)).expect("a peer");
+    }
+    pair.del_key(Side::A, KeySlot::Primary).expect("a peer");
+    pair.del_key(Side::A, KeySlot::Primary).expect("nothing to delete is no error");
+    assert_eq!(pair.send(Side::A, &packet(0)), Err(DropReason::TxNoKey));
+    assert_eq!(pair.send(Side::B, &packet(0)), Ok(()));
+    pair.deliver(Side::A);
+    assert_eq!(pair.end(Side::A).refused, [DropReason::RxUnknownKey]);
+    // The secondary key opens still, and seals once it is primary.
+    pair.swap_keys(Side::B).expect("a peer");
+    assert_eq!(pair.send(Side::B, &packet(1)), Ok(()));
+    pair.deliver(Side::A);
+    assert_eq!(pair.end(Side::A).received, [packet(1)]);
+    pair.swap_keys(Side::A).expect("a peer");
+    assert_eq!(pair.send(Side::A, &packet(2)), Ok(()));
+    assert_eq!(pair.send(Side::A, &packet(3)), Ok(()));
+    pair.deliver(Side::B);
+    assert_eq!(pair.end(Side::B).received, [packet(2), packet(3)]);
+    pair.del_key(Side::A, KeySlot::Secondary).expect("a peer");
+    assert_eq!(pair.send(Side::A, &packet(4)), Ok(()));
 }
 
 #[test]

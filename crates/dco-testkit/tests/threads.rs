@@ -146,6 +146,9 @@ fn run(churn_peers: bool) {
             for side in Side::BOTH {
                 let (device, control) = (&ends[side as usize], &mut controls[side as usize]);
                 let _ = device.swap_keys(control, PeerSelector::Only, pause);
+                if random.chance(200) {
+                    let _ = device.del_key(control, PeerSelector::Only, KeySlot::Secondary, pause);
+                }
                 let update = KeepaliveUpdate { mss: Some(random.below(1500) as u16), ..KeepaliveUpdate::default() };
                 let _ = device.set_peer(control, PeerSelector::Only, update, Tick(changes));
             }

@@ -1,13 +1,73 @@
 //! Requests of this driver's own, beside OpenVPN's interface and invisible to it. Their function numbers are 0x800 and up, which Microsoft
 //! leaves to vendors and OpenVPN does not use.
 
+use crate::error::{UapiError, prefix};
 use crate::ioctl::ctl_code;
+use crate::key::Slot;
+use crate::raw;
 
 /// All drop reasons with their counts. Out: an array of [`DropCount`](crate::raw::DropCount), as many as the driver has reasons; a buffer
 /// too small for all of them is BUFFER_TOO_SMALL. In either mode, with or without a peer.
 pub const GET_DROPS: u32 = ctl_code(0x801);
 
-const _: () = assert!(GET_DROPS == 0x22_2004);
+/// P2P: empty a key slot. In: [`DelKey`](raw::DelKey). A slot that is empty stays so; no peer is OBJECTID_NOT_FOUND.
+pub const DEL_KEY: u32 = ctl_code(0x802);
+
+/// P2P: wait until the primary key comes near its last packet id. In: [`AwaitKey`](raw::AwaitKey); out: [`KeyEvent`](raw::KeyEvent). Pends
+/// until the id of the key's next packet is at or above the given one, whichever key that is by then; ends once. Removing the peer, or
+/// closing the handle, ends it with CANCELLED; no peer is OBJECTID_NOT_FOUND.
+pub const KEY_EVENT: u32 = ctl_code(0x803);
+
+const _: () = assert!(GET_DROPS == 0x22_2004 && DEL_KEY == 0x22_2008 && KEY_EVENT == 0x22_200C);
+
+/// The packet id that no key reaches: what KEY_EVENT tells of one that seals no more.
+pub const PACKET_ID_LIMIT: u32 = 0xF000_0000;
+
+/// Reads the input of [`DEL_KEY`].
+///
+/// # Errors
+///
+/// [`UapiError::TooShort`], [`UapiError::BadSlot`].
+pub fn parse_del_key(input: &[u8]) -> Result<Slot, UapiError> {
+    Slot::parse(prefix::<raw::DelKey>(input)?.slot.get())
+}
+
+/// Reads the input of [`KEY_EVENT`]: the packet id to wait for, `None` where it is left to the driver.
+///
+/// # Errors
+///
+/// [`UapiError::TooShort`], [`UapiError::BadPacketId`] for one above [`PACKET_ID_LIMIT`], which would be waited for for ever.
+pub fn parse_key_event(input: &[u8]) -> Result<Option<u32>, UapiError> {
+    match prefix::<raw::AwaitKey>(input)?.packet_id.get() {
+        0 => Ok(None),
+        id if id <= PACKET_ID_LIMIT => Ok(Some(id)),
+        id => Err(UapiError::BadPacketId(id)),
+    }
+}
+
+/// What [`KEY_EVENT`] tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeyEvent {
+    /// The key-id in the primary key's packets.
+    pub key_id: u8,
+    /// The peer-id in them.
+    pub peer_id: i32,
+    /// The id of its next packet; [`PACKET_ID_LIMIT`] if it seals none any more.
+    pub packet_id: u32,
+}
+
+impl KeyEvent {
+    /// The 16 output bytes.
+    #[must_use]
+    pub fn to_raw(self) -> raw::KeyEvent {
+        raw::KeyEvent {
+            slot: 0.into(),
+            key_id: u32::from(self.key_id).into(),
+            peer_id: self.peer_id.into(),
+            packet_id: self.packet_id.into(),
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -24,6 +24,8 @@ pub enum UapiError {
     BadAlgorithm(i32),
     /// A key length above 32.
     BadKeyLen(u8),
+    /// A packet id that no key reaches.
+    BadPacketId(u32),
     /// A mode that is neither 0 (P2P) nor 1 (MP).
     BadMode(i32),
     /// A keepalive time below -1.
@@ -49,7 +51,9 @@ impl UapiError {
             | Self::BadSlot(_)
             | Self::BadAlgorithm(_)
             | Self::BadKeyLen(_) => status::INVALID_DEVICE_REQUEST,
-            Self::BadMode(_) | Self::BadInterval(_) | Self::BadNetbits(_) => status::INVALID_PARAMETER,
+            Self::BadPacketId(_) | Self::BadMode(_) | Self::BadInterval(_) | Self::BadNetbits(_) => {
+                status::INVALID_PARAMETER
+            }
             Self::ShortPrefix => status::INVALID_MESSAGE,
             Self::BadPrefixFamily(_) => status::INVALID_ADDRESS,
         }

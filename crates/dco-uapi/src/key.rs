@@ -19,6 +19,16 @@ pub enum Slot {
     Secondary,
 }
 
+impl Slot {
+    pub(crate) fn parse(slot: i32) -> Result<Self, UapiError> {
+        match slot {
+            0 => Ok(Self::Primary),
+            1 => Ok(Self::Secondary),
+            other => Err(UapiError::BadSlot(other)),
+        }
+    }
+}
+
 /// A cipher.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Algorithm {
@@ -157,11 +167,7 @@ impl NewKey {
     }
 
     fn from_raw(raw: &raw::CryptoData, options: CryptoOptions) -> Result<Self, UapiError> {
-        let slot = match raw.slot.get() {
-            0 => Slot::Primary,
-            1 => Slot::Secondary,
-            other => return Err(UapiError::BadSlot(other)),
-        };
+        let slot = Slot::parse(raw.slot.get())?;
         let algorithm = match raw.alg.get() {
             0 => Algorithm::None,
             1 => Algorithm::AesGcm,

@@ -209,6 +209,32 @@ impl DropCount {
     }
 }
 
+layouts! {
+    /// Input of [`DEL_KEY`](crate::additive::DEL_KEY).
+    DelKey, 4 {
+        /// 0 primary, 1 secondary.
+        pub slot @ 0: I32,
+    }
+
+    /// Input of [`KEY_EVENT`](crate::additive::KEY_EVENT).
+    AwaitKey, 4 {
+        /// The packet id to wait for; 0 leaves it to the driver.
+        pub packet_id @ 0: U32,
+    }
+
+    /// Output of [`KEY_EVENT`](crate::additive::KEY_EVENT).
+    KeyEvent, 16 {
+        /// 0: the primary key, which is the one that seals.
+        pub slot @ 0: I32,
+        /// The key-id in its packets' headers.
+        pub key_id @ 4: U32,
+        /// The peer-id in its packets' headers.
+        pub peer_id @ 8: I32,
+        /// The id of its next packet; 0xF0000000 if it seals none any more.
+        pub packet_id @ 12: U32,
+    }
+}
+
 /// One direction of a key: `OVPN_KEY_DIRECTION`. Secret: no `Debug`, no `Clone`, zeroed on drop.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]

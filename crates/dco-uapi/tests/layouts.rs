@@ -456,3 +456,29 @@ proptest! {
         let _ = sockaddr::split_prefix(&input);
     }
 }
+
+#[test]
+fn del_key() {
+    for (slot, wanted) in [(0, Slot::Primary), (1, Slot::Secondary)] {
+        assert_eq!(additive::parse_del_key(&bytes(4, 0, &[(0, &[slot])])), Ok(wanted));
+    }
+    assert_needs(additive::parse_del_key, &bytes(4, 0, &[]));
+    for slot in [2, -1, i32::MIN] {
+        let error = additive::parse_del_key(&slot.to_le_bytes()).expect_err("no slot");
+        assert_eq!((error, error.status()), (UapiError::BadSlot(slot), status::INVALID_DEVICE_REQUEST));
+    }
+}
+
+#[test]
+fn key_event() {
+    assert_eq!(additive::parse_key_event(&[0; 4]), Ok(None));
+    assert_eq!(additive::parse_key_event(&[4, 3, 2, 1]), Ok(Some(0x0102_0304)));
+    assert_eq!(additive::parse_key_event(&[0, 0, 0, 0xF0]), Ok(Some(0xF000_0000)));
+    assert_needs(additive::parse_key_event, &[0; 4]);
+    let error = additive::parse_key_event(&[1, 0, 0, 0xF0]).expect_err("never reached");
+    assert_eq!((error, error.status()), (UapiError::BadPacketId(0xF000_0001), status::INVALID_PARAMETER));
+
+    let event = additive::KeyEvent { key_id: 5, peer_id: 0x00AB_CDEF, packet_id: 0xD200_0001 };
+    let wanted = bytes(16, 0, &[(4, &[5]), (8, &[0xEF, 0xCD, 0xAB]), (12, &[1, 0, 0, 0xD2])]);
+    assert_eq!(event.to_raw().as_bytes(), wanted);
+}

@@ -54,6 +54,10 @@ fn installing_and_swapping() {
         (who(third.primary()), who(third.secondary()), who(third.for_key_id(id(0)))),
         (Some(11), Some(12), None)
     );
+    let without = third.without(KeySlot::Primary);
+    assert_eq!((who(without.primary()), who(without.secondary())), (None, Some(12)));
+    let neither = without.without(KeySlot::Secondary).without(KeySlot::Secondary);
+    assert!(neither.primary().is_none() && neither.secondary().is_none());
     // The pair before is as it was, and an empty slot is swapped like a full one.
     assert_eq!(who(second.primary()), Some(10));
     assert_eq!((who(first.swapped().primary()), who(first.swapped().secondary())), (None, Some(10)));

@@ -54,6 +54,32 @@ impl ManualQueue {
     }
 }
 
+/// A [`ManualQueue`] of ioctls.
+pub struct IoctlQueue(ManualQueue);
+
+impl IoctlQueue {
+    /// A queue of `device`, not power-managed. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// What WdfIoQueueCreate returns.
+    pub fn new(device: Handle) -> Result<Self> {
+        ManualQueue::new(device).map(Self)
+    }
+
+    /// Parks an ioctl that another queue delivered. IRQL <= DISPATCH_LEVEL.
+    ///
+    /// # Errors
+    /// The ioctl itself and the status, where the queue does not accept it (it is being torn down).
+    pub fn park(&self, request: Ioctl) -> core::result::Result<(), (Ioctl, Status)> {
+        self.0.park(request.0).map_err(|(request, status)| (Ioctl(request), status))
+    }
+
+    /// Takes the oldest parked ioctl, if there is one. IRQL <= DISPATCH_LEVEL.
+    pub fn take(&self) -> Option<Ioctl> {
+        self.0.take().map(Ioctl)
+    }
+}
+
 /// Creates the device's default queue: parallel, PASSIVE_LEVEL, not power-managed, dispatching ioctl, read and write to `T`.
 pub(super) fn create_default<T: DeviceEvents>(device: Handle) -> Result<()> {
     let mut config = config(DispatchType::WdfIoQueueDispatchParallel);

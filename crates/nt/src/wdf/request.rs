@@ -86,7 +86,7 @@ impl Request {
 }
 
 /// A buffered ioctl: its input and output share one buffer of the system's, which nobody else touches.
-pub struct Ioctl(Request);
+pub struct Ioctl(pub(super) Request);
 
 impl Ioctl {
     /// Takes over an ioctl that the framework handed to the driver. All of this driver's codes are METHOD_BUFFERED, and so is every
