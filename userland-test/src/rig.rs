@@ -557,6 +557,17 @@ impl Probe {
         Ok(Traffic { packets: 1, bytes: size as i64 + self.headers })
     }
 
+    /// One packet of `size` bytes from a side, which nobody waits for.
+    pub fn lost(&self, from: Side, size: usize) -> Result<()> {
+        let ([a, b], [a_address, b_address]) = (&self.ends, self.addresses);
+        let (socket, address) = match from {
+            Side::A => (a, b_address),
+            Side::B => (b, a_address),
+        };
+        socket.send_to(&vec![0x5A; size], address).with_context(|| format!("sending {size} bytes"))?;
+        Ok(())
+    }
+
     fn one_way(&self, from: &UdpSocket, to: &UdpSocket, address: SocketAddr, size: usize, tag: u64) -> Result<()> {
         let sent: Vec<u8> = (0..size).map(|at| (tag >> (at % 8 * 8)) as u8 ^ (at / 8) as u8).collect();
         from.send_to(&sent, address).with_context(|| format!("sending {size} bytes"))?;
