@@ -23,8 +23,8 @@ pub fn version(options: Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     expect_words("version", &words, 0)?;
-    let lab = target.connect()?;
-    let (major, minor, patch) = version_device(&lab)?.version()?;
+    let target = target.connect()?;
+    let (major, minor, patch) = version_device(&*target)?.version()?;
     println!("{major}.{minor}.{patch}");
     Ok(ExitCode::SUCCESS)
 }
@@ -45,7 +45,7 @@ fn version_device(target: &dyn Target) -> Result<Device> {
 pub fn stats(mut options: Options) -> Result<ExitCode> {
     let help = format!(
         "usage: dco-cli stats [--watch [--every SECONDS]] [--peek] [--target ADDRESS]\n\nPrints the driver's counters.\n\n\
-         \x20 --watch             again and again, until Ctrl-C\n\
+         \x20 --watch             a table with a line each second, until Ctrl-C\n\
          \x20 --every SECONDS     how often (default 1)\n\
          \x20 --peek              asks through the lab, on the handle of whoever holds the device\n\
          {TARGET_HELP}\n\nexamples:\n  dco-cli stats --target 127.0.0.1:7600\n  dco-cli stats --peek --watch --target 127.0.0.1:7600"
@@ -64,23 +64,34 @@ pub fn stats(mut options: Options) -> Result<ExitCode> {
             item => return Err(Options::unexpected(item)),
         }
     }
-    let lab = target.connect()?;
-    let device = match peek {
-        true => None,
-        false => Some(Device::open(&lab, ADAPTER).context("with --peek the holder need not let go")?),
-    };
-    loop {
-        let stats = match &device {
-            Some(device) => device.stats()?,
-            None => peek_stats(&lab)?,
-        };
-        print!("{stats}");
-        if !watch {
-            return Ok(ExitCode::SUCCESS);
-        }
-        println!();
-        sleep(Duration::from_secs(every.into()));
+    if every == 0 {
+        return Err(Usage::new("--every: expected a second or more, got 0").into());
     }
+    if peek {
+        let lab = target.connect_lab()?;
+        return show_stats(|| peek_stats(&lab), watch.then_some(every));
+    }
+    let target = target.connect()?;
+    let device = Device::open(&*target, ADAPTER).context("with --peek the holder need not let go")?;
+    show_stats(|| device.stats(), watch.then_some(every))
+}
+
+fn show_stats(stats: impl Fn() -> Result<Stats>, every: Option<u32>) -> Result<ExitCode> {
+    let Some(every) = every else {
+        print!("{}", stats()?);
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut before = stats()?;
+    for line in 0u64.. {
+        if line.is_multiple_of(20) {
+            println!("{}", Stats::WATCH_HEAD);
+        }
+        sleep(Duration::from_secs(every.into()));
+        let now = stats()?;
+        println!("{}", now.watch_line(&before, every));
+        before = now;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `drops`.
@@ -93,8 +104,8 @@ pub fn drops(options: Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     expect_words("drops", &words, 0)?;
-    let lab = target.connect()?;
-    for (name, count) in Device::open(&lab, ADAPTER)?.drops()? {
+    let target = target.connect()?;
+    for (name, count) in Device::open(&*target, ADAPTER)?.drops()? {
         println!("{name} {count}");
     }
     Ok(ExitCode::SUCCESS)
@@ -135,7 +146,7 @@ pub fn query(options: Options) -> Result<ExitCode> {
     if words.is_empty() {
         return Err(Usage::new("query: expected what to ask, got nothing; see --help").into());
     }
-    println!("{}", query_lab(&target.connect()?, &words.join(" "))?.trim_end());
+    println!("{}", query_lab(&target.connect_lab()?, &words.join(" "))?.trim_end());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -149,7 +160,7 @@ pub fn pnp(options: Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     expect_words("pnp", &words, 1)?;
-    match target.connect()?.pnp(&words.concat())? {
+    match target.connect_lab()?.pnp(&words.concat())? {
         NtStatus::SUCCESS => Ok(ExitCode::SUCCESS),
         status => bail!("{}: expected SUCCESS, got {status}", words.concat()),
     }
@@ -165,7 +176,7 @@ pub fn stop(options: Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     expect_words("stop", &words, 0)?;
-    let (status, report) = target.connect()?.stop()?;
+    let (status, report) = target.connect_lab()?.stop()?;
     println!("{}", report.trim_end());
     match status {
         NtStatus::SUCCESS => Ok(ExitCode::SUCCESS),

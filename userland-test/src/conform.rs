@@ -1,27 +1,57 @@
-//! What the interface promises, request by request: sizes, statuses, order of calls.
+//! What the interface promises: buffers, values, codes, orders of calls, traffic, races.
 //!
-//! The cases are data ([`cases`]); this file runs them. Each case starts with no file open and leaves none.
+//! One list, which runs unchanged on a lab and on Windows. Most cases are data ([`cases`], [`table`]) that this file runs; the
+//! rest are scenarios. Each case starts with no file open and leaves none.
 
 mod cases;
+mod orders;
+mod races;
+mod report;
+mod table;
+mod traffic;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use report::{Report, Verdict};
 
 use crate::device::PROMPT;
-use crate::options::{Item, Options, TARGET_HELP, TargetOption};
+use crate::options::{Item, Options, TARGET_HELP, TargetOption, Usage};
 use crate::status::NtStatus;
-use crate::targets::{Completion, File, Pending, Request, Target};
+use crate::targets::{Completion, File, Null, Pending, Request, Target};
 
 /// Long enough to see that a read pends, short enough for many cases.
 const A_WHILE: Duration = Duration::from_millis(50);
 
-/// One thing that is promised, and the calls that show it.
+/// Where the cases run, and how long.
+pub struct Bench<'a> {
+    target: &'a dyn Target,
+    /// A UDP address at which the driver can send to itself; its port is also the driver's end of the suite's tunnels.
+    own: SocketAddr,
+    /// Calls in a sequence of which every order is tried.
+    depth: usize,
+    /// How long peers come and go.
+    seconds: Duration,
+}
+
+/// One thing that is promised, and what shows it.
 pub struct Case {
     name: String,
-    steps: Vec<Step>,
+    body: Body,
+}
+
+/// What a scenario does; it ends with a word on what was seen.
+type Scenario = dyn Fn(&Bench<'_>) -> Result<String>;
+
+/// How a case is run.
+pub enum Body {
+    /// Call by call.
+    Steps(Vec<Step>),
+    /// By code of its own.
+    Run(Box<Scenario>),
 }
 
 /// One call, with what it has to end with. Files and reads are named by their number in order of opening and starting.
@@ -30,7 +60,7 @@ pub enum Step {
     /// Opens a device by its NT path.
     Open(&'static str, NtStatus),
     /// An ioctl on the file that was opened last.
-    Ioctl { name: String, code: u32, input: Option<Vec<u8>>, output: usize, expected: Expected },
+    Ioctl { name: String, code: u32, input: Vec<u8>, output: usize, null: Null, expected: Expected },
     /// Sends a control packet.
     Write(Vec<u8>, Expected),
     /// Starts a read, which may pend.
@@ -52,6 +82,8 @@ pub enum Expected {
     Length(NtStatus, u64),
     /// This status and these bytes.
     Bytes(NtStatus, Vec<u8>),
+    /// This status and some records of so many bytes each.
+    Records(NtStatus, u64),
     /// Any error: no document names one.
     Failure,
 }
@@ -71,9 +103,13 @@ impl Expected {
             Self::Bytes(status, bytes) => {
                 came.status == *status && came.information == bytes.len() as u64 && came.output == *bytes
             }
+            Self::Records(status, length) => {
+                came.status == *status && came.information > 0 && came.information.is_multiple_of(*length)
+            }
             Self::Failure => !came.status.is_success() && came.information == 0,
         };
         match fits {
+            true if came.spilled => Err("bytes of the output buffer were changed beyond what was returned".into()),
             true => Ok(()),
             false => Err(format!(
                 "expected {self}, got {} with {} bytes {:02x?}",
@@ -90,6 +126,7 @@ impl std::fmt::Display for Expected {
             Self::Bytes(status, bytes) => {
                 write!(f, "{status} with {} bytes {bytes:02x?}", bytes.len())
             }
+            Self::Records(status, length) => write!(f, "{status} with records of {length} bytes"),
             Self::Failure => f.write_str("a failure"),
         }
     }
@@ -129,8 +166,8 @@ impl Session<'_> {
                 };
                 same(*expected, came)
             }
-            Step::Ioctl { code, input, output, expected, .. } => {
-                self.call(Request::Ioctl { code: *code, input: input.as_deref(), output: *output }, expected)
+            Step::Ioctl { code, input, output, null, expected, .. } => {
+                self.call(Request::Ioctl { code: *code, input, output: *output, null: *null }, expected)
             }
             Step::Write(bytes, expected) => self.call(Request::Write { bytes }, expected),
             Step::Read(length) => {
@@ -169,10 +206,11 @@ impl Step {
     fn describe(&self) -> String {
         match self {
             Self::Open(path, _) => format!("open {path}"),
-            Self::Ioctl { name, input, output, .. } => match input {
-                Some(input) => format!("{name} with {} bytes in, {output} out", input.len()),
-                None => format!("{name} with no input, {output} bytes out"),
-            },
+            Self::Ioctl { name, input, output, null, .. } => {
+                let pointer = |null| if null { " at a null pointer" } else { "" };
+                let (given, room) = (pointer(null.input), pointer(null.output));
+                format!("{name} with {} bytes in{given}, {output} out{room}", input.len())
+            }
             Self::Write(bytes, _) => format!("write of {} bytes", bytes.len()),
             Self::Read(length) => format!("start of a read of {length} bytes"),
             Self::Pends => "a look at the read".into(),
@@ -183,13 +221,26 @@ impl Step {
     }
 }
 
-/// Runs one case; the error names the step.
-fn run_case(target: &dyn Target, case: &Case) -> Result<(), String> {
+/// Runs one case.
+fn run_case(bench: &Bench<'_>, case: &Case) -> Verdict {
+    let needs_open = |step: &Step| matches!(step, Step::Open(_, status) if *status != NtStatus::SUCCESS);
+    let came = match &case.body {
+        Body::Steps(steps) if steps.iter().any(needs_open) && !bench.target.opens_wait() => {
+            return Verdict::NotHere("an open does not wait for the driver here, and has no status");
+        }
+        Body::Steps(steps) => run_steps(bench.target, steps).map(|()| String::new()),
+        Body::Run(run) => run(bench).map_err(|problem| format!("{problem:#}")),
+    };
+    came.map_or_else(Verdict::Failed, Verdict::Passed)
+}
+
+/// Call by call; the error names the step.
+fn run_steps(target: &dyn Target, steps: &[Step]) -> Result<(), String> {
     let mut session = Session { target, files: Vec::new(), reads: Default::default() };
-    let outcome = case.steps.iter().enumerate().try_for_each(|(number, step)| {
+    let outcome = steps.iter().enumerate().try_for_each(|(number, step)| {
         session
             .step(step)
-            .map_err(|problem| format!("step {} of {}, {}: {problem}", number + 1, case.steps.len(), step.describe()))
+            .map_err(|problem| format!("step {} of {}, {}: {problem}", number + 1, steps.len(), step.describe()))
     });
     // A case that failed may have left files open; the next one needs them closed.
     for file in session.files.into_iter().rev() {
@@ -198,59 +249,91 @@ fn run_case(target: &dyn Target, case: &Case) -> Result<(), String> {
     outcome
 }
 
+/// The list, by group.
+fn list(own: SocketAddr) -> Vec<(&'static str, Vec<Case>)> {
+    let every_order =
+        Case { name: "orders: every order of calls".into(), body: Body::Run(Box::new(orders::every_order)) };
+    vec![
+        ("calls", cases::all(own)),
+        ("buffers", table::shapes()),
+        ("values", table::values()),
+        ("codes", table::codes()),
+        ("traffic", traffic::all()),
+        ("races", races::all()),
+        ("orders", vec![every_order]),
+    ]
+}
+
+fn help() -> String {
+    format!(
+        "usage: dco-cli conform [--only TEXT]... [--list] [--json FILE] [--junit FILE] [OPTION]... [--target ADDRESS]\n\n\
+         Checks what docs/testing.md calls conformance: every request with every shape of its buffers, values out of range, unknown\n\
+         codes, every order of calls, data packets sound and forged, keepalive, rekeys, races with close, churn. One list, for the\n\
+         lab and for Windows. A line a case, a table, and `N passed, N failed`.\n\n\
+         \x20 --only TEXT         only cases whose group or name contains TEXT; may be repeated\n\
+         \x20 --list              the names of the cases\n\
+         \x20 --json FILE         the result for machines\n\
+         \x20 --junit FILE        the same as JUnit XML\n\
+         \x20 --self IP:PORT      a free UDP address of loopback where the driver runs (default 127.0.0.1:40411)\n\
+         \x20 --depth N           calls in a sequence of which every order is tried, 2 to 6 (default 4; 5 is 161051 calls)\n\
+         \x20 --seconds N         how long peers come and go under traffic (default 3)\n\
+         {TARGET_HELP}\n\n\
+         The suite's own end of a tunnel is a UDP socket of this process: run it where the driver's loopback is, in the lab's network\n\
+         namespace or on the Windows machine.\n\n\
+         examples:\n  dco-cli conform --target unix:/tmp/lab.sock --json result.json\n  \
+         dco-cli conform --only values --only race --target 127.0.0.1:7600\n  dco-cli.exe conform --depth 5 --seconds 60"
+    )
+}
+
 /// `conform`.
 pub fn run(mut options: Options) -> Result<ExitCode> {
-    let help = format!(
-        "usage: dco-cli conform [--only TEXT] [--list] [--self ADDRESS] [--target ADDRESS]\n\n\
-         Checks what docs/testing.md calls conformance: each request's sizes, statuses and order of calls. A line a case.\n\n\
-         \x20 --only TEXT         only cases whose name contains TEXT\n\
-         \x20 --list              the names of the cases\n\
-         \x20 --self IP:PORT      a free UDP address where the driver runs, for packets to itself (default 127.0.0.1:40411)\n\
-         {TARGET_HELP}\n\nexamples:\n  dco-cli conform --target unix:/tmp/lab.sock\n  dco-cli conform --only NEW_KEY --target 127.0.0.1:7600"
-    );
-    let (mut target, mut only, mut list) = (TargetOption::default(), String::new(), false);
+    let (mut target, mut only, mut names) = (TargetOption::default(), Vec::<String>::new(), false);
+    let (mut json, mut junit) = (None::<PathBuf>, None::<PathBuf>);
+    let (mut depth, mut seconds) = (4usize, 3u64);
     let mut own = SocketAddr::from(([127, 0, 0, 1], 40411));
     while let Some(item) = options.next()? {
         match &item {
             Item::Option(name) if name == "help" => {
-                println!("{help}");
+                println!("{}", help());
                 return Ok(ExitCode::SUCCESS);
             }
-            Item::Option(name) if name == "list" => list = true,
-            Item::Option(name) if name == "only" => only = options.value("only")?,
+            Item::Option(name) if name == "list" => names = true,
+            Item::Option(name) if name == "only" => only.push(options.value("only")?),
+            Item::Option(name) if name == "json" => json = Some(options.value("json")?),
+            Item::Option(name) if name == "junit" => junit = Some(options.value("junit")?),
             Item::Option(name) if name == "self" => own = options.value("self")?,
+            Item::Option(name) if name == "depth" => depth = options.value("depth")?,
+            Item::Option(name) if name == "seconds" => seconds = options.value("seconds")?,
             item if target.take(item, &mut options)? => {}
             item => return Err(Options::unexpected(item)),
         }
     }
-    let cases: Vec<Case> = cases::all(own).into_iter().filter(|case| case.name.contains(&only)).collect();
-    if list {
-        cases.iter().for_each(|case| println!("{}", case.name));
+    if !(2..=6).contains(&depth) {
+        return Err(Usage::new(format!("--depth: expected 2 to 6, got {depth}")).into());
+    }
+    let wanted = |group: &str, case: &Case| {
+        only.is_empty() || only.iter().any(|text| group.contains(text.as_str()) || case.name.contains(text.as_str()))
+    };
+    let cases = list(own).into_iter().flat_map(|(group, cases)| cases.into_iter().map(move |case| (group, case)));
+    let cases: Vec<(&str, Case)> = cases.filter(|(group, case)| wanted(group, case)).collect();
+    if names {
+        cases.iter().for_each(|(group, case)| println!("{group:<8} {}", case.name));
         return Ok(ExitCode::SUCCESS);
     }
-    let lab = target.connect()?;
-    let (mut passed, mut failed) = (0u32, 0u32);
-    for case in &cases {
-        match run_case(&lab, case) {
-            Ok(()) => {
-                passed += 1;
-                println!("ok    {}", case.name);
-            }
-            Err(problem) => {
-                failed += 1;
-                println!("FAIL  {}: {problem}", case.name);
-                // A driver that broke a rule takes its lab down; the cases that are left could only repeat that.
-                if lab.query("version").is_err() {
-                    let left = cases.len() - (passed + failed) as usize;
-                    println!("FAIL  the lab is gone; {left} cases were not run");
-                    failed += left as u32;
-                    break;
-                }
-            }
-        }
+    let target = target.connect()?;
+    let bench = Bench { target: &*target, own, depth, seconds: Duration::from_secs(seconds) };
+    let mut report = Report::default();
+    for (group, case) in &cases {
+        let began = Instant::now();
+        // A driver that broke a rule has taken its lab down; what is left could only repeat that.
+        let verdict = match target.alive() {
+            true => run_case(&bench, case),
+            false => Verdict::Failed("the machine is gone".into()),
+        };
+        report.add(group, &case.name, verdict, began.elapsed());
     }
-    println!("{passed} passed, {failed} failed");
-    Ok(if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    report.save(json.as_deref(), junit.as_deref())?;
+    Ok(if report.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[cfg(test)]

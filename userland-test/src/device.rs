@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use crate::key::StaticKey;
 use crate::status::NtStatus;
-use crate::targets::{Completion, File, Pending, Request, Target};
+use crate::targets::{Completion, File, Null, Pending, Request, Target};
 
 /// The adapter's device.
 pub const ADAPTER: &str = r"\??\ovpn-dco";
@@ -75,8 +75,8 @@ impl Device {
     }
 
     /// One ioctl, whatever it ends with.
-    pub fn ioctl(&self, code: u32, input: Option<&[u8]>, output: usize) -> Result<Completion> {
-        let mut pending = self.file.start(Request::Ioctl { code, input, output })?;
+    pub fn ioctl(&self, code: u32, input: &[u8], output: usize) -> Result<Completion> {
+        let mut pending = self.file.start(Request::Ioctl { code, input, output, null: Null::default() })?;
         match pending.wait(PROMPT)? {
             Some(completion) => Ok(completion),
             None => Err(Hang(format!("ioctl 0x{code:06X}")).into()),
@@ -86,7 +86,6 @@ impl Device {
     /// One ioctl that has to succeed.
     fn call(&self, ioctl: Ioctl, input: &[u8], output: usize) -> Result<Vec<u8>> {
         let name = ioctl.name();
-        let input = (!input.is_empty()).then_some(input);
         let completion = self.ioctl(ioctl.code(), input, output).with_context(|| name)?;
         match completion.status {
             NtStatus::SUCCESS => Ok(completion.output),
@@ -116,7 +115,7 @@ impl Device {
     /// Every drop reason and its count, by this driver's own additive request.
     pub fn drops(&self) -> Result<Vec<(String, i64)>> {
         const ROOM: usize = 64 * size_of::<raw::DropCount>();
-        let completion = self.ioctl(additive::GET_DROPS, None, ROOM).context("GET_DROPS")?;
+        let completion = self.ioctl(additive::GET_DROPS, &[], ROOM).context("GET_DROPS")?;
         if completion.status != NtStatus::SUCCESS {
             bail!("GET_DROPS: expected SUCCESS, got {}", completion.status);
         }
@@ -250,6 +249,34 @@ impl Stats {
             ("TunBytesSent", stats.tun_bytes_sent.get()),
             ("TunBytesReceived", stats.tun_bytes_received.get()),
         ]
+    }
+}
+
+impl Stats {
+    /// The head of a table whose lines are [`watch_line`](Self::watch_line)s.
+    pub const WATCH_HEAD: &str =
+        "      tunnel, Mbit/s        link, Mbit/s     data packets   lost packets  control packets
+   sent   received      sent   received      received    in     out        in     out";
+
+    /// What has changed since `before`, `seconds` ago: rates, and how many packets came, went or were lost.
+    pub fn watch_line(&self, before: &Self, seconds: u32) -> String {
+        let (now, then) = (&self.0, &before.0);
+        // A new peer starts at zero.
+        let more = |now: i64, then: i64| if now >= then { now - then } else { now };
+        let rate = |now: i64, then: i64| more(now, then) as f64 * 8e-6 / f64::from(seconds);
+        let count = |now: i32, then: i32| more(now.into(), then.into());
+        format!(
+            "{:>7.1} {:>10.1} {:>9.1} {:>10.1} {:>13} {:>5} {:>7} {:>9} {:>7}",
+            rate(now.tun_bytes_sent.get(), then.tun_bytes_sent.get()),
+            rate(now.tun_bytes_received.get(), then.tun_bytes_received.get()),
+            rate(now.transport_bytes_sent.get(), then.transport_bytes_sent.get()),
+            rate(now.transport_bytes_received.get(), then.transport_bytes_received.get()),
+            count(now.received_data_packets.get(), then.received_data_packets.get()),
+            count(now.lost_in_data_packets.get(), then.lost_in_data_packets.get()),
+            count(now.lost_out_data_packets.get(), then.lost_out_data_packets.get()),
+            count(now.received_control_packets.get(), then.received_control_packets.get()),
+            count(now.sent_control_packets.get(), then.sent_control_packets.get()),
+        )
     }
 }
 

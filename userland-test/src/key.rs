@@ -128,11 +128,7 @@ impl StaticKey {
 
     /// NEW_KEY's input.
     pub fn request(&self, slot: Slot, key_id: u8, peer_id: u32) -> raw::CryptoData {
-        let (first, second) = (self.half(0), self.half(LENGTH / 2));
-        let (encrypt, decrypt) = match self.direction {
-            Direction::Normal => (first, second),
-            Direction::Inverse => (second, first),
-        };
+        let (encrypt, decrypt) = self.halves();
         raw::CryptoData {
             encrypt,
             decrypt,
@@ -142,6 +138,15 @@ impl StaticKey {
             key_id,
             _padding2: [0; 3],
             peer_id: peer_id.cast_signed().into(),
+        }
+    }
+
+    /// What is sealed with, and what is opened with.
+    pub fn halves(&self) -> (raw::KeyDirection, raw::KeyDirection) {
+        let (first, second) = (self.half(0), self.half(LENGTH / 2));
+        match self.direction {
+            Direction::Normal => (first, second),
+            Direction::Inverse => (second, first),
         }
     }
 

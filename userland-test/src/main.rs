@@ -3,6 +3,7 @@
 mod commands;
 mod conform;
 mod device;
+mod far;
 mod key;
 mod options;
 mod status;

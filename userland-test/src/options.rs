@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result};
 
+use crate::targets::Target;
 use crate::targets::lab::{Address, Lab};
 
 /// A wrong command line: exit status 2.
@@ -127,34 +128,75 @@ impl fmt::Display for Item {
 /// `--target`: where the driver is.
 #[derive(Debug, Default)]
 pub struct TargetOption {
-    address: Option<Address>,
+    place: Option<Place>,
+}
+
+/// A machine with the driver on it.
+#[derive(Debug, Clone)]
+enum Place {
+    Lab(Address),
+    /// This machine, a Windows.
+    Here,
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "here" if cfg!(windows) => Ok(Self::Here),
+            "here" => Err("expected a lab's address, for this machine is no Windows".into()),
+            text => text.parse().map(Self::Lab),
+        }
+    }
 }
 
 /// The line of a help text that explains `--target`.
 pub const TARGET_HELP: &str =
-    "  --target ADDRESS    the lab: 127.0.0.1:PORT or unix:/path (default: the environment's DCO_TARGET)";
+    "  --target ADDRESS    the lab: 127.0.0.1:PORT or unix:/path; on Windows also `here`, this machine's driver
+                      (default: the environment's DCO_TARGET; on Windows then `here`)";
 
 impl TargetOption {
     /// Takes the option if it is this one.
     pub fn take(&mut self, item: &Item, options: &mut Options) -> Result<bool> {
         let mine = *item == Item::Option("target".into());
         if mine {
-            self.address = Some(options.value("target")?);
+            self.place = Some(options.value("target")?);
         }
         Ok(mine)
     }
 
-    /// Connects to it.
-    pub fn connect(&self) -> Result<Lab> {
-        let address = match (&self.address, std::env::var("DCO_TARGET")) {
-            (Some(address), _) => address.clone(),
-            (None, Ok(text)) => text.parse().map_err(|error| Usage::new(format!("DCO_TARGET: {error}")))?,
-            (None, Err(_)) => {
-                return Err(Usage::new("expected --target ADDRESS or DCO_TARGET, got neither").into());
-            }
-        };
-        Lab::connect(&address).with_context(|| format!("expected a lab at {address}"))
+    fn place(&self) -> Result<Place> {
+        match (&self.place, std::env::var("DCO_TARGET")) {
+            (Some(place), _) => Ok(place.clone()),
+            (None, Ok(text)) => Ok(text.parse().map_err(|error| Usage::new(format!("DCO_TARGET: {error}")))?),
+            (None, Err(_)) if cfg!(windows) => Ok(Place::Here),
+            (None, Err(_)) => Err(Usage::new("expected --target ADDRESS or DCO_TARGET, got neither").into()),
+        }
     }
+
+    /// Connects to it.
+    pub fn connect(&self) -> Result<Box<dyn Target>> {
+        match self.place()? {
+            Place::Lab(address) => Ok(Box::new(connect_to(&address)?)),
+            #[cfg(windows)]
+            Place::Here => Ok(Box::new(crate::targets::windows::Windows::new())),
+            #[cfg(not(windows))]
+            Place::Here => Err(Usage::new("expected a lab's address, for this machine is no Windows").into()),
+        }
+    }
+
+    /// Connects to it, where only a lab will do.
+    pub fn connect_lab(&self) -> Result<Lab> {
+        match self.place()? {
+            Place::Lab(address) => connect_to(&address),
+            Place::Here => Err(Usage::new("expected --target with a lab's address: only a lab can do this").into()),
+        }
+    }
+}
+
+fn connect_to(address: &Address) -> Result<Lab> {
+    Lab::connect(address).with_context(|| format!("expected a lab at {address}"))
 }
 
 #[cfg(test)]

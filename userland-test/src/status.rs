@@ -28,6 +28,8 @@ statuses! {
     CANCELLED = 0xC000_0120,
     INVALID_DEVICE_STATE = 0xC000_0184,
     CONNECTION_DISCONNECTED = 0xC000_020C,
+    NOT_FOUND = 0xC000_0225,
+    CONNECTION_ABORTED = 0xC000_0241,
     OBJECTID_NOT_FOUND = 0xC000_02F0,
 }
 
@@ -43,10 +45,8 @@ const OTHERS: &[(NtStatus, &str)] = &[
     (NtStatus(0xC000_0141), "INVALID_ADDRESS"),
     (NtStatus(0xC000_0206), "INVALID_BUFFER_SIZE"),
     (NtStatus(0xC000_0207), "INVALID_ADDRESS_COMPONENT"),
-    (NtStatus(0xC000_0225), "NOT_FOUND"),
     (NtStatus(0xC000_022B), "OBJECTID_EXISTS"),
     (NtStatus(0xC000_023C), "NETWORK_UNREACHABLE"),
-    (NtStatus(0xC000_0241), "CONNECTION_ABORTED"),
     (NtStatus(0xC000_0510), "ALREADY_INITIALIZED"),
     (NtStatus(0xC000_0702), "INVALID_MESSAGE"),
 ];
@@ -55,6 +55,11 @@ impl NtStatus {
     /// NT_SUCCESS: the top bit is clear.
     pub fn is_success(self) -> bool {
         self.0 >> 31 == 0
+    }
+
+    /// NT_ERROR: nothing is returned with it.
+    pub fn is_error(self) -> bool {
+        self.0 >> 30 == 3
     }
 }
 

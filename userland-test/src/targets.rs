@@ -1,8 +1,7 @@
 //! Where the driver runs, and how its device is reached.
 //!
 //! The shape is that of overlapped I/O on Windows: a request is started, may pend for as long as the driver likes, can be
-//! cancelled, and is completed once. The lab offers it over a socket; a Windows target would offer it over
-//! `DeviceIoControl` and `CancelIoEx`.
+//! cancelled, and is completed once. The lab offers it over a socket, Windows by `DeviceIoControl` and `CancelIoEx`.
 
 use std::io;
 use std::time::Duration;
@@ -10,17 +9,33 @@ use std::time::Duration;
 use crate::status::NtStatus;
 
 pub mod lab;
+#[cfg(windows)]
+#[expect(unsafe_code, reason = "Windows' I/O is a C interface")]
+pub mod windows;
 
 /// One request to an open file.
 #[derive(Debug, Clone, Copy)]
 pub enum Request<'a> {
-    /// `DeviceIoControl`. `None` stands for a null pointer.
-    Ioctl { code: u32, input: Option<&'a [u8]>, output: usize },
+    /// `DeviceIoControl`. An empty buffer is a null pointer; `null` makes null pointers of others too.
+    Ioctl { code: u32, input: &'a [u8], output: usize, null: Null },
     /// `ReadFile`.
     Read { length: usize },
     /// `WriteFile`.
     Write { bytes: &'a [u8] },
 }
+
+/// Which of an ioctl's pointers are null, though a length is given with them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Null {
+    /// The input's.
+    pub input: bool,
+    /// The output's.
+    pub output: bool,
+}
+
+/// What fills an output buffer before the call: what the driver does not return must be left as it is.
+#[cfg(windows)]
+const POISON: u8 = 0xA5;
 
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,25 +46,43 @@ pub struct Completion {
     pub information: u64,
     /// What was copied to the caller's buffer.
     pub output: Vec<u8>,
+    /// Bytes of the caller's buffer were changed beyond what was returned.
+    pub spilled: bool,
 }
 
-/// A machine with the driver on it.
-pub trait Target {
+/// A machine with the driver on it. Its files and requests may be used from several threads.
+pub trait Target: Send + Sync {
     /// Opens a device by its NT path. The inner error is the driver's or the I/O manager's refusal.
     fn open(&self, path: &str) -> io::Result<Result<Box<dyn File>, NtStatus>>;
+
+    /// Whether the machine still answers. A driver that breaks a rule takes its lab down.
+    fn alive(&self) -> bool {
+        true
+    }
+
+    /// Whether the adapter's link is up; `None` where that cannot be asked.
+    fn link_is_up(&self) -> io::Result<Option<bool>> {
+        Ok(None)
+    }
+
+    /// Whether an open waits for the driver and has its status. Under Wine it does not.
+    fn opens_wait(&self) -> bool {
+        true
+    }
 }
 
-/// An open file of a device. Dropping it closes it, without waiting.
-pub trait File {
+/// An open file of a device. Dropping it closes it.
+pub trait File: Send + Sync {
     /// Starts a request; it may be complete already.
     fn start(&self, request: Request<'_>) -> io::Result<Box<dyn Pending>>;
 
     /// Closes the file: the driver's cleanup, cancellation of what is outstanding, and close have run when this returns.
-    fn close(self: Box<Self>) -> io::Result<NtStatus>;
+    /// What is started after it ends with INVALID_HANDLE, or is an error.
+    fn close(&self) -> io::Result<NtStatus>;
 }
 
 /// A request that was started.
-pub trait Pending {
+pub trait Pending: Send {
     /// Waits for its end, at most for `patience`. `None`: it still pends. It ends once; do not wait again after that.
     fn wait(&mut self, patience: Duration) -> io::Result<Option<Completion>>;
 

@@ -114,8 +114,8 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
     let on_signal = Arc::clone(&stop);
     ctrlc::set_handler(move || on_signal.store(true, Ordering::Relaxed)).context("catching Ctrl-C")?;
 
-    let lab = target.connect()?;
-    let device = Device::open(&lab, ADAPTER)?;
+    let target = target.connect()?;
+    let device = Device::open(&*target, ADAPTER)?;
     Tunnel { local, remote, peer_id, key: &key, settings }.up(&device)?;
     println!("up: {local} to {remote}, {}; Ctrl-C ends it", cipher.name());
     let held = hold(&device, &stop);

@@ -6,12 +6,13 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{Completion, File, Pending, Request, Target};
+use super::{Completion, File, Null, Pending, Request, Target};
 use crate::status::NtStatus;
 
 /// The longest frame that either side may send.
@@ -112,7 +113,7 @@ impl Stream {
 enum Operation<'a> {
     Open { path: &'a str },
     Close { file: u64 },
-    Ioctl { file: u64, code: u32, input: Option<&'a [u8]>, output: usize },
+    Ioctl { file: u64, code: u32, input: &'a [u8], output: usize, null: Null },
     Read { file: u64, length: usize },
     Write { file: u64, bytes: &'a [u8] },
     Cancel { id: u64 },
@@ -136,13 +137,14 @@ impl Operation<'_> {
                 frame.push(2);
                 frame.extend(file.to_le_bytes());
             }
-            Self::Ioctl { file, code, input, output } => {
+            Self::Ioctl { file, code, input, output, null } => {
                 frame.push(3);
                 frame.extend(file.to_le_bytes());
                 frame.extend(code.to_le_bytes());
                 frame.extend(length(*output)?.to_le_bytes());
-                frame.push(u8::from(input.is_none()) | u8::from(*output == 0) << 1);
-                frame.extend(input.unwrap_or_default());
+                let null = (null.input || input.is_empty(), null.output || *output == 0);
+                frame.push(u8::from(null.0) | u8::from(null.1) << 1);
+                frame.extend(*input);
             }
             Self::Read { file, length: bytes } => {
                 frame.push(4);
@@ -283,11 +285,10 @@ fn read_response(reader: &mut impl Read) -> io::Result<Option<(u64, Completion)>
     let (id, rest) = frame.split_first_chunk().ok_or_else(short)?;
     let (status, rest) = rest.split_first_chunk().ok_or_else(short)?;
     let (information, output) = rest.split_first_chunk().ok_or_else(short)?;
-    let completion = Completion {
-        status: NtStatus(u32::from_le_bytes(*status)),
-        information: u64::from_le_bytes(*information),
-        output: output.to_vec(),
-    };
+    let (status, information) = (NtStatus(u32::from_le_bytes(*status)), u64::from_le_bytes(*information));
+    // Nothing comes back with an error, and no more than `information` bytes otherwise.
+    let spilled = output.len() as u64 > if status.is_error() { 0 } else { information };
+    let completion = Completion { status, information, output: output.to_vec(), spilled };
     Ok(Some((u64::from_le_bytes(*id), completion)))
 }
 
@@ -352,41 +353,54 @@ impl Target for Lab {
             true => Ok(Box::new(OpenFile {
                 connection: Arc::clone(&self.connection),
                 file: answer.information,
-                closed: false,
+                closed: AtomicBool::new(false),
             })),
             false => Err(answer.status),
         })
+    }
+
+    fn alive(&self) -> bool {
+        self.query("version").is_ok()
+    }
+
+    fn link_is_up(&self) -> io::Result<Option<bool>> {
+        let text = self.query("adapter")?.map_err(|status| io::Error::other(format!("QUERY adapter: {status}")))?;
+        match text.lines().find_map(|line| line.strip_prefix("link ")) {
+            Some("up") => Ok(Some(true)),
+            Some("down") => Ok(Some(false)),
+            other => Err(io::Error::other(format!("QUERY adapter: expected `link up` or `link down`, got {other:?}"))),
+        }
     }
 }
 
 struct OpenFile {
     connection: Arc<Connection>,
     file: u64,
-    closed: bool,
+    closed: AtomicBool,
 }
 
 impl File for OpenFile {
     fn start(&self, request: Request<'_>) -> io::Result<Box<dyn Pending>> {
         let file = self.file;
         let operation = match request {
-            Request::Ioctl { code, input, output } => Operation::Ioctl { file, code, input, output },
+            Request::Ioctl { code, input, output, null } => Operation::Ioctl { file, code, input, output, null },
             Request::Read { length } => Operation::Read { file, length },
             Request::Write { bytes } => Operation::Write { file, bytes },
         };
         Ok(Box::new(self.connection.start(&operation)?))
     }
 
-    fn close(mut self: Box<Self>) -> io::Result<NtStatus> {
-        self.closed = true;
+    fn close(&self) -> io::Result<NtStatus> {
+        self.closed.store(true, Ordering::Relaxed);
         Ok(self.connection.call(&Operation::Close { file: self.file })?.status)
     }
 }
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        if !self.closed {
+        if !self.closed.load(Ordering::Relaxed) {
             // Without a connection the lab has closed the file already.
-            let _ = self.connection.start(&Operation::Close { file: self.file });
+            let _ = self.connection.call(&Operation::Close { file: self.file });
         }
     }
 }

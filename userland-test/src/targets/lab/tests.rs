@@ -62,9 +62,11 @@ fn an_ioctl_is_laid_out_as_documented() {
         },
         |lab| {
             let file = lab.open(r"\??\ovpn-dco").expect("an answer").expect("a file");
-            let request = Request::Ioctl { code: 0x0022_0020, input: None, output: 12 };
+            let request = Request::Ioctl { code: 0x0022_0020, input: &[], output: 12, null: Null::default() };
             let completion = file.start(request).expect("started").wait(PATIENCE).expect("an answer").expect("in time");
-            assert_eq!(completion, Completion { status: NtStatus::SUCCESS, information: 12, output: vec![9; 12] });
+            let expected =
+                Completion { status: NtStatus::SUCCESS, information: 12, output: vec![9; 12], spilled: false };
+            assert_eq!(completion, expected);
             assert_eq!(file.close().expect("an answer"), NtStatus::SUCCESS);
         },
     );

@@ -1,0 +1,287 @@
+//! Every request as a row: what it takes, what it gives, what it is answered. The cases about buffers, values and codes are
+//! made from the rows, so that a request that comes to work is a changed row.
+
+use dco_uapi::{Ioctl, additive};
+
+use super::cases::{self, OPEN, case, with_peer};
+use super::{Case, Expected, Step};
+use crate::device::VERSION;
+use crate::status::NtStatus;
+use crate::targets::Null;
+
+/// Far longer than any buffer that makes sense, and within what the lab's protocol carries.
+const HUGE: usize = 1_000_000;
+
+/// What a request gives.
+#[derive(Clone, Copy)]
+enum Output {
+    /// So many bytes.
+    Exactly(usize),
+    /// A number of records of so many bytes, that the caller does not know.
+    Records(usize),
+}
+
+/// What a request with sound buffers is answered.
+#[derive(Clone, Copy)]
+enum Answer {
+    /// Success.
+    Done,
+    /// This, once its input is long enough.
+    Refused(NtStatus),
+    /// This, whatever its buffers.
+    Never(NtStatus),
+}
+
+struct Row {
+    name: &'static str,
+    code: u32,
+    /// Sound input.
+    input: Vec<u8>,
+    output: Output,
+    /// Without a peer, and with one.
+    answers: [Answer; 2],
+}
+
+const NOT_SERVED: Answer = Answer::Never(NtStatus::INVALID_DEVICE_REQUEST);
+
+/// The additive requests that the driver serves, by function number.
+const ADDITIVE: &[u32] = &[0x801];
+
+fn rows() -> Vec<Row> {
+    use Answer::{Done, Refused};
+    let no_peer = Refused(NtStatus::INVALID_DEVICE_REQUEST);
+    let unknown_peer = Refused(NtStatus::OBJECTID_NOT_FOUND);
+    let row = |ioctl: Ioctl, input: Vec<u8>, output, alone, with_peer| Row {
+        name: ioctl.name(),
+        code: ioctl.code(),
+        input,
+        output: Output::Exactly(output),
+        answers: [alone, with_peer],
+    };
+    // Requests of multi-peer mode; this driver has none, which its version says.
+    let server = |ioctl, input: usize, output| row(ioctl, vec![0; input], output, NOT_SERVED, NOT_SERVED);
+    vec![
+        row(Ioctl::NewPeer, cases::quiet_peer(), 0, Done, Done),
+        row(Ioctl::GetStats, vec![], 64, Done, Done),
+        row(Ioctl::NewKey, cases::key_with(|_| ()), 0, unknown_peer, Done),
+        row(Ioctl::SwapKeys, vec![], 0, no_peer, Done),
+        row(Ioctl::SetPeer, cases::set_peer(10, 60, 1400), 0, no_peer, Done),
+        row(Ioctl::StartVpn, vec![], 0, no_peer, Done),
+        row(Ioctl::DelPeer, vec![], 0, Done, Done),
+        row(Ioctl::GetVersion, vec![], 12, Done, Done),
+        row(Ioctl::NewKeyV2, cases::key_v2(0), 0, unknown_peer, Done),
+        server(Ioctl::SetMode, 4, 0),
+        server(Ioctl::MpStartVpn, 32, 32),
+        server(Ioctl::MpNewPeer, 80, 0),
+        server(Ioctl::MpSetPeer, 16, 0),
+        server(Ioctl::NotifyEvent, 0, 144),
+        server(Ioctl::MpDelPeer, 4, 0),
+        server(Ioctl::MpSwapKeys, 4, 0),
+        server(Ioctl::MpAddIroute, 28, 0),
+        server(Ioctl::MpDelIroute, 28, 0),
+        row(Ioctl::GetPeerStats, cases::peer_ref(0), 40, unknown_peer, Done),
+        Row {
+            name: "GET_DROPS",
+            code: additive::GET_DROPS,
+            input: vec![],
+            output: Output::Records(40),
+            answers: [Done, Done],
+        },
+    ]
+}
+
+impl Row {
+    fn expected(&self, answer: Answer, given: usize, room: usize) -> Expected {
+        let too_small = Expected::error(NtStatus::BUFFER_TOO_SMALL);
+        match (answer, self.output) {
+            (Answer::Never(status), _) => Expected::error(status),
+            _ if given < self.input.len() => too_small,
+            (Answer::Refused(status), _) => Expected::error(status),
+            (Answer::Done, Output::Exactly(bytes)) if room < bytes => too_small,
+            (Answer::Done, Output::Exactly(bytes)) => Expected::Length(NtStatus::SUCCESS, bytes as u64),
+            (Answer::Done, Output::Records(bytes)) if room < 2 * bytes => too_small,
+            (Answer::Done, Output::Records(bytes)) => Expected::Records(NtStatus::SUCCESS, bytes as u64),
+        }
+    }
+
+    fn call(&self, answer: Answer, given: usize, room: usize, null: Null) -> Step {
+        let (given_length, room_length) = (if null.input { 0 } else { given }, if null.output { 0 } else { room });
+        Step::Ioctl {
+            name: self.name.to_owned(),
+            code: self.code,
+            input: self.input.iter().copied().chain(std::iter::repeat(0xA5)).take(given).collect(),
+            output: room,
+            null,
+            expected: self.expected(answer, given_length, room_length),
+        }
+    }
+
+    /// Each shape of input with each shape of output.
+    fn shapes(&self, answer: Answer) -> Vec<Step> {
+        let room = match self.output {
+            Output::Exactly(bytes) => around(bytes),
+            // How many records there are is the driver's affair.
+            Output::Records(bytes) => vec![0, 1, bytes - 1, bytes, bytes + 1, HUGE],
+        };
+        let pairs = around(self.input.len()).into_iter().flat_map(|given| room.iter().map(move |&room| (given, room)));
+        let mut steps: Vec<Step> = pairs.map(|(given, room)| self.call(answer, given, room, Null::default())).collect();
+        // A null pointer is no buffer, whatever the length that comes with it.
+        for (input, output) in [(true, false), (false, true), (true, true)] {
+            let given = self.input.len().max(1);
+            let room = match self.output {
+                Output::Exactly(bytes) => bytes.max(1),
+                Output::Records(_) => HUGE,
+            };
+            steps.push(self.call(answer, given, room, Null { input, output }));
+        }
+        steps
+    }
+}
+
+/// Lengths around `exact`, and far from it.
+fn around(exact: usize) -> Vec<usize> {
+    let mut lengths = vec![0, 1, exact.saturating_sub(1), exact, exact + 1, 2 * exact, HUGE];
+    lengths.sort_unstable();
+    lengths.dedup();
+    lengths
+}
+
+/// Every shape of every request's buffers, without a peer and with one.
+pub fn shapes() -> Vec<Case> {
+    let mut all = Vec::new();
+    for row in rows() {
+        for (answer, before, state) in
+            [(row.answers[0], vec![OPEN], "without a peer"), (row.answers[1], with_peer().to_vec(), "with a peer")]
+        {
+            let steps = row.shapes(answer);
+            let count = steps.len();
+            all.push(case(
+                format!("{}: {count} shapes of buffers, {state}", row.name),
+                before.into_iter().chain(steps),
+            ));
+        }
+    }
+    all
+}
+
+/// Codes that mean nothing. OpenVPN falls back to older requests on exactly this status.
+pub fn codes() -> Vec<Case> {
+    let step = |code: u32| Step::Ioctl {
+        name: format!("ioctl 0x{code:06X}"),
+        code,
+        input: vec![0; 256],
+        output: 256,
+        null: Null::default(),
+        expected: Expected::error(NtStatus::INVALID_DEVICE_REQUEST),
+    };
+    let code =
+        |device: u32, function: u32, access: u32, method: u32| device << 16 | access << 14 | function << 2 | method;
+    let known = |function: &u32| (1..20).contains(function);
+    let unknown: Vec<Step> = (0..64).filter(|function| !known(function)).map(|n| step(code(0x22, n, 0, 0))).collect();
+    let vendor: Vec<Step> =
+        (0x800..0x810).filter(|n| !ADDITIVE.contains(n)).map(|n| step(code(0x22, n, 0, 0))).collect();
+    let twisted = |twist: &dyn Fn(u32) -> u32| -> Vec<Step> {
+        rows().iter().map(|row| row.code >> 2 & 0xFFF).map(|function| step(twist(function))).collect()
+    };
+    let mut all = vec![
+        case("unknown codes: functions 0 and 20 to 63", [OPEN].into_iter().chain(unknown.clone())),
+        case("unknown codes: the same with a peer", with_peer().into_iter().chain(unknown)),
+        case("unknown codes: functions 0x800 to 0x80F that are not served", [OPEN].into_iter().chain(vendor)),
+        case("unknown codes: all ones", [OPEN, step(u32::MAX)]),
+    ];
+    for (method, name) in [(1, "in-direct"), (2, "out-direct"), (3, "neither")] {
+        let steps = twisted(&|function| code(0x22, function, 0, method));
+        all.push(case(format!("unknown codes: method {name}"), [OPEN].into_iter().chain(steps)));
+    }
+    for access in 1..4 {
+        let steps = twisted(&|function| code(0x22, function, access, 0));
+        all.push(case(format!("unknown codes: access {access}"), [OPEN].into_iter().chain(steps)));
+    }
+    for device in [0x12, 0x17, 0x21, 0x23, 0x8022] {
+        let steps = twisted(&|function| code(device, function, 0, 0));
+        all.push(case(format!("unknown codes: device type 0x{device:X}"), [OPEN].into_iter().chain(steps)));
+    }
+    let others = rows().into_iter().filter(|row| row.code != Ioctl::GetVersion.code()).map(|row| step(row.code));
+    let version = Step::Open(VERSION, NtStatus::SUCCESS);
+    all.push(case("version device: refuses all but GET_VERSION", [version].into_iter().chain(others)));
+    all
+}
+
+/// Every field of every structure beyond what it may hold.
+pub fn values() -> Vec<Case> {
+    let wrong = || Expected::error(NtStatus::INVALID_DEVICE_REQUEST);
+    let with = |name: &str, steps: Vec<Step>| case(name.to_owned(), with_peer().into_iter().chain(steps));
+    let peer = |input: Vec<u8>, expected| cases::ioctl(Ioctl::NewPeer, &input, 0, expected);
+    let set = |interval, timeout, mss, expected| {
+        cases::ioctl(Ioctl::SetPeer, &cases::set_peer(interval, timeout, mss), 0, expected)
+    };
+    let key = |input: &[u8], expected| cases::ioctl(Ioctl::NewKey, input, 0, expected);
+    // 2 and 23 are IPv4 and IPv6; a family takes two bytes.
+    let families: Vec<u16> =
+        (0..64).filter(|n| ![2, 23].contains(n)).chain([0x0102, 0x1702, 0x00FF, u16::MAX]).collect();
+    let family = |offset: usize| -> Vec<Step> {
+        families
+            .iter()
+            .map(|&family| peer(cases::patched(cases::quiet_peer(), offset, &family.to_le_bytes()), wrong()))
+            .collect()
+    };
+    let extremes = [i32::MIN, -2, -1, 0, 1, 2, 3, 255, 256, 65_535, 65_536, i32::MAX];
+    let protocols = extremes.into_iter().filter(|value| ![0, 1].contains(value));
+    let protocols =
+        protocols.map(|n| peer(cases::patched(cases::quiet_peer(), 56, &n.to_le_bytes()), wrong())).collect();
+    let times = extremes.into_iter().flat_map(|value| {
+        let expected = || match value < -1 {
+            true => Expected::error(NtStatus::INVALID_PARAMETER),
+            false => Expected::DONE,
+        };
+        [set(value, -1, -1, expected()), set(-1, value, -1, expected()), set(-1, -1, value, Expected::DONE)]
+    });
+    let length = |bytes: u8| match bytes {
+        16 | 24 | 32 => Expected::DONE,
+        33.. => wrong(),
+        // No cipher has such keys; the existing driver leaves the complaint to CNG.
+        _ => Expected::Failure,
+    };
+    let lengths = (0..=255u8).map(|bytes| {
+        let input = cases::key_with(|key| {
+            key.encrypt.key_len = bytes;
+            key.decrypt.key_len = bytes;
+        });
+        key(&input, length(bytes))
+    });
+    let one_sided = (0..=255u8).flat_map(|bytes| {
+        let sealing = cases::key_with(|key| key.encrypt.key_len = bytes);
+        let opening = cases::key_with(|key| key.decrypt.key_len = bytes);
+        [key(&sealing, length(bytes)), key(&opening, length(bytes))]
+    });
+    let slots = extremes.into_iter().map(|slot| {
+        let expected = if [0, 1].contains(&slot) { Expected::DONE } else { wrong() };
+        key(&cases::key_with(|key| key.slot = slot.into()), expected)
+    });
+    let algorithms = extremes.into_iter().filter(|value| ![1, 2].contains(value));
+    let algorithms = algorithms.map(|value| key(&cases::key_with(|key| key.alg = value.into()), wrong()));
+    let key_ids = (0..=255u8).map(|id| key(&cases::key_with(|key| key.key_id = id), Expected::DONE));
+    let peer_ids = extremes.map(|id| key(&cases::key_with(|key| key.peer_id = id.into()), Expected::DONE));
+    let options = (0..32).map(|bit| cases::ioctl(Ioctl::NewKeyV2, &cases::key_v2(1 << bit), 0, wrong()));
+    let ids = extremes
+        .map(|id| cases::ioctl(Ioctl::GetPeerStats, &cases::peer_ref(id), 40, Expected::Length(NtStatus::SUCCESS, 40)));
+    let padded = cases::key_with(|key| {
+        key._padding = [0xFF; 2];
+        key._padding2 = [0xFF; 3];
+    });
+    vec![
+        with("values: NEW_PEER's local family", family(0)),
+        with("values: NEW_PEER's remote family", family(28)),
+        with("values: NEW_PEER's protocol", protocols),
+        with("values: SET_PEER's times and MSS", times.collect()),
+        with("values: NEW_KEY's key length, every one", lengths.collect()),
+        with("values: NEW_KEY's key length, one direction's", one_sided.collect()),
+        with("values: NEW_KEY's slot", slots.collect()),
+        with("values: NEW_KEY's algorithm", algorithms.collect()),
+        with("values: NEW_KEY's key id, every one", key_ids.collect()),
+        with("values: NEW_KEY's peer id", peer_ids.to_vec()),
+        with("values: NEW_KEY's padding is ignored", vec![key(&padded, Expected::DONE)]),
+        with("values: NEW_KEY_V2's options, each bit", options.collect()),
+        with("values: GET_PEER_STATS's peer id", ids.to_vec()),
+    ]
+}
