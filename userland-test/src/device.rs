@@ -83,14 +83,15 @@ impl Device {
         }
     }
 
+    /// Starts an ioctl that has to succeed. Requests are served in the order in which they were started.
+    pub fn begin(&self, ioctl: Ioctl, input: &[u8], output: usize) -> Result<Begun> {
+        let request = Request::Ioctl { code: ioctl.code(), input, output, null: Null::default() };
+        Ok(Begun { name: ioctl.name(), pending: self.file.start(request)? })
+    }
+
     /// One ioctl that has to succeed.
     fn call(&self, ioctl: Ioctl, input: &[u8], output: usize) -> Result<Vec<u8>> {
-        let name = ioctl.name();
-        let completion = self.ioctl(ioctl.code(), input, output).with_context(|| name)?;
-        match completion.status {
-            NtStatus::SUCCESS => Ok(completion.output),
-            status => bail!("{name}: expected SUCCESS, got {status}"),
-        }
+        self.begin(ioctl, input, output)?.end()
     }
 
     fn get<T: FromBytes>(&self, ioctl: Ioctl, input: &[u8]) -> Result<T> {
@@ -197,6 +198,11 @@ impl Device {
         Ok(())
     }
 
+    /// Starts to send a control packet, whatever comes of it.
+    pub fn begin_write(&self, bytes: &[u8]) -> Result<Box<dyn Pending>> {
+        Ok(self.file.start(Request::Write { bytes })?)
+    }
+
     /// Sends a control packet.
     pub fn write(&self, bytes: &[u8]) -> Result<Completion> {
         match self.file.start(Request::Write { bytes })?.wait(PROMPT)? {
@@ -215,6 +221,24 @@ impl Device {
         match self.file.close()? {
             NtStatus::SUCCESS => Ok(()),
             status => bail!("close: expected SUCCESS, got {status}"),
+        }
+    }
+}
+
+/// An ioctl that was started.
+pub struct Begun {
+    name: &'static str,
+    pending: Box<dyn Pending>,
+}
+
+impl Begun {
+    /// Waits for its end, which has to be a success; gives its output.
+    pub fn end(mut self) -> Result<Vec<u8>> {
+        let name = self.name;
+        match self.pending.wait(PROMPT).with_context(|| name)? {
+            Some(Completion { status: NtStatus::SUCCESS, output, .. }) => Ok(output),
+            Some(completion) => bail!("{name}: expected SUCCESS, got {}", completion.status),
+            None => bail!("{name}: expected it to end at once, it still pends after {PROMPT:?}"),
         }
     }
 }

@@ -11,6 +11,8 @@ mod targets;
 mod tunnel;
 
 #[cfg(target_os = "linux")]
+mod churn;
+#[cfg(target_os = "linux")]
 mod cycle;
 #[cfg(target_os = "linux")]
 mod faults;
@@ -28,20 +30,23 @@ use options::{Options, Usage};
 const HELP: &str = "\
 usage: dco-cli COMMAND [OPTION]...
 
-By hand, on a running lab (or the device OpenVPN would use):
+By hand, on a running lab, or on Windows on the driver that OpenVPN would use:
   version             the driver's version
-  stats               the driver's counters; --watch repeats, --peek asks the lab while OpenVPN holds the device
+  stats               the driver's counters; --watch shows rates, --peek asks a lab while OpenVPN holds the device
   drops               why the driver dropped packets, and how many
-  tunnel              one end of a tunnel with a static key, until Ctrl-C
+  tunnel              one end of a tunnel with a static key, until Ctrl-C; new keys on the way
+
+On a lab:
   query WORD...       asks the lab itself: driver, adapter, netcx, objects, violations
   pnp TRANSITION      takes the device through disable, enable, sleep or wake
   stop                unloads the driver and ends the lab; prints its final report
 
 As a test:
-  conform             each request's sizes, statuses and order, as documented; a line a case
-  pair                starts two labs in two namespaces and checks a tunnel between them
-  cycle               load, tunnel, close, unload, again and again; nothing may be left behind
-  faults              each call that may fail on Windows fails, one call stack a run, until no stack is new
+  conform             buffers, values, codes, orders of calls, traffic, races: what the interface promises; a line a case
+  pair                starts two labs in two namespaces and checks a tunnel between them (Linux)
+  cycle               load, tunnel, close, unload, again and again; nothing may be left behind (Linux)
+  faults              each call that may fail on Windows fails, one call stack a run, until no stack is new (Linux)
+  churn               peers come and go between labs under sound and unsound traffic (Linux)
 
 `dco-cli COMMAND --help` tells a command's options.
 
@@ -50,7 +55,8 @@ exit status: 0 done, 1 a check failed or the driver refused, 2 wrong usage
 examples:
   dco-cli version --target 127.0.0.1:7600
   dco-cli stats --target unix:/tmp/lab.sock --watch
-  dco-cli conform --target unix:/tmp/lab.sock";
+  dco-cli conform --target unix:/tmp/lab.sock
+  dco-cli.exe conform --json result.json";
 
 fn main() -> ExitCode {
     match run() {
@@ -83,6 +89,8 @@ fn run() -> anyhow::Result<ExitCode> {
         "conform" => conform::run(options),
         #[cfg(target_os = "linux")]
         "pair" => pair::run(options),
+        #[cfg(target_os = "linux")]
+        "churn" => churn::run(options),
         #[cfg(target_os = "linux")]
         "cycle" => cycle::run(options),
         #[cfg(target_os = "linux")]

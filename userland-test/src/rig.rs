@@ -21,9 +21,6 @@ use crate::targets::lab::{Address, Lab};
 /// How long a lab may take to load the driver, or to unload it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The TUN that a lab makes, the same in both namespaces.
-const TUN: &str = "dco0";
-
 /// One end of the wire: a namespace and its addresses there.
 #[derive(Debug, Clone)]
 pub struct Place {
@@ -90,15 +87,11 @@ impl Side {
         }
     }
 
-    /// Its address inside the tunnel.
-    fn tunnel(self, transport: Transport) -> IpAddr {
-        let host = match self {
+    /// Its host number inside the tunnel.
+    fn host(self) -> u8 {
+        match self {
             Self::A => 1,
             Self::B => 2,
-        };
-        match transport {
-            Transport::V4 => Ipv4Addr::new(10, 88, 0, host).into(),
-            Transport::V6 => Ipv6Addr::new(0xFD88, 0, 0, 0, 0, 0, 0, host.into()).into(),
         }
     }
 }
@@ -136,15 +129,21 @@ impl RigOptions {
 
     /// All of them are needed.
     pub fn rig(self) -> Result<Rig> {
+        self.rig_number(0)
+    }
+
+    /// One of several rigs in the same two namespaces, by its number.
+    pub fn rig_number(&self, number: u8) -> Result<Rig> {
         let Self { lab: Some(lab), sys: Some(sys), a: Some(a), b: Some(b) } = self else {
             return Err(Usage::new("expected --lab, --sys, --a and --b; see --help").into());
         };
-        for file in [&lab, &sys] {
+        for file in [lab, sys] {
             ensure!(file.is_file(), "expected a file, found none: {}", file.display());
         }
-        let folder = std::env::temp_dir().join(format!("dco-cli-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("dco-cli-{}-{number}", std::process::id()));
         fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
-        Ok(Rig { lab, sys, places: [a, b], folder })
+        let (lab, sys, places) = (lab.clone(), sys.clone(), [a.clone(), b.clone()]);
+        Ok(Rig { lab, sys, places, folder, number })
     }
 }
 
@@ -154,6 +153,8 @@ pub struct Rig {
     sys: PathBuf,
     places: [Place; 2],
     folder: PathBuf,
+    /// Tells several rigs in the same namespaces apart: their TUNs, ports and tunnel networks.
+    number: u8,
 }
 
 impl Drop for Rig {
@@ -175,10 +176,16 @@ impl Rig {
     /// The UDP address of this side of the tunnel.
     pub fn wire(&self, side: Side, transport: Transport) -> SocketAddr {
         let place = self.place(side);
+        let port = 1194 + u16::from(self.number);
         match transport {
-            Transport::V4 => (place.wire4, 1194).into(),
-            Transport::V6 => (place.wire6, 1194).into(),
+            Transport::V4 => (place.wire4, port).into(),
+            Transport::V6 => (place.wire6, port).into(),
         }
+    }
+
+    /// The TUN that its labs make, the same in both namespaces.
+    fn tun(&self) -> String {
+        format!("dco{}", self.number)
     }
 
     /// Starts both machines and waits until they are ready.
@@ -213,12 +220,18 @@ impl Rig {
         let errors = File::create(&log).with_context(|| log.display().to_string())?;
         let child = within(&self.place(side).netns, || {
             let mut command = Command::new(&self.lab);
-            command.arg("run").arg("--sys").arg(&self.sys).args(["--tun", TUN]);
+            command.arg("run").arg("--sys").arg(&self.sys).args(["--tun", &self.tun()]);
             command.args(["--listen", &listen.to_string()]).args(options);
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
             command.spawn().with_context(|| format!("starting {}", self.lab.display()))
         })?;
-        Ok(Launched { process: Process { child, log }, side, listen, netns: self.place(side).netns.clone() })
+        Ok(Launched {
+            process: Process { child, log },
+            side,
+            listen,
+            netns: self.place(side).netns.clone(),
+            tun: self.tun(),
+        })
     }
 
     /// Gives both TUNs their addresses and raises them. To be called when the link is up.
@@ -228,19 +241,20 @@ impl Rig {
 
     /// [`configure`](Self::configure) for some sides.
     pub fn configure_some(&self, sides: &[Side]) -> Result<()> {
+        let tun = self.tun();
         // Started before any is waited for.
         let batches: Vec<(Side, Result<Child>)> = sides.iter().map(|&side| {
             let lines = format!(
-                "link set dev {TUN} addrgenmode none\naddr replace {}/24 dev {TUN}\naddr replace {}/64 dev {TUN} nodad\nlink set dev {TUN} up\n",
-                side.tunnel(Transport::V4),
-                side.tunnel(Transport::V6),
+                "link set dev {tun} addrgenmode none\naddr replace {}/24 dev {tun}\naddr replace {}/64 dev {tun} nodad\nlink set dev {tun} up\n",
+                self.tunnel(side, Transport::V4),
+                self.tunnel(side, Transport::V6),
             );
             (side, self.ip_batch(side, &lines))
         }).collect();
         for (side, batch) in batches {
             let status = batch?.wait()?;
-            ensure!(status.success(), "configuring {TUN} in {}: ip ended with {status}", self.place(side).netns);
-            within(&self.place(side).netns, || wait_for_local_route(side.tunnel(Transport::V6)))?;
+            ensure!(status.success(), "configuring {tun} in {}: ip ended with {status}", self.place(side).netns);
+            within(&self.place(side).netns, || wait_for_local_route(self.tunnel(side, Transport::V6)))?;
         }
         Ok(())
     }
@@ -261,8 +275,9 @@ impl Rig {
             let output = Command::new("ip").args(["-n", &place.netns, "-o", "link", "show"]).output().context("ip")?;
             let links = String::from_utf8_lossy(&output.stdout).into_owned();
             ensure!(
-                !links.contains(TUN),
-                "expected no {TUN} in {} after the driver was unloaded, found one",
+                !links.contains(&format!(": {}:", self.tun())),
+                "expected no {} in {} after the driver was unloaded, found one",
+                self.tun(),
                 place.netns
             );
         }
@@ -272,7 +287,7 @@ impl Rig {
     /// A UDP socket inside the tunnel.
     pub fn socket(&self, side: Side, inner: Transport) -> Result<UdpSocket> {
         within(&self.place(side).netns, || {
-            let socket = UdpSocket::bind((side.tunnel(inner), 7)).context("binding inside the tunnel")?;
+            let socket = UdpSocket::bind((self.tunnel(side, inner), 7)).context("binding inside the tunnel")?;
             socket.set_read_timeout(Some(Duration::from_secs(2)))?;
             Ok(socket)
         })
@@ -287,7 +302,7 @@ impl Rig {
     pub fn probe(&self, inner: Transport) -> Result<Probe> {
         Ok(Probe {
             ends: [self.socket(Side::A, inner)?, self.socket(Side::B, inner)?],
-            addresses: [(Side::A.tunnel(inner), 7).into(), (Side::B.tunnel(inner), 7).into()],
+            addresses: [(self.tunnel(Side::A, inner), 7).into(), (self.tunnel(Side::B, inner), 7).into()],
             headers: match inner {
                 Transport::V4 => 28,
                 Transport::V6 => 48,
@@ -297,7 +312,11 @@ impl Rig {
 
     /// The address of this side inside the tunnel.
     pub fn tunnel(&self, side: Side, inner: Transport) -> IpAddr {
-        side.tunnel(inner)
+        let host = side.host();
+        match inner {
+            Transport::V4 => Ipv4Addr::new(10, 88, self.number, host).into(),
+            Transport::V6 => Ipv6Addr::new(0xFD88, 0, 0, self.number.into(), 0, 0, 0, host.into()).into(),
+        }
     }
 }
 
@@ -352,6 +371,7 @@ struct Launched {
     side: Side,
     listen: Address,
     netns: String,
+    tun: String,
 }
 
 /// How a lab ended that ended by itself.
@@ -397,7 +417,7 @@ impl Launched {
         };
         let sha256 = ready.split_whitespace().find_map(|word| word.strip_prefix("sha256=")).unwrap_or("").to_owned();
         let lab = Lab::connect(&self.listen).with_context(|| format!("lab {side} at {}", self.listen))?;
-        Ok(Ok(Machine { process: self.process, lab, side: self.side, sha256, netns: self.netns }))
+        Ok(Ok(Machine { process: self.process, lab, side: self.side, sha256, netns: self.netns, tun: self.tun }))
     }
 }
 
@@ -410,6 +430,7 @@ pub struct Machine {
     /// Of the driver that it loaded.
     pub sha256: String,
     netns: String,
+    tun: String,
 }
 
 impl Machine {
@@ -434,7 +455,7 @@ impl Machine {
     pub fn describe(&self, device: &Device) -> String {
         let stats = device.stats().map_or_else(|error| error.to_string(), |stats| stats.to_string());
         let lab = ["adapter", "netcx"].map(|question| query_lab(&self.lab, question).unwrap_or_else(|e| e.to_string()));
-        let link = Command::new("ip").args(["-n", &self.netns, "-s", "addr", "show", "dev", TUN]).output();
+        let link = Command::new("ip").args(["-n", &self.netns, "-s", "addr", "show", "dev", &self.tun]).output();
         let link = link.map_or_else(|error| error.to_string(), |out| String::from_utf8_lossy(&out.stdout).into_owned());
         format!("--- lab {}\n{stats}{}\n{link}", self.side.name(), lab.concat())
     }

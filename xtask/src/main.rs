@@ -11,6 +11,7 @@ mod rules;
 mod sources;
 mod standin;
 mod tool;
+mod userland;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -24,6 +25,8 @@ Usage: cargo xtask <command> [options]
 
   driver [--out DIR] [--target-dir DIR] [--toolchain auto|debian|rustup]
                        Cross-build ovpn-dco.sys (default: target/driver), print its path and SHA-256.
+  userland [--out DIR] [--target-dir DIR]
+                       Cross-build dco-cli.exe (default: target/windows) and print its path.
   gate FILE.sys [--imports FILE]
                        Look into a built driver: imports on the list (default: driver/imports.txt), no section
                        writable and executable, native subsystem, ASLR and NX, relocations, no AVX, x87 or MMX.
@@ -77,9 +80,9 @@ fn run() -> Result<()> {
                 print!("{HELP}");
                 return Ok(());
             }
-            ("driver", Long("out")) => out = Some(parser.value()?.into()),
+            ("driver" | "userland", Long("out")) => out = Some(parser.value()?.into()),
             ("driver", Long("toolchain")) => toolchain = Some(parser.value()?.string()?),
-            ("driver" | "wdk-check", Long("target-dir")) => target_dir = Some(parser.value()?.into()),
+            ("driver" | "userland" | "wdk-check", Long("target-dir")) => target_dir = Some(parser.value()?.into()),
             ("gate", Long("imports")) => imports = Some(parser.value()?.into()),
             ("gate", Value(value)) if file.is_none() => file = Some(value.into()),
             ("layout" | "rules", Long("check")) => check = true,
@@ -96,6 +99,11 @@ fn run() -> Result<()> {
             let target_dir = target_dir.unwrap_or_else(|| tool::target_dir(&root).join("driver-build"));
             let built = driver::build(&root, &toolchain, &target_dir, &out)?;
             println!("{}  {}", built.sha256, built.path.display());
+        }
+        "userland" => {
+            let out = out.unwrap_or_else(|| root.join("target/windows"));
+            let target_dir = target_dir.unwrap_or_else(|| tool::target_dir(&root).join("windows-build"));
+            println!("{}", userland::build(&root, &target_dir, &out)?.display());
         }
         "gate" => {
             let Some(file) = file else { bail!("gate: which file? `cargo xtask gate target/driver/ovpn-dco.sys`") };

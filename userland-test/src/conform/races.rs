@@ -344,7 +344,7 @@ fn churn(bench: &Bench<'_>) -> Result<String> {
             Ok(())
         });
         let writer = scope.spawn(|| -> Result<()> {
-            let allowed = [NtStatus::SUCCESS, NtStatus::INVALID_DEVICE_STATE, NtStatus(0xC000_009A)];
+            let allowed = [NtStatus::SUCCESS, NtStatus::INVALID_DEVICE_STATE, NtStatus::INSUFFICIENT_RESOURCES];
             while !stop.load(Ordering::Relaxed) {
                 let status = finish(file.start(Request::Write { bytes: &[0x38; 200] })?)?.status;
                 ensure!(allowed.contains(&status), "write: expected one of {allowed:?}, got {status}");
