@@ -238,7 +238,7 @@ impl Begun {
         match self.pending.wait(PROMPT).with_context(|| name)? {
             Some(Completion { status: NtStatus::SUCCESS, output, .. }) => Ok(output),
             Some(completion) => bail!("{name}: expected SUCCESS, got {}", completion.status),
-            None => bail!("{name}: expected it to end at once, it still pends after {PROMPT:?}"),
+            None => Err(Hang(name.to_owned()).into()),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A far end of the tunnel in this process: a UDP socket and the data channel's packets, sealed and opened here.
 //!
-//! It shares no code with the driver: the cipher is RustCrypto's, the layout is written from the interface's description.
+//! It shares no code with the driver: AES-GCM is RustCrypto's, ChaCha20-Poly1305 and the layout are written from their descriptions.
+
+mod chacha;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -9,10 +11,10 @@ use aes_gcm::aead::consts::U12;
 use aes_gcm::aead::generic_array::GenericArray;
 use aes_gcm::aes::Aes192;
 use aes_gcm::{AeadInPlace, Aes128Gcm, Aes256Gcm, AesGcm, KeyInit};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use dco_uapi::raw::KeyDirection;
 
-use crate::key::{Direction, StaticKey};
+use crate::key::{Cipher, Direction, StaticKey};
 
 /// P_DATA_V2, in the top five bits of the first byte.
 const OPCODE: u32 = 9 << 27;
@@ -27,14 +29,18 @@ const AAD: usize = 8;
 pub const PING: [u8; 16] =
     [0x2A, 0x18, 0x7B, 0xF3, 0x64, 0x1E, 0xB4, 0xCB, 0x07, 0xED, 0x2D, 0x0A, 0x98, 0x1F, 0xC7, 0x48];
 
-enum Gcm {
+enum Aead {
     Aes128(Box<Aes128Gcm>),
     Aes192(Box<AesGcm<Aes192, U12>>),
     Aes256(Box<Aes256Gcm>),
+    ChaCha20([u8; 32]),
 }
 
-impl Gcm {
-    fn new(key: &[u8]) -> Result<Self> {
+impl Aead {
+    fn new(cipher: Cipher, key: &[u8]) -> Result<Self> {
+        if cipher == Cipher::ChaCha20 {
+            return Ok(Self::ChaCha20(key.try_into().context("a key of ChaCha20-Poly1305")?));
+        }
         Ok(match key.len() {
             16 => Self::Aes128(Box::new(Aes128Gcm::new(GenericArray::from_slice(key)))),
             24 => Self::Aes192(Box::new(AesGcm::new(GenericArray::from_slice(key)))),
@@ -44,35 +50,37 @@ impl Gcm {
     }
 
     fn seal(&self, nonce: &[u8; 12], aad: &[u8], bytes: &mut [u8]) -> Result<[u8; TAG]> {
-        let nonce = GenericArray::from_slice(nonce);
+        let number = GenericArray::from_slice(nonce);
         let sealed = match self {
-            Self::Aes128(gcm) => gcm.encrypt_in_place_detached(nonce, aad, bytes),
-            Self::Aes192(gcm) => gcm.encrypt_in_place_detached(nonce, aad, bytes),
-            Self::Aes256(gcm) => gcm.encrypt_in_place_detached(nonce, aad, bytes),
+            Self::Aes128(gcm) => gcm.encrypt_in_place_detached(number, aad, bytes),
+            Self::Aes192(gcm) => gcm.encrypt_in_place_detached(number, aad, bytes),
+            Self::Aes256(gcm) => gcm.encrypt_in_place_detached(number, aad, bytes),
+            Self::ChaCha20(key) => return Ok(chacha::seal(key, nonce, aad, bytes)),
         };
         sealed.map(Into::into).map_err(|_| anyhow::anyhow!("sealing {} bytes failed", bytes.len()))
     }
 
     fn open(&self, nonce: &[u8; 12], aad: &[u8], bytes: &mut [u8], tag: &[u8]) -> bool {
-        let (nonce, tag) = (GenericArray::from_slice(nonce), GenericArray::from_slice(tag));
+        let (number, expected) = (GenericArray::from_slice(nonce), GenericArray::from_slice(tag));
         let opened = match self {
-            Self::Aes128(gcm) => gcm.decrypt_in_place_detached(nonce, aad, bytes, tag),
-            Self::Aes192(gcm) => gcm.decrypt_in_place_detached(nonce, aad, bytes, tag),
-            Self::Aes256(gcm) => gcm.decrypt_in_place_detached(nonce, aad, bytes, tag),
+            Self::Aes128(gcm) => gcm.decrypt_in_place_detached(number, aad, bytes, expected),
+            Self::Aes192(gcm) => gcm.decrypt_in_place_detached(number, aad, bytes, expected),
+            Self::Aes256(gcm) => gcm.decrypt_in_place_detached(number, aad, bytes, expected),
+            Self::ChaCha20(key) => return chacha::open(key, nonce, aad, bytes, tag),
         };
         opened.is_ok()
     }
 }
 
 struct Half {
-    gcm: Gcm,
+    aead: Aead,
     tail: [u8; 8],
 }
 
 impl Half {
-    fn new(direction: &KeyDirection) -> Result<Self> {
+    fn new(cipher: Cipher, direction: &KeyDirection) -> Result<Self> {
         let length = usize::from(direction.key_len).min(direction.key.len());
-        Ok(Self { gcm: Gcm::new(&direction.key[..length])?, tail: direction.nonce_tail })
+        Ok(Self { aead: Aead::new(cipher, &direction.key[..length])?, tail: direction.nonce_tail })
     }
 
     fn nonce(&self, packet_id: [u8; 4]) -> [u8; 12] {
@@ -109,7 +117,7 @@ impl DataKey {
     pub fn opposite(key: &StaticKey, key_id: u8, peer_id: u32) -> Result<Self> {
         let (seal, open) = key.halves();
         // What the driver opens with is what this end seals with.
-        Ok(Self { seal: Half::new(&open)?, open: Half::new(&seal)?, key_id, peer_id })
+        Ok(Self { seal: Half::new(key.cipher(), &open)?, open: Half::new(key.cipher(), &seal)?, key_id, peer_id })
     }
 
     /// A data packet.
@@ -119,7 +127,7 @@ impl DataKey {
         packet.extend(header.to_be_bytes());
         packet.extend(packet_id.to_be_bytes());
         let mut sealed = inner.to_vec();
-        let tag = self.seal.gcm.seal(&self.seal.nonce(packet_id.to_be_bytes()), &packet, &mut sealed)?;
+        let tag = self.seal.aead.seal(&self.seal.nonce(packet_id.to_be_bytes()), &packet, &mut sealed)?;
         packet.extend(tag);
         packet.extend(sealed);
         Ok(packet)
@@ -139,7 +147,7 @@ impl DataKey {
         let (tag, sealed) = rest.split_at(TAG);
         let mut inner = sealed.to_vec();
         let nonce = self.open.nonce(packet_id.to_be_bytes());
-        ensure!(self.open.gcm.open(&nonce, aad, &mut inner, tag), "packet {packet_id} does not open");
+        ensure!(self.open.aead.open(&nonce, aad, &mut inner, tag), "packet {packet_id} does not open");
         Ok(Some(Opened { key_id, peer_id: header & 0x00FF_FFFF, packet_id, inner }))
     }
 }
@@ -235,7 +243,6 @@ pub const DRIVER: Direction = Direction::Normal;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::Cipher;
 
     #[test]
     fn what_one_end_seals_the_other_opens_and_nothing_else() {
@@ -258,8 +265,8 @@ mod tests {
     #[test]
     fn aes_gcm_is_nists() {
         // The GCM specification's test case 13: no plaintext, no additional data, a zero key of 256 bits.
-        let gcm = Gcm::new(&[0; 32]).expect("a key");
-        let tag = gcm.seal(&[0; 12], &[], &mut []).expect("a tag");
+        let aead = Aead::new(Cipher::Aes256, &[0; 32]).expect("a key");
+        let tag = aead.seal(&[0; 12], &[], &mut []).expect("a tag");
         assert_eq!(tag[..4], [0x53, 0x0F, 0x8A, 0xFB]);
     }
 

@@ -141,6 +141,11 @@ impl StaticKey {
         }
     }
 
+    /// What it is for.
+    pub fn cipher(&self) -> Cipher {
+        self.cipher
+    }
+
     /// What is sealed with, and what is opened with.
     pub fn halves(&self) -> (raw::KeyDirection, raw::KeyDirection) {
         let (first, second) = (self.half(0), self.half(LENGTH / 2));

@@ -30,7 +30,7 @@ use crate::device::ADAPTER;
 use crate::status::NtStatus;
 
 /// GUID_DEVINTERFACE_NET.
-const DEVINTERFACE_NET: GUID = GUID::from_u128(0xCAC8_8484_7515_4C03_82E6_71A8_7ABA_C361);
+static DEVINTERFACE_NET: GUID = GUID::from_u128(0xCAC8_8484_7515_4C03_82E6_71A8_7ABA_C361);
 
 /// The reference string of the driver's interface, the last part of its path.
 const REFERENCE: &str = "ovpn-dco";
