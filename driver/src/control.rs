@@ -150,9 +150,8 @@ fn new_key(
     read: fn(&[u8]) -> core::result::Result<uapi::NewKey, UapiError>,
     len: usize,
 ) -> Result<()> {
-    let parsed = parse(request, read);
-    request.wipe_input(len, uapi::wipe);
-    install(dco, &parsed?)
+    let parsed = request.read_and_wipe(len, read, uapi::wipe)?;
+    install(dco, &parsed.map_err(|e| Status(e.status()))?)
 }
 
 fn install(dco: &Dco, new: &uapi::NewKey) -> Result<()> {

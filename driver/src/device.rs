@@ -9,7 +9,7 @@ use dco_sync::Shared;
 use nt::context;
 use nt::lock::WaitLock;
 use nt::netcx::{Adapter, AdapterEvents, Limits, RxNotifier, RxRing, TxNotifier, TxRing};
-use nt::status::Result;
+use nt::status::{Result, Status};
 use nt::wdf::device::{DeviceEvents, DeviceInit, Handle};
 use nt::wdf::request::{Ioctl, Request};
 use nt::wdf::timer::{Periodic, TimerEvents};
@@ -55,8 +55,10 @@ impl Dco {
         let device = init.create(|device| Self::new(device, registration))?;
         device.device().interface(&DEVINTERFACE_NET, wide!("ovpn-dco"))?;
         // The short name belongs to the first adapter; others are reached by their interface.
-        let _ = device.device().symbolic_link(wide!("\\DosDevices\\ovpn-dco"));
-        Ok(())
+        match device.device().symbolic_link(wide!("\\DosDevices\\ovpn-dco")) {
+            Err(Status::OBJECT_NAME_COLLISION) => Ok(()),
+            linked => linked,
+        }
     }
 
     fn new(device: Handle<'_>, registration: Registration) -> Result<Self> {

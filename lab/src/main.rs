@@ -32,6 +32,7 @@ options of run:
   --wsk-segments N       streams arrive in pieces of at most N bytes, their MDL chains cut at odd places
   --net PARTS            delay=MS,reorder=N,drop=N,die=N,seed=N: what WSK sockets send is delayed; one datagram in N is
                          reordered, dropped; a datagram socket is dead after N datagrams
+  --wsk-locked-mdls      datagrams come in MDLs that are not mapped yet
   --tx-fragments N, --ring N, --advance passive|dispatch|alternate
                          how the adapter's queues are served
 
@@ -84,7 +85,7 @@ fn main() -> ExitCode {
 }
 
 /// Options that take no value.
-const SWITCHES: [&str; 3] = ["verbose", "no-chacha", "special-pool"];
+const SWITCHES: &[&str] = &["verbose", "no-chacha", "special-pool", "wsk-locked-mdls"];
 /// Options that take one.
 const VALUES: &[&str] = &[
     "sys",
@@ -176,6 +177,7 @@ fn apply(given: &[(String, String)]) -> Result<(), Failure> {
             "verbose" => rtl::print::set_verbose(true),
             "no-chacha" => cng::offer_chacha(false),
             "special-pool" => pool::special::switch_on(),
+            "wsk-locked-mdls" => wsk::set_locked_only(true),
             "registry" => wdf::registry::set_from_option(value).map_err(usage)?,
             "fail-alloc" => pool::fail_in(value.parse().map_err(|e| usage(format!("--fail-alloc {value:?}: {e}")))?),
             "fault-log" => fault::log_to(value).map_err(|e| Failure(HOST, e))?,

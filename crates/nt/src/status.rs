@@ -27,6 +27,8 @@ impl Status {
     pub const NO_MEMORY: Self = raw(0xC000_0017);
     /// A pool of the driver's is empty.
     pub const INSUFFICIENT_RESOURCES: Self = raw(0xC000_009A);
+    /// The name is taken.
+    pub const OBJECT_NAME_COLLISION: Self = raw(0xC000_0035);
     /// The operation is not supported.
     pub const NOT_SUPPORTED: Self = raw(0xC000_00BB);
     /// The request was cancelled.

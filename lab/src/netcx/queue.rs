@@ -98,6 +98,8 @@ impl Body for Queue {
     fn destroy(&self, _me: Ref) {
         // SAFETY: from `create`; the queue is destroyed once.
         unsafe { pool::free_lab(self.collection as *mut u8) };
+        // Of a queue that never ran: they hold the TUN.
+        drop(lock(&self.parts).take());
     }
 }
 

@@ -167,7 +167,7 @@ fn is_provider(handle: u64) -> bool {
     // SAFETY: a handle of EtwRegister is a live block; anything else is only looked at.
     let sound = unsafe { pool::is_lab_block(handle as *const u8, &PROVIDERS) };
     if !sound && handle != 0 {
-        record(ETW, &format!("{handle:#x}"));
+        record_about(ETW, usize::try_from(handle).unwrap_or(0), &format!("{handle:#x}"));
     }
     sound
 }

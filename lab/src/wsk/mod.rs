@@ -39,7 +39,7 @@ use std::sync::atomic::Ordering;
 pub use irp::{Completion, set_completion};
 pub use lent::before_free;
 pub use net::{set as set_net, set_segments};
-pub use nodes::set_limit as set_retained_limit;
+pub use nodes::{set_limit as set_retained_limit, set_locked_only};
 pub use receive::set_threads as set_receive_threads;
 
 const BAD_PARAMETER: Rule = Rule::new("wsk.bad-parameter", "WDK: the call's page");

@@ -11,7 +11,7 @@ use crate::report::record;
 use std::mem::offset_of;
 use std::os::fd::RawFd;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +31,12 @@ const LARGEST: usize = 65536;
 static INDICATIONS: Kind = Kind::of_lab("wsk.indication");
 static OVERFLOWS: Kind = Kind::of_lab("wsk.indication-overflow");
 static LIMIT: AtomicUsize = AtomicUsize::new(4096);
+static LOCKED_ONLY: AtomicBool = AtomicBool::new(false);
+
+/// Whether datagrams come in MDLs whose pages are locked and not mapped yet, as a network adapter's driver may make them.
+pub fn set_locked_only(on: bool) {
+    LOCKED_ONLY.store(on, Ordering::SeqCst);
+}
 
 /// Bounds the datagrams of one socket that the driver may hold; beyond it the lab stops reading the socket.
 pub fn set_limit(n: usize) {
@@ -55,12 +61,17 @@ pub struct Node {
 }
 
 fn mdl_over(p: *mut u8, len: usize, next: *mut MDL) -> MDL {
+    let (flags, mapped) = if LOCKED_ONLY.load(Ordering::Relaxed) {
+        (mdl_flags::PAGES_LOCKED, null_mut())
+    } else {
+        (mdl_flags::MAPPED_TO_SYSTEM_VA | mdl_flags::SOURCE_IS_NONPAGED_POOL, p.cast())
+    };
     MDL {
         Next: next,
         Size: 56,
-        MdlFlags: mdl_flags::MAPPED_TO_SYSTEM_VA | mdl_flags::SOURCE_IS_NONPAGED_POOL,
+        MdlFlags: flags,
         Process: null_mut(),
-        MappedSystemVa: p.cast(),
+        MappedSystemVa: mapped,
         StartVa: p.map_addr(|a| a & !0xFFF).cast(),
         ByteCount: u32::try_from(len).unwrap_or(0),
         ByteOffset: u32::try_from(p.addr() & 0xFFF).unwrap_or(0),

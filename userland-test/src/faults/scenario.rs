@@ -90,12 +90,13 @@ pub struct Scene<'a> {
     b_device: Option<Device>,
     /// Counts what is sent, so that each is different.
     sent: u64,
+    restarted: bool,
 }
 
 impl<'a> Scene<'a> {
     /// At the start.
     pub fn new(rig: &'a Rig, a: &'a Machine, b: &'a Machine) -> Self {
-        Self { rig, a, b, a_device: None, b_device: None, sent: 0 }
+        Self { rig, a, b, a_device: None, b_device: None, sent: 0, restarted: false }
     }
 
     /// The stack that has failed in this run, if one has.
@@ -195,11 +196,30 @@ impl<'a> Scene<'a> {
             if came(wait)? {
                 return Ok(());
             }
+            ensure!(!self.without_data_path()?, "{what}: there is no data path");
         }
         Err(Hang(format!("{what}: {LOST}")).into())
     }
 
+    /// Whether a queue of the adapter was refused: NetAdapterCx then makes no data path until the device starts anew.
+    fn without_data_path(&self) -> Result<bool> {
+        let refused = |stack: String| stack.starts_with("NetTxQueueCreate ") || stack.starts_with("NetRxQueueCreate ");
+        Ok(!self.restarted && self.injected()?.is_some_and(refused))
+    }
+
+    /// Disables and enables the device, and makes the tunnel again.
+    fn restart(&mut self) -> Result<()> {
+        self.close()?;
+        self.disable()?;
+        self.restarted = true;
+        self.open()?;
+        self.third_tunnel()
+    }
+
     fn packets(&mut self) -> Result<()> {
+        if self.without_data_path()? {
+            self.restart()?;
+        }
         for inner in [Transport::V4, Transport::V6] {
             let ends = [self.rig.socket(Side::A, inner)?, self.rig.socket(Side::B, inner)?];
             let headers = if inner == Transport::V4 { 28 } else { 48 };
@@ -212,7 +232,7 @@ impl<'a> Scene<'a> {
                     let to = (self.rig.tunnel(from.other(), inner), 7);
                     self.deliver(
                         &format!("{size} bytes {inner:?} from {from:?}"),
-                        &mut || Ok(drop(near.send_to(&bytes, to)?)),
+                        &mut || Ok(near.send_to(&bytes, to).map(|_| ())?),
                         &mut |wait| receive(far, &bytes, wait),
                     )?;
                 }

@@ -111,12 +111,23 @@ impl Ioctl {
         Ok(unsafe { core::slice::from_raw_parts(p.cast(), len) })
     }
 
-    /// Overwrites the input buffer, up to `len` bytes, by `wipe`.
-    pub fn wipe_input(&mut self, len: usize, wipe: impl FnOnce(&mut [u8])) {
-        let Ok(input) = self.input() else { return };
+    /// Reads the input buffer by `read` and then overwrites it, up to `len` bytes, by `wipe`. It is looked up once, for a second time
+    /// could fail and leave there what was read.
+    ///
+    /// # Errors
+    /// As [`input`](Self::input).
+    pub fn read_and_wipe<T>(
+        &mut self,
+        len: usize,
+        read: impl FnOnce(&[u8]) -> T,
+        wipe: impl FnOnce(&mut [u8]),
+    ) -> Result<T> {
+        let input = self.input()?;
+        let value = read(input);
         let (p, len) = (input.as_ptr().cast_mut(), input.len().min(len));
         // SAFETY: the system buffer is writable, and the exclusive borrow of `self` keeps other views out.
         wipe(unsafe { core::slice::from_raw_parts_mut(p, len) });
+        Ok(value)
     }
 
     /// Completes without output.
