@@ -2,8 +2,9 @@
 
 use crate::cipher::Ciphers;
 use crate::device::Dco;
-use crate::link::{Link, Socket, now};
-use crate::peer;
+use crate::link::{Link, now};
+use crate::peer::{self, Connecting};
+use crate::transport::Transport;
 use core::sync::atomic::Ordering;
 use dco_core::{Control, ControlError, DropReason, KeepaliveUpdate, PeerSelector};
 use dco_crypto::{Key, KeyConfig, KeySlot, NonceTail};
@@ -18,7 +19,7 @@ use nt::wdf::request::Ioctl;
 use nt::wsk::{Client, Traffic};
 use zerocopy::IntoBytes;
 
-/// The interface that works: all of P2P over UDP; below 2.0, because OpenVPN takes multi-peer from that on, and below 2.8, from which
+/// The interface that works: all of P2P; below 2.0, because OpenVPN takes multi-peer from that on, and below 2.8, from which
 /// it takes epoch keys.
 const VERSION: uapi::Version = uapi::Version { major: 1, minor: 9, patch: 0 };
 
@@ -27,7 +28,10 @@ pub struct State {
     pub core: Control,
     /// Between EvtDevicePrepareHardware and EvtDeviceReleaseHardware. A handle may outlive the latter; peers may not be made then.
     pub started: bool,
-    pub socket: Option<Shared<Socket>>,
+    /// The peer's socket, while there is a peer.
+    pub socket: Option<Shared<Transport>>,
+    /// The peer to be, while it connects; then there is none yet.
+    pub connecting: Option<Connecting>,
     /// Registered at the first peer.
     pub client: Option<Client>,
     ciphers: Ciphers,
@@ -40,7 +44,8 @@ impl State {
     /// INTERNAL_ERROR for a second state of one device.
     pub fn new(link: &Link) -> Result<Self> {
         let core = link.core.take_control().ok_or(Status::INTERNAL_ERROR)?;
-        Ok(Self { core, started: false, socket: None, client: None, ciphers: Ciphers::new() })
+        let ciphers = Ciphers::new();
+        Ok(Self { core, started: false, socket: None, connecting: None, client: None, ciphers })
     }
 
     /// Gives back what must be given back at PASSIVE_LEVEL. The peer is gone.
@@ -67,11 +72,7 @@ pub fn ioctl(dco: &Dco, mut request: Ioctl, code: u32) {
         };
     }
     match Code::from_code(code) {
-        Some(Code::NewPeer) => {
-            let made =
-                parse(&request, uapi::NewPeer::parse).and_then(|new| peer::create(dco, &mut dco.control.lock(), new));
-            request.complete_result(made);
-        }
+        Some(Code::NewPeer) => peer::create(dco, request),
         Some(Code::DelPeer) => {
             peer::remove(dco, &mut dco.control.lock());
             request.complete(Status::SUCCESS);
@@ -114,7 +115,7 @@ pub fn version_only(request: Ioctl, code: u32) {
 }
 
 /// Reads a request's input; one too short, or empty, is BUFFER_TOO_SMALL.
-fn parse<T>(request: &Ioctl, read: impl FnOnce(&[u8]) -> core::result::Result<T, UapiError>) -> Result<T> {
+pub fn parse<T>(request: &Ioctl, read: impl FnOnce(&[u8]) -> core::result::Result<T, UapiError>) -> Result<T> {
     read(request.input()?).map_err(|e| Status(e.status()))
 }
 

@@ -3,13 +3,14 @@
 use crate::control::{self, State};
 use crate::entry::Registration;
 use crate::link::Link;
-use crate::{message, peer, rxqueue, timer, txqueue};
+use crate::{message, peer, rxqueue, stream, timer, txqueue};
 use dco_core::MAX_INNER;
 use dco_sync::Shared;
 use nt::context;
 use nt::lock::WaitLock;
 use nt::netcx::{Adapter, AdapterEvents, Limits, RxNotifier, RxRing, TxNotifier, TxRing};
 use nt::status::{Result, Status};
+use nt::wdf::deferred::{DpcEvents, WorkEvents};
 use nt::wdf::device::{DeviceEvents, DeviceInit, Handle};
 use nt::wdf::request::{Ioctl, Request};
 use nt::wdf::timer::{Periodic, TimerEvents};
@@ -87,6 +88,12 @@ impl DeviceEvents for Dco {
         message::write(&self.link, request);
     }
 
+    fn cancelled(&self, request: Request) {
+        // The work item finds its connect without a request, and cancels it.
+        request.complete(Status::CANCELLED);
+        self.link.connected.enqueue();
+    }
+
     fn file_create(&self) {
         self.link.messages.open();
     }
@@ -111,6 +118,10 @@ impl DeviceEvents for Dco {
         let mut state = self.control.lock();
         state.started = false;
         peer::remove(self, &mut state);
+        // The work item takes the lock.
+        drop(state);
+        self.link.connected.flush();
+        self.link.streamed.cancel();
     }
 
     fn deleted(&self) {
@@ -118,6 +129,18 @@ impl DeviceEvents for Dco {
         // destruction does not promise.
         self.control.lock().release();
         self.registration.end();
+    }
+}
+
+impl WorkEvents for Dco {
+    fn work(&self) {
+        peer::connected(self);
+    }
+}
+
+impl DpcEvents for Dco {
+    fn dpc(&self) {
+        stream::received(&self.link);
     }
 }
 

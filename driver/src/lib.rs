@@ -9,10 +9,12 @@
 //! | [`device`] | the adapter's device context and its events | any below |
 //! | [`control`] | ioctls | PASSIVE, under the control lock |
 //! | [`cipher`] | keys: CNG's, or software | made at PASSIVE, used <= DISPATCH |
-//! | [`peer`] | a peer's socket: made, unmade | PASSIVE, under the control lock |
+//! | [`peer`] | a peer's socket: made, connected, unmade | PASSIVE, under the control lock |
+//! | [`transport`] | what kind of socket it is | any below |
 //! | [`link`] | what socket callbacks, queues and ioctls share | any |
 //! | [`txqueue`] | inner packets to the socket | <= DISPATCH, in a read section |
-//! | [`rxqueue`] | datagrams to the receive ring | <= DISPATCH, in a read section |
+//! | [`rxqueue`] | what was received to the receive ring | <= DISPATCH, in a read section |
+//! | [`stream`] | a connection's bytes to frames | DISPATCH, in a read section |
 //! | [`message`] | control packets: reads, writes, backlog | <= DISPATCH, its own spin lock |
 //! | [`keyevent`] | who waits for a key's end | parked at PASSIVE, looked at by the timer |
 //! | [`timer`] | keepalive | DISPATCH, in a read section |
@@ -28,7 +30,9 @@ mod link;
 mod message;
 mod peer;
 mod rxqueue;
+mod stream;
 mod timer;
+mod transport;
 mod txqueue;
 
 nt::driver_entry!(entry::OvpnDco::new);

@@ -1,22 +1,23 @@
 //! What socket callbacks, packet queues, the timer and ioctls share: the core's device, buffers, queues.
 
 use crate::cipher::CipherKey;
+use crate::device::Dco;
 use crate::keyevent::KeyEvents;
 use crate::message::Messages;
 use crate::rxqueue::Received;
+use crate::transport::Transport;
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use dco_core::{Device, Tick};
 use dco_sync::Shared;
 use nt::status::Result;
 use nt::time;
+use nt::wdf::deferred::{Dpc, WorkItem};
 use nt::wdf::device::Handle;
-use nt::wsk::{DatagramList, DatagramSocket, Receive, SendPool, Traffic};
-
-/// The socket of a peer.
-pub type Socket = DatagramSocket<Receiver>;
+use nt::wdf::queue::ManualQueue;
+use nt::wsk::{DatagramList, Receive, SendPool, StreamEvents, Traffic};
 
 /// The core's device with this shell's cipher and transport.
-pub type Core = Device<CipherKey, Shared<Socket>>;
+pub type Core = Device<CipherKey, Shared<Transport>>;
 
 /// Send buffers of one device: what may be in flight in the network stack, two megabytes. When it runs dry, packets stay on the
 /// transmit ring. It can be as large as one likes, never unbounded (ovpn-dco-win #47).
@@ -29,6 +30,12 @@ pub struct Link {
     pub received: Received,
     pub messages: Messages,
     pub key_events: KeyEvents,
+    /// The NEW_PEER whose connection is being made; at most one.
+    pub connects: ManualQueue,
+    /// Ends a connect: [`crate::peer::connected`].
+    pub connected: WorkItem,
+    /// Takes what a stream received: [`crate::stream::received`].
+    pub streamed: Dpc,
     /// The id of the last key, which outgoing headers carry; -1 before.
     pub peer_id: AtomicI32,
     /// Failed sends when the peer was made, data and control: device statistics count from there.
@@ -47,6 +54,9 @@ impl Link {
             received: Received::new()?,
             messages: Messages::new(device)?,
             key_events: KeyEvents::new(device)?,
+            connects: ManualQueue::telling::<Dco>(device)?,
+            connected: WorkItem::new::<Dco>(device)?,
+            streamed: Dpc::new::<Dco>(device)?,
             peer_id: AtomicI32::new(-1),
             failed_before: [AtomicU64::new(0), AtomicU64::new(0)],
         };
@@ -63,7 +73,7 @@ impl Link {
         control.store(self.sends.failed(Traffic::Control), Ordering::Relaxed);
     }
 
-    /// Datagrams that the network stack did not send, data and control, since the peer was made.
+    /// Packets that the network stack did not send, data and control, since the peer was made.
     pub fn failed_sends(&self) -> [u64; 2] {
         let [data, control] = &self.failed_before;
         [
@@ -92,5 +102,15 @@ impl Receiver {
 impl Receive for Receiver {
     fn receive(&self, list: DatagramList) -> Option<DatagramList> {
         crate::rxqueue::receive(&self.0, list)
+    }
+}
+
+impl StreamEvents for Receiver {
+    fn connected(&self) {
+        self.0.connected.enqueue();
+    }
+
+    fn received(&self) {
+        self.0.streamed.enqueue();
     }
 }

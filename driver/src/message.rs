@@ -30,7 +30,7 @@ impl Messages {
     /// # Errors
     /// NO_MEMORY, or the framework's status.
     pub fn new(device: Handle<'_>) -> Result<Self> {
-        let waiting = Waiting { packets: Backlog::try_new()?, refusing: true };
+        let waiting = Waiting { packets: Backlog::try_new()?, disconnected: false, refusing: true };
         Ok(Self { reads: ManualQueue::new(device)?, waiting: SpinLock::new(waiting) })
     }
 
@@ -42,6 +42,18 @@ impl Messages {
         let Some(read) = read else { return false };
         read.complete(status);
         true
+    }
+
+    /// The connection ended: one read ends with CONNECTION_ABORTED, a parked one or the next (the existing driver tells none but a parked
+    /// one). What arrived before is read first. IRQL <= DISPATCH_LEVEL.
+    pub fn disconnected(&self) {
+        let mut waiting = self.waiting.lock();
+        let read = self.reads.take();
+        waiting.disconnected = read.is_none();
+        drop(waiting);
+        if let Some(read) = read {
+            read.complete(Status::CONNECTION_ABORTED);
+        }
     }
 
     /// A handle is open: reads are taken. IRQL <= DISPATCH_LEVEL.
@@ -56,6 +68,7 @@ impl Messages {
     pub fn flush(&self, reopen: bool) {
         let mut waiting = self.waiting.lock();
         waiting.packets.clear();
+        waiting.disconnected = false;
         let before = core::mem::replace(&mut waiting.refusing, true);
         drop(waiting);
         while let Some(read) = self.reads.take() {
@@ -70,6 +83,8 @@ impl Messages {
 /// What the spin lock guards.
 struct Waiting {
     packets: Backlog,
+    /// The connection ended, and no read was there to be told.
+    disconnected: bool,
     /// Nobody reads: reads are completed with CANCELLED instead of parked.
     refusing: bool,
 }
@@ -78,8 +93,13 @@ struct Waiting {
 pub fn read(link: &Link, mut request: Request) {
     let mut waiting = link.messages.waiting.lock();
     let Some(packet) = waiting.packets.oldest() else {
-        let refused =
-            if waiting.refusing { Err((request, Status::CANCELLED)) } else { link.messages.reads.park(request) };
+        let refused = if core::mem::take(&mut waiting.disconnected) {
+            Err((request, Status::CONNECTION_ABORTED))
+        } else if waiting.refusing {
+            Err((request, Status::CANCELLED))
+        } else {
+            link.messages.reads.park(request)
+        };
         drop(waiting);
         if let Err((request, status)) = refused {
             request.complete(status);
@@ -92,37 +112,52 @@ pub fn read(link: &Link, mut request: Request) {
     finish_read(link, request, copied);
 }
 
-/// A control packet arrived: to a parked read, or to the backlog. DISPATCH_LEVEL.
-pub fn receive(link: &Link, cpu: usize, datagram: &Datagram<'_>) {
+/// A control packet arrived in a datagram: see [`receive`]. DISPATCH_LEVEL.
+pub fn receive_datagram(link: &Link, cpu: usize, datagram: &Datagram<'_>) {
+    if let Some(packet) = datagram.contiguous() {
+        return receive(link, cpu, packet);
+    }
     link.core.count_control_in(cpu);
     if datagram.len() > Backlog::LONGEST {
         return link.core.count_drop(cpu, DropReason::ControlInTooLong);
     }
+    // It lies in pieces: the next free place of the backlog is where they are put together.
     let mut waiting = link.messages.waiting.lock();
-    // Where the packet lies in pieces, the next free place of the backlog is where they are put together.
-    let packet = match datagram.contiguous() {
-        Some(bytes) => Ok(bytes),
-        None => match waiting.packets.free() {
-            Some(room) => datagram.gather(room).map(|bytes| &*bytes).ok_or(DropReason::ControlInCopyFailed),
-            None => Err(DropReason::ControlInBacklogFull),
-        },
+    let packet = match waiting.packets.free() {
+        Some(room) => datagram.gather(room).map(|bytes| &*bytes).ok_or(DropReason::ControlInCopyFailed),
+        None => Err(DropReason::ControlInBacklogFull),
     };
-    let packet = match packet {
-        Ok(packet) => packet,
+    match packet {
+        Ok(packet) => match link.messages.reads.take() {
+            Some(mut read) => {
+                let copied = read.copy_output(packet);
+                drop(waiting);
+                finish_read(link, read, copied);
+            }
+            None => {
+                waiting.packets.commit(datagram.len());
+            }
+        },
         Err(reason) => {
             drop(waiting);
-            return link.core.count_drop(cpu, reason);
+            link.core.count_drop(cpu, reason);
         }
-    };
+    }
+}
+
+/// A control packet arrived: to a parked read, or to the backlog. DISPATCH_LEVEL.
+pub fn receive(link: &Link, cpu: usize, packet: &[u8]) {
+    link.core.count_control_in(cpu);
+    if packet.len() > Backlog::LONGEST {
+        return link.core.count_drop(cpu, DropReason::ControlInTooLong);
+    }
+    let mut waiting = link.messages.waiting.lock();
     if let Some(mut read) = link.messages.reads.take() {
-        let copied = read.copy_output(packet);
         drop(waiting);
+        let copied = read.copy_output(packet);
         return finish_read(link, read, copied);
     }
-    let kept = match datagram.contiguous() {
-        Some(bytes) => waiting.packets.keep(bytes),
-        None => waiting.packets.commit(datagram.len()),
-    };
+    let kept = waiting.packets.keep(packet);
     drop(waiting);
     if !kept {
         link.core.count_drop(cpu, DropReason::ControlInBacklogFull);
@@ -141,7 +176,8 @@ fn finish_read(link: &Link, read: Request, copied: Result<usize>) {
     read.complete_copied(copied.map(drop));
 }
 
-/// A write: copied to a send buffer, sent, completed. PASSIVE_LEVEL.
+/// A write: copied to a send buffer, given to the network stack, completed. Over TCP too: the control channel has its own window, and a
+/// write that waited for the network would have to be taken back from it when the handle closes. PASSIVE_LEVEL.
 pub fn write(link: &Link, mut request: Request) {
     let sent = send(link, &mut request);
     request.complete_copied(sent);
@@ -153,7 +189,7 @@ fn send(link: &Link, request: &mut Request) -> Result<()> {
     let _dispatch = AtDispatch::raise();
     let section = link.core.enter(time::processor());
     let mut batch = section.batch(now());
-    let socket = batch.transport().ok_or(Status::INVALID_DEVICE_STATE)?;
+    let transport = batch.transport().ok_or(Status::INVALID_DEVICE_STATE)?;
     let Some(mut buffer) = link.sends.take() else {
         batch.drop(DropReason::ControlOutNoBuffer);
         return Err(Status::INSUFFICIENT_RESOURCES);
@@ -170,6 +206,6 @@ fn send(link: &Link, request: &mut Request) -> Result<()> {
     let mut chain = Chain::new(&link.sends, Traffic::Control);
     chain.push(buffer, len);
     batch.count_control_out();
-    socket.send(chain);
+    transport.send(chain);
     Ok(())
 }

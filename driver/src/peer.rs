@@ -1,33 +1,74 @@
-//! A peer's socket: made with the peer, unmade with it. PASSIVE_LEVEL, under the control lock.
+//! A peer's socket: made, connected where it has to be, and unmade. PASSIVE_LEVEL, under the control lock.
+//!
+//! Connecting takes time, so NEW_PEER over TCP pends in [`Link::connects`] while [`State::connecting`] has the socket. The
+//! connect's end, and the request's cancellation, enqueue the work item; it finishes under the control lock what it finds there
+//! ([`connected`]). Whoever takes the socket away before (DEL_PEER, another NEW_PEER, the handle's closing) cancels the connect and
+//! waits for it, which is what dropping the socket does, and completes the request. So a connect into a black hole holds nobody up
+//! (ovpn-dco-win #142).
 
-use crate::control::State;
+use crate::control::{self, State};
 use crate::device::Dco;
-use crate::link::{Receiver, now};
+use crate::link::{Link, now};
 use crate::rxqueue;
+use crate::transport::Transport;
 use dco_core::NewPeer;
 use dco_sync::Shared;
 use dco_uapi as uapi;
-use dco_wire::{PeerId, ip};
+use dco_wire::PeerId;
 use nt::status::{Result, Status};
 use nt::time;
-use nt::wsk::{Client, DatagramSocket};
+use nt::wdf::request::Ioctl;
+use nt::wsk::Client;
 
-/// Makes the only peer and its socket; one that is there is removed first, so that its address is free.
+/// A peer that is being connected: its addresses and its socket, which nobody else has.
+pub struct Connecting {
+    new: uapi::NewPeer,
+    transport: Shared<Transport>,
+}
+
+/// NEW_PEER: makes the only peer and its socket; one that is there, or on its way, is removed first, so that its address is free.
 ///
-/// # Errors
-/// NOT_SUPPORTED for TCP; INVALID_DEVICE_REQUEST for addresses of two families; DEVICE_NOT_READY for a device that is going; WSK's
-/// status, and then no peer is left.
-pub fn create(dco: &Dco, state: &mut State, new: uapi::NewPeer) -> Result<()> {
+/// Fails with INVALID_DEVICE_REQUEST for addresses of two families; DEVICE_NOT_READY for a device that is going; WSK's status, of bind or
+/// connect; CANCELLED where it was taken back while it connected. No peer is left then.
+pub fn create(dco: &Dco, request: Ioctl) {
+    let mut state = dco.control.lock();
+    let socket = control::parse(&request, uapi::NewPeer::parse).and_then(|new| prepare(dco, &mut state, new));
+    let made = match socket {
+        Err(status) => Err(status),
+        Ok(connecting) if connecting.new.protocol == uapi::Protocol::Tcp => {
+            // First the request, then the connect: however soon that ends, there is somebody to be told.
+            match dco.link.connects.park(request.into_request()) {
+                Ok(()) => {
+                    let transport = connecting.transport.clone();
+                    let remote = connecting.new.remote;
+                    state.connecting = Some(connecting);
+                    if transport.connect(remote).is_err() {
+                        abandon(&dco.link, &mut state);
+                    }
+                }
+                Err((request, status)) => {
+                    drop(connecting);
+                    drop(state);
+                    request.complete(status);
+                }
+            }
+            return;
+        }
+        Ok(connecting) => publish(dco, &mut state, connecting),
+    };
+    drop(state);
+    request.complete_result(made);
+}
+
+/// The socket for a new peer, bound.
+fn prepare(dco: &Dco, state: &mut State, new: uapi::NewPeer) -> Result<Connecting> {
     if new.local.is_ipv4() != new.remote.is_ipv4() {
         return Err(Status::INVALID_DEVICE_REQUEST);
-    }
-    if new.protocol == uapi::Protocol::Tcp {
-        return Err(Status::NOT_SUPPORTED);
     }
     if !state.started {
         return Err(Status::DEVICE_NOT_READY);
     }
-    if state.socket.is_some() {
+    if state.socket.is_some() || state.connecting.is_some() {
         remove(dco, state);
     }
     let client = match &state.client {
@@ -35,27 +76,60 @@ pub fn create(dco: &Dco, state: &mut State, new: uapi::NewPeer) -> Result<()> {
         // Here, not at start: there the network stack may not be up yet (ovpn-dco-win #24).
         None => state.client.insert(Client::register()?).clone(),
     };
+    let transport = Shared::try_new(Transport::new(&client, &dco.link, &new)?)?;
+    Ok(Connecting { new, transport })
+}
+
+/// Makes the peer of a socket that is ready, and begins to receive.
+fn publish(dco: &Dco, state: &mut State, ready: Connecting) -> Result<()> {
     let link = &dco.link;
-    let socket = DatagramSocket::new(&client, &link.sends, new.local, new.remote, Receiver::new(link))?;
-    let socket = Shared::try_new(socket)?;
+    let Connecting { new, transport } = ready;
     let peer = NewPeer {
         id: PeerId::UNDEFINED,
         local: new.local,
         remote: new.remote,
-        protocol: ip::UDP,
-        transport: socket.clone(),
+        protocol: transport.protocol(),
+        transport: transport.clone(),
     };
     link.core.new_peer(&mut state.core, peer, now(), time::pause).map_err(|_| Status::NO_MEMORY)?;
     link.restart();
     link.received.set_closing(false);
-    let started = socket.start();
-    state.socket = Some(socket);
+    let started = transport.start();
+    state.socket = Some(transport);
     if let Err(status) = started {
         remove(dco, state);
         return Err(status);
     }
     dco.timer.start();
     Ok(())
+}
+
+/// The work item: a connect has ended, or its request was cancelled, or both are long gone.
+pub fn connected(dco: &Dco) {
+    let link = &dco.link;
+    let mut state = dco.control.lock();
+    let Some(connecting) = state.connecting.take() else { return };
+    let Some(outcome) = connecting.transport.stream().and_then(|socket| socket.outcome()) else {
+        if !link.connects.is_empty() {
+            // It still runs, and somebody still wants it: an earlier one was meant.
+            state.connecting = Some(connecting);
+        }
+        // Otherwise dropping the socket cancels the connect.
+        return;
+    };
+    let Some(request) = link.connects.take() else { return };
+    let made = outcome.ok().and_then(|()| publish(dco, &mut state, connecting));
+    drop(state);
+    request.complete(made.err().unwrap_or(Status::SUCCESS));
+}
+
+/// Takes a connect back, if there is one: cancels it, waits for it, and ends its request.
+fn abandon(link: &Link, state: &mut State) {
+    let Some(connecting) = state.connecting.take() else { return };
+    drop(connecting);
+    if let Some(request) = link.connects.take() {
+        request.complete(Status::CANCELLED);
+    }
 }
 
 /// Removes the peer, if there is one: no processor uses it or its socket when this returns. Parked requests end with CANCELLED and
@@ -73,14 +147,15 @@ pub fn close(dco: &Dco, state: &mut State) {
 
 fn unmake(dco: &Dco, state: &mut State) {
     let link = &dco.link;
+    abandon(link, state);
     link.core.del_peer(&mut state.core, time::pause);
-    if let Some(socket) = state.socket.take() {
+    if let Some(transport) = state.socket.take() {
         dco.timer.stop();
         // No callback after this, so nothing is added to the queue; then what is in it goes back, and the socket can close.
-        socket.stop();
+        transport.stop();
         link.received.set_closing(true);
         rxqueue::discard(link);
-        drop(socket);
+        drop(transport);
     }
     // The timer, which looks at them, has ended; without a peer none is parked.
     link.key_events.flush();

@@ -1,7 +1,7 @@
-//! Datagrams: from the socket's callback to a queue of retained lists, from there opened into the receive ring.
+//! What was received: from the socket to a queue of retained lists and stream buffers, from there opened into the receive ring.
 
 use crate::link::{Link, now};
-use crate::message;
+use crate::{message, stream};
 use dco_core::{DropReason, Opened};
 use dco_sync::Queue;
 use dco_wire::{Class, DATA_HEADER_LEN, classify};
@@ -9,28 +9,74 @@ use nt::lock::SpinLock;
 use nt::netcx::{RxNotifier, RxRing};
 use nt::status::Result;
 use nt::time;
-use nt::wsk::{Datagram, DatagramList};
+use nt::wsk::{Datagram, DatagramList, StreamBuffer};
 
 /// Lists that may wait for the receive queue. WSK lends them out of the network stack's buffers, so there is a bound; beyond it
-/// datagrams are dropped and counted.
+/// datagrams are dropped and counted. A stream has fewer buffers than that.
 const LISTS: usize = 512;
 
-/// Datagrams looked at in one call of Advance. Those that come to nothing (forged, replayed, pings) fill no buffer of the ring, so without
+/// Packets looked at in one call of Advance. Those that come to nothing (forged, replayed, pings) fill no buffer of the ring, so without
 /// a bound a flood of them would keep the call, and its read section, from ending. What is left is seen when the queue is armed.
 const BUDGET: usize = 256;
 
+/// What arrived together.
+pub enum Arrival {
+    /// Datagrams that WSK indicated.
+    Datagrams(DatagramList),
+    /// Whole frames of a stream.
+    Stream(StreamBuffer),
+}
+
+/// One packet of an arrival.
+enum Packet<'a> {
+    Datagram(Datagram<'a>),
+    Frame(&'a [u8]),
+}
+
+impl Arrival {
+    fn next_packet(&mut self) -> Option<Packet<'_>> {
+        match self {
+            Self::Datagrams(list) => list.next_datagram().map(Packet::Datagram),
+            Self::Stream(buffer) => stream::next_frame(buffer).map(Packet::Frame),
+        }
+    }
+}
+
+impl Packet<'_> {
+    fn class(&self) -> Class {
+        match self {
+            Self::Datagram(datagram) => class(datagram),
+            Self::Frame(frame) => classify(frame),
+        }
+    }
+
+    fn contiguous(&self) -> Option<&[u8]> {
+        match self {
+            Self::Datagram(datagram) => datagram.contiguous(),
+            Self::Frame(frame) => Some(frame),
+        }
+    }
+
+    fn gather<'o>(&self, out: &'o mut [u8]) -> Option<&'o mut [u8]> {
+        match self {
+            Self::Datagram(datagram) => datagram.gather(out),
+            Self::Frame(_) => None,
+        }
+    }
+}
+
 /// Received and not yet opened.
 pub struct Received {
-    lists: Queue<DatagramList>,
-    /// The list being opened, between two calls of Advance.
+    arrivals: Queue<Arrival>,
+    /// The arrival being opened, between two calls of Advance.
     current: SpinLock<Current>,
     /// The receive queue's wake-up.
     pub rx: RxNotifier,
 }
 
 struct Current {
-    list: Option<DatagramList>,
-    /// The peer is going: lists are given back, not kept.
+    arrival: Option<Arrival>,
+    /// The peer is going: arrivals are given back, not kept.
     closing: bool,
 }
 
@@ -41,34 +87,34 @@ impl Received {
     /// NO_MEMORY.
     pub fn new() -> Result<Self> {
         Ok(Self {
-            lists: Queue::try_new(LISTS)?,
-            current: SpinLock::new(Current { list: None, closing: false }),
+            arrivals: Queue::try_new(LISTS)?,
+            current: SpinLock::new(Current { arrival: None, closing: false }),
             rx: RxNotifier::new(),
         })
     }
 
     /// Whether something waits to be opened.
     pub fn pending(&self) -> bool {
-        !self.lists.is_empty() || self.current.lock().list.is_some()
+        !self.arrivals.is_empty() || self.current.lock().arrival.is_some()
     }
 
     /// Takes up where the last Advance stopped.
-    fn resume(&self) -> Option<DatagramList> {
-        self.current.lock().list.take()
+    fn resume(&self) -> Option<Arrival> {
+        self.current.lock().arrival.take()
     }
 
-    /// Keeps a list for the next Advance, or gives it back to WSK.
-    fn suspend(&self, list: DatagramList) {
+    /// Keeps an arrival for the next Advance, or gives it back to WSK.
+    fn suspend(&self, arrival: Arrival) {
         let mut current = self.current.lock();
         if current.closing {
             drop(current);
-            drop(list);
+            drop(arrival);
         } else {
-            current.list = Some(list);
+            current.arrival = Some(arrival);
         }
     }
 
-    /// Says whether a peer's socket is going: from then on no list stays in `current`. PASSIVE_LEVEL.
+    /// Says whether a peer's socket is going: from then on no arrival stays in `current`. PASSIVE_LEVEL.
     pub fn set_closing(&self, closing: bool) {
         self.current.lock().closing = closing;
     }
@@ -82,32 +128,38 @@ pub fn receive(link: &Link, mut list: DatagramList) -> Option<DatagramList> {
     while let Some(datagram) = list.next_datagram() {
         match class(&datagram) {
             Class::Data(_) => data += 1,
-            Class::Control => message::receive(link, cpu, &datagram),
+            Class::Control => message::receive_datagram(link, cpu, &datagram),
             Class::TooShort => link.core.count_drop(cpu, DropReason::RxTooShort),
         }
     }
     if data == 0 {
         return Some(list);
     }
+    list.rewind();
+    match queue(link, cpu, Arrival::Datagrams(list), data)? {
+        Arrival::Datagrams(list) => Some(list),
+        Arrival::Stream(_) => None,
+    }
+}
+
+/// Queues what arrived, with so many data packets in it, for the receive queue, or counts them as lost and returns it.
+/// IRQL <= DISPATCH_LEVEL.
+pub fn queue(link: &Link, cpu: usize, arrival: Arrival, data: usize) -> Option<Arrival> {
     let received = &link.received;
     let refused = if received.rx.running() {
-        list.rewind();
-        match received.lists.push(list) {
-            Ok(()) => None,
-            Err(list) => Some((list, DropReason::RxQueueFull)),
-        }
+        received.arrivals.push(arrival).err().map(|arrival| (arrival, DropReason::RxQueueFull))
     } else {
-        Some((list, DropReason::RxNoQueue))
+        Some((arrival, DropReason::RxNoQueue))
     };
-    if let Some((list, reason)) = refused {
+    if let Some((arrival, reason)) = refused {
         for _ in 0..data {
             link.core.count_drop(cpu, reason);
         }
-        return Some(list);
+        return Some(arrival);
     }
     received.rx.notify();
     if !received.rx.running() {
-        // The queue stopped in between, and may have discarded before this list was there.
+        // The queue stopped in between, and may have discarded before this was there.
         discard(link);
     }
     None
@@ -121,28 +173,28 @@ fn class(datagram: &Datagram<'_>) -> Class {
 pub fn advance(link: &Link, ring: &mut RxRing<'_>) {
     let section = link.core.enter(time::processor());
     let mut batch = section.batch(now());
-    let mut list = link.received.resume();
+    let mut arrival = link.received.resume();
     let mut budget = BUDGET;
     ring.fill(|buffer| {
         loop {
             budget = budget.checked_sub(1)?;
-            if list.is_none() {
-                list = link.received.lists.pop();
+            if arrival.is_none() {
+                arrival = link.received.arrivals.pop();
             }
-            let Some(datagram) = list.as_mut()?.next_datagram() else {
-                // The last of its list: give the list back.
-                list = None;
+            let Some(packet) = arrival.as_mut()?.next_packet() else {
+                // The last one: give all back.
+                arrival = None;
                 continue;
             };
-            if !matches!(class(&datagram), Class::Data(_)) {
+            if !matches!(packet.class(), Class::Data(_)) {
                 continue;
             }
-            let opened = match datagram.contiguous() {
+            let opened = match packet.contiguous() {
                 Some(bytes) => batch.open(bytes, buffer),
                 None => match link.sends.take() {
                     // Several MDLs: gathered in a buffer borrowed from the sending side.
                     Some(mut scratch) => {
-                        let opened = match datagram.gather(scratch.bytes()) {
+                        let opened = match packet.gather(scratch.bytes()) {
                             Some(bytes) => batch.open(bytes, buffer),
                             None => {
                                 batch.drop(DropReason::RxMalformed);
@@ -163,8 +215,8 @@ pub fn advance(link: &Link, ring: &mut RxRing<'_>) {
             }
         }
     });
-    if let Some(list) = list {
-        link.received.suspend(list);
+    if let Some(arrival) = arrival {
+        link.received.suspend(arrival);
     }
 }
 
@@ -172,9 +224,9 @@ pub fn advance(link: &Link, ring: &mut RxRing<'_>) {
 pub fn discard(link: &Link) {
     let cpu = time::processor();
     let mut next = link.received.resume();
-    while let Some(mut list) = next.or_else(|| link.received.lists.pop()) {
-        while let Some(datagram) = list.next_datagram() {
-            if matches!(class(&datagram), Class::Data(_)) {
+    while let Some(mut arrival) = next.or_else(|| link.received.arrivals.pop()) {
+        while let Some(packet) = arrival.next_packet() {
+            if matches!(packet.class(), Class::Data(_)) {
                 link.core.count_drop(cpu, DropReason::RxNoQueue);
             }
         }

@@ -34,8 +34,8 @@ pub fn advance(link: &Link, ring: &mut TxRing<'_>) {
         TxFlow::Done
     });
     // Point to point there is one transport, so one chain.
-    if let Some(socket) = batch.transport() {
-        socket.send(chain);
+    if let Some(transport) = batch.transport() {
+        transport.send(chain);
     }
 }
 

@@ -37,6 +37,8 @@ impl Status {
     pub const INVALID_DEVICE_STATE: Self = raw(0xC000_0184);
     /// The peer went silent.
     pub const CONNECTION_DISCONNECTED: Self = raw(0xC000_020C);
+    /// The connection ended.
+    pub const CONNECTION_ABORTED: Self = raw(0xC000_0241);
     /// No object has this id.
     pub const OBJECTID_NOT_FOUND: Self = raw(0xC000_02F0);
     /// The device is not ready.

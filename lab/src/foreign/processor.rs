@@ -38,7 +38,7 @@ pub(super) fn read(offset: usize, cpu: usize, size: usize) -> Option<u128> {
         0x1A4 => (cpu as u64, 4),
         _ => return None,
     };
-    (size != 0 && size <= width).then(|| u128::from(value) & (1 << (size * 8)) - 1)
+    (size != 0 && size <= width).then(|| u128::from(value) & ((1 << (size * 8)) - 1))
 }
 
 /// `mov cr8`: the IRQL becomes `level`, with the checks of `KeRaiseIrql` or `KeLowerIrql`.

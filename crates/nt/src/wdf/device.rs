@@ -27,6 +27,10 @@ pub trait DeviceEvents: Context {
     fn write(&self, request: Request) {
         request.complete(Status::INVALID_DEVICE_REQUEST);
     }
+    /// A request that a [`ManualQueue::telling`](super::queue::ManualQueue::telling) had parked was cancelled. IRQL <= DISPATCH_LEVEL.
+    fn cancelled(&self, request: Request) {
+        request.complete(Status::CANCELLED);
+    }
     /// A file of this device is being opened. PASSIVE_LEVEL.
     fn file_create(&self) {}
     /// The last handle to a file of this device was closed (EvtFileCleanup). Requests that were already on their way in may still

@@ -1,5 +1,6 @@
 //! KMDF: objects and contexts, the driver, devices, queues, requests, timers.
 
+pub mod deferred;
 pub mod device;
 pub mod driver;
 pub mod object;

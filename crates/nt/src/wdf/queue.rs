@@ -24,10 +24,32 @@ impl ManualQueue {
     /// # Errors
     /// What WdfIoQueueCreate returns.
     pub fn new(device: Handle) -> Result<Self> {
+        Self::with_config(device, &mut config(DispatchType::WdfIoQueueDispatchManual))
+    }
+
+    /// The same, where the device context hears of requests that are cancelled: [`DeviceEvents::cancelled`]. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// What WdfIoQueueCreate returns.
+    pub fn telling<T: DeviceEvents>(device: Handle) -> Result<Self> {
         let mut config = config(DispatchType::WdfIoQueueDispatchManual);
-        let queue = create(device, &mut config, Attributes::plain())?;
+        config.EvtIoCanceledOnQueue = Some(evt_cancelled::<T>);
+        Self::with_config(device, &mut config)
+    }
+
+    fn with_config(device: Handle, config: &mut WDF_IO_QUEUE_CONFIG) -> Result<Self> {
+        let queue = create(device, config, Attributes::plain())?;
         // SAFETY: `create` returned a live handle.
         Ok(Self(unsafe { Child::new(queue) }))
+    }
+
+    /// Whether no request is parked. IRQL <= DISPATCH_LEVEL.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let mut parked = 0;
+        // SAFETY: the queue is live (`Child`); the out pointer is a live local, the other is optional.
+        let _ = unsafe { wdf_call!(WdfIoQueueGetState, self.0.handle(), &raw mut parked, null_mut()) };
+        parked == 0
     }
 
     /// Parks a request. IRQL <= DISPATCH_LEVEL.
@@ -113,6 +135,16 @@ fn create(device: Handle, config: &mut WDF_IO_QUEUE_CONFIG, mut attributes: Attr
 unsafe fn device_context<'a, T: DeviceEvents>(queue: WDFQUEUE) -> Option<&'a T> {
     // SAFETY: the queue is live in its callback, and so is its device.
     unsafe { get::<T>(wdf_call!(WdfIoQueueGetDevice, queue).cast()) }
+}
+
+unsafe extern "C" fn evt_cancelled<T: DeviceEvents>(queue: WDFQUEUE, request: WDFREQUEST) {
+    // SAFETY: the framework gives a cancelled request back to the driver with this callback.
+    let request = unsafe { Request::adopt(request) };
+    // SAFETY: this is a callback of this queue.
+    match unsafe { device_context::<T>(queue) } {
+        Some(device) => device.cancelled(request),
+        None => request.complete(Status::CANCELLED),
+    }
 }
 
 unsafe extern "C" fn evt_device_control<T: DeviceEvents>(

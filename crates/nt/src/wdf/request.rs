@@ -130,6 +130,12 @@ impl Ioctl {
         Ok(value)
     }
 
+    /// The request, to be parked.
+    #[must_use]
+    pub fn into_request(self) -> Request {
+        self.0
+    }
+
     /// Completes without output.
     pub fn complete(self, status: Status) {
         self.0.complete(status);

@@ -1,7 +1,7 @@
 //! Send buffers: made once, filled in place, chained, sent, and back in the pool when the send has completed.
 
 use super::irp::MORE_PROCESSING_REQUIRED;
-use super::socket::Core;
+use super::pending::InFlight;
 use crate::netcx::TxNotifier;
 use crate::status::{Result, Status};
 use alloc::boxed::Box;
@@ -16,6 +16,15 @@ use nt_sys::{DEVICE_OBJECT, IRP, NTSTATUS, PIRP, PMDL, ntddk};
 /// Bytes of one send buffer: a full tunnel packet (1500) with its overhead, or a control packet.
 pub const BUFFER_LEN: usize = 2048;
 
+/// Room before each packet, for what a stream puts there.
+pub const PREFIX_LEN: usize = 2;
+
+/// Bytes that a buffer's MDL describes.
+const MEMORY_LEN: usize = PREFIX_LEN + BUFFER_LEN;
+
+/// Buffers that the Tx queue leaves for what cannot wait on its ring: control packets, pings. A congested stream keeps all others.
+const RESERVE: usize = 32;
+
 /// One buffer. `list` stands first: WSK's chain of `WSK_BUF_LIST` is our chain of buffers.
 #[repr(C)]
 struct Buffer {
@@ -24,10 +33,12 @@ struct Buffer {
     /// The IRP of the send that this buffer heads.
     irp: PIRP,
     pool: *const SendPool,
-    /// The socket of the send that this buffer heads, while it is in flight, and what it carries.
-    socket: Option<NonNull<Core>>,
+    /// Where the send that this buffer heads is counted while it is in flight, and what it carries.
+    in_flight: Option<NonNull<InFlight>>,
     control: bool,
-    data: [u8; BUFFER_LEN],
+    /// The MDL is cut to the packet, and linked to the next one's.
+    cut: bool,
+    memory: [u8; MEMORY_LEN],
 }
 
 /// A buffer owned by its holder; give it back with [`SendPool::put`] or send it in a [`Chain`]. Dropping it frees its memory.
@@ -48,7 +59,7 @@ impl SendBuffer {
         let b = unsafe { &mut *raw.as_ptr() };
         b.pool = pool;
         // SAFETY: the data lies in non-paged pool and stays in place.
-        b.mdl = unsafe { ntddk::IoAllocateMdl(b.data.as_mut_ptr().cast(), BUFFER_LEN as u32, 0, 0, null_mut()) };
+        b.mdl = unsafe { ntddk::IoAllocateMdl(b.memory.as_mut_ptr().cast(), MEMORY_LEN as u32, 0, 0, null_mut()) };
         if b.mdl.is_null() {
             return Err(Status::INSUFFICIENT_RESOURCES);
         }
@@ -65,7 +76,7 @@ impl SendBuffer {
     /// The whole buffer, [`BUFFER_LEN`] bytes.
     pub fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: the buffer is this object's own.
-        unsafe { &mut (*self.0.as_ptr()).data }
+        unsafe { &mut (*self.0.as_ptr()).memory }.get_mut(PREFIX_LEN..).unwrap_or_default()
     }
 }
 
@@ -134,16 +145,21 @@ impl SendPool {
         self.starved.store(false, Ordering::Relaxed);
     }
 
-    /// Takes a buffer for the Tx queue. `None` says that it wants to be notified when one is back. IRQL <= DISPATCH_LEVEL.
+    /// Takes a buffer for the Tx queue, which leaves a few for others. `None` says that it wants to be notified when one is back. IRQL <= DISPATCH_LEVEL.
     ///
     /// Looks again after saying so: a buffer that came back in between would notify nobody.
     pub fn take_or_starve(&self) -> Option<SendBuffer> {
-        if let Some(buffer) = self.free.pop() {
+        if let Some(buffer) = self.spare() {
             return Some(buffer);
         }
         self.starved.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        self.free.pop()
+        self.spare()
+    }
+
+    /// A buffer beyond the reserve.
+    fn spare(&self) -> Option<SendBuffer> {
+        if self.free.len() > RESERVE { self.free.pop() } else { None }
     }
 
     /// Gives an unused buffer back. IRQL <= DISPATCH_LEVEL.
@@ -161,10 +177,10 @@ impl SendPool {
     #[must_use]
     pub fn can_resume(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.starved.load(Ordering::Relaxed) && !self.free.is_empty()
+        self.starved.load(Ordering::Relaxed) && self.free.len() > RESERVE
     }
 
-    /// Datagrams of this kind whose send failed, since creation.
+    /// Packets of this kind whose send failed, since creation.
     #[must_use]
     pub fn failed(&self, traffic: Traffic) -> u64 {
         self.failures(traffic).load(Ordering::Relaxed)
@@ -180,8 +196,7 @@ impl SendPool {
 
     /// A buffer is back. `starved` stays set until the queue's next pass, so that the look it takes after arming sees it too.
     fn returned(&self) {
-        fence(Ordering::SeqCst);
-        if self.starved.load(Ordering::Relaxed) {
+        if self.can_resume() {
             self.tx.notify();
         }
     }
@@ -213,7 +228,7 @@ impl<'p> Chain<'p> {
         self.head.is_none()
     }
 
-    /// Appends a buffer of the chain's pool, whose first `len` bytes are one datagram. (A buffer of another pool is freed.)
+    /// Appends a buffer of the chain's pool, whose first `len` bytes are one packet. (A buffer of another pool is freed.)
     pub fn push(&mut self, buffer: SendBuffer, len: usize) {
         let raw = buffer.0;
         // SAFETY: the buffer is the caller's own.
@@ -225,7 +240,7 @@ impl<'p> Chain<'p> {
         let b = unsafe { &mut *raw.as_ptr() };
         b.list = WSK_BUF_LIST {
             Next: null_mut(),
-            Buffer: WSK_BUF { Mdl: b.mdl, Offset: 0, Length: len.min(BUFFER_LEN) as _ },
+            Buffer: WSK_BUF { Mdl: b.mdl, Offset: PREFIX_LEN as u32, Length: len.min(BUFFER_LEN) as _ },
         };
         match self.tail {
             // SAFETY: the tail is the chain's own. A buffer pointer is a pointer to its `list`, the first field.
@@ -236,13 +251,52 @@ impl<'p> Chain<'p> {
     }
 
     /// Hands the chain to `send` as WSK wants it: list, and an IRP whose completion gives the buffers back to their pool and then
-    /// ends `socket`'s send. `send` passes the IRP to one WSK send function.
-    pub(super) fn submit(mut self, socket: NonNull<Core>, send: impl FnOnce(*mut WSK_BUF_LIST, PIRP) -> NTSTATUS) {
-        let Some(head) = self.head.take() else { return };
+    /// ends the send's count in `in_flight`. `send` passes the IRP to one WSK send function.
+    pub(super) fn submit(self, in_flight: &InFlight, send: impl FnOnce(*mut WSK_BUF_LIST, PIRP) -> NTSTATUS) {
+        let Some((head, irp)) = self.prepare(in_flight) else { return };
+        let _ = send(head.as_ptr().cast(), irp);
+    }
+
+    /// The same as one piece of a stream: each packet behind its prefix, all MDLs in one chain.
+    pub(super) fn submit_stream(
+        self,
+        in_flight: &InFlight,
+        prefix: fn(usize) -> [u8; PREFIX_LEN],
+        send: impl FnOnce(*mut WSK_BUF, PIRP) -> NTSTATUS,
+    ) {
+        let Some((head, irp)) = self.prepare(in_flight) else { return };
+        // SAFETY: the chain owned its buffers, and until `send` nobody else has them. An MDL that describes non-paged pool may be
+        // shortened, as NDIS drivers do: nothing but its length changes.
+        let list = unsafe {
+            let mut total = 0;
+            let mut next = Some(head);
+            while let Some(mut raw) = next {
+                let b = raw.as_mut();
+                next = NonNull::new(b.list.Next.cast::<Buffer>());
+                let len = b.list.Buffer.Length as usize;
+                if let Some(room) = b.memory.first_chunk_mut() {
+                    *room = prefix(len);
+                }
+                b.cut = true;
+                (*b.mdl).ByteCount = (PREFIX_LEN + len) as u32;
+                (*b.mdl).Next = next.map_or(null_mut(), |next| next.as_ref().mdl);
+                total += PREFIX_LEN + len;
+            }
+            let b = &mut *head.as_ptr();
+            b.list.Buffer = WSK_BUF { Mdl: b.mdl, Offset: 0, Length: total as _ };
+            &raw mut b.list.Buffer
+        };
+        let _ = send(list, irp);
+    }
+
+    /// Makes the chain the completion's of the IRP that is returned with its head; counts it in `in_flight`.
+    fn prepare(mut self, in_flight: &InFlight) -> Option<(NonNull<Buffer>, PIRP)> {
+        let head = self.head.take()?;
         self.tail = None;
+        in_flight.begin();
         // SAFETY: the chain owned its buffers; from here on the IRP's completion does.
         let b = unsafe { &mut *head.as_ptr() };
-        b.socket = Some(socket);
+        b.in_flight = Some(NonNull::from(in_flight));
         b.control = self.traffic == Traffic::Control;
         let irp = b.irp;
         // SAFETY: the IRP is this buffer's own and not in use; it is made fresh for the next trip.
@@ -250,7 +304,7 @@ impl<'p> Chain<'p> {
             ntddk::IoReuseIrp(irp, Status::SUCCESS.0);
             nt_sys::IoSetCompletionRoutine(irp, Some(sent), head.as_ptr().cast(), true, true, true);
         }
-        let _ = send(head.as_ptr().cast(), irp);
+        Some((head, irp))
     }
 }
 
@@ -275,8 +329,12 @@ unsafe fn give_back(head: NonNull<Buffer>) -> u64 {
     while let Some(raw) = next {
         // SAFETY: the buffer is owned (caller); its successor is read before it is given away. The pool outlives its buffers.
         unsafe {
-            let b = raw.as_ref();
+            let b = &mut *raw.as_ptr();
             next = NonNull::new(b.list.Next.cast::<Buffer>());
+            if core::mem::take(&mut b.cut) {
+                (*b.mdl).ByteCount = MEMORY_LEN as u32;
+                (*b.mdl).Next = null_mut();
+            }
             (*pool).keep(SendBuffer(raw));
         }
         count += 1;
@@ -292,15 +350,15 @@ unsafe extern "C" fn sent(_: *mut DEVICE_OBJECT, irp: *mut IRP, head: *mut c_voi
         unsafe {
             let (status, _) = nt_sys::IrpStatus(irp);
             let pool = head.as_ref().pool;
-            let socket = head.as_ref().socket;
+            let in_flight = head.as_ref().in_flight;
             let traffic = if head.as_ref().control { Traffic::Control } else { Traffic::Data };
             let count = give_back(head);
-            // The pool is alive until the socket's last send has ended, which is below.
+            // Socket and pool are alive until the socket's last send has ended, which is below.
             if status < 0 {
                 (*pool).failures(traffic).fetch_add(count, Ordering::Relaxed);
             }
-            if let Some(socket) = socket {
-                Core::send_ended(socket);
+            if let Some(in_flight) = in_flight {
+                InFlight::end(in_flight);
             }
         }
     }

@@ -1,16 +1,17 @@
 //! Datagram sockets.
 
-use super::address::{AF_INET, AF_INET6, RawAddress};
+use super::address::RawAddress;
 use super::client::Client;
-use super::irp::WaitIrp;
+use super::handle::Handle;
 use super::list::DatagramList;
+use super::pending::InFlight;
 use super::send::{Chain, SendPool};
 use crate::status::{Result, Status};
 use crate::time;
 use alloc::boxed::Box;
 use core::net::SocketAddr;
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use dco_sync::Shared;
 use nt_sys::wsk;
 use nt_sys::{NTSTATUS, PVOID};
@@ -24,17 +25,15 @@ pub trait Receive: Send + Sync + 'static {
 
 /// What does not depend on the receiver's type.
 pub(super) struct Core {
-    socket: AtomicPtr<wsk::WSK_SOCKET>,
+    handle: Handle<wsk::WSK_PROVIDER_DATAGRAM_DISPATCH>,
     /// Lists that were retained and not released yet.
     pub(super) retained: AtomicUsize,
     /// Sends whose IRP has not completed.
-    sending: AtomicUsize,
+    sending: InFlight,
     /// Whether the receive callback is enabled.
     receiving: AtomicBool,
     /// The socket is going: whatever is still indicated is returned at once.
     closing: AtomicBool,
-    /// For everything that is waited for; made with the socket, so that closing it cannot fail for want of memory.
-    irp: WaitIrp,
 }
 
 #[repr(C)]
@@ -59,46 +58,15 @@ unsafe impl<R: Receive> Send for DatagramSocket<R> {}
 unsafe impl<R: Receive> Sync for DatagramSocket<R> {}
 
 impl Core {
-    fn raw(&self) -> *mut wsk::WSK_SOCKET {
-        self.socket.load(Ordering::Acquire)
-    }
-
-    /// The provider's functions for this socket.
-    fn dispatch(&self) -> Option<&wsk::WSK_PROVIDER_DATAGRAM_DISPATCH> {
-        let socket = NonNull::new(self.raw())?;
-        // SAFETY: WSK's socket object, and its table, are valid until the close IRP has completed.
-        unsafe { socket.as_ref().Dispatch.cast::<wsk::WSK_PROVIDER_DATAGRAM_DISPATCH>().as_ref() }
-    }
-
     /// Gives a retained list back to WSK.
     ///
     /// # Safety
     /// `head` is a list retained from this socket, released once, before the socket is closed.
     pub(super) unsafe fn release(&self, head: *mut wsk::WSK_DATAGRAM_INDICATION) {
-        if let Some(release) = self.dispatch().and_then(|d| d.WskRelease) {
+        if let Some(release) = self.handle.dispatch().and_then(|d| d.WskRelease) {
             // SAFETY: as the caller says.
-            let _ = unsafe { release(self.raw(), head) };
+            let _ = unsafe { release(self.handle.raw(), head) };
         }
-    }
-
-    /// The last act of a send's completion: after it, the socket may go.
-    ///
-    /// # Safety
-    /// `this` has this send counted in `sending`.
-    pub(super) unsafe fn send_ended(this: NonNull<Self>) {
-        // SAFETY: the core lives until `sending` is zero.
-        unsafe { this.as_ref() }.sending.fetch_sub(1, Ordering::Release);
-    }
-
-    /// WskControlSocket with an IRP that is waited for. PASSIVE_LEVEL.
-    fn control(&self, kind: wsk::WSK_CONTROL_SOCKET_TYPE::Type, code: u32, level: u32, input: &mut [u8]) -> Result<()> {
-        let f = self.dispatch().and_then(|d| d.WskControlSocket).ok_or(Status::INVALID_DEVICE_STATE)?;
-        let (p, len) = (input.as_mut_ptr(), input.len());
-        // SAFETY: the input lives until the IRP has completed, which `wait` sees to; no output is asked for.
-        unsafe {
-            self.irp.wait(|irp| f(self.raw(), kind, code, level, len as _, p.cast(), 0, null_mut(), null_mut(), irp))
-        }
-        .map(drop)
     }
 
     /// Enables or disables the receive callback. Disabling waits for running callbacks. PASSIVE_LEVEL.
@@ -110,25 +78,9 @@ impl Core {
         let bytes = unsafe { core::slice::from_raw_parts_mut((&raw mut control).cast::<u8>(), size_of_val(&control)) };
         if enable {
             // Enabling takes no IRP (WDK: SO_WSK_EVENT_CALLBACK).
-            let f = self.dispatch().and_then(|d| d.WskControlSocket).ok_or(Status::INVALID_DEVICE_STATE)?;
-            // SAFETY: the input is read during the call; no output, no IRP.
-            return Status(unsafe {
-                f(
-                    self.raw(),
-                    wsk::WSK_CONTROL_SOCKET_TYPE::WskSetOption,
-                    wsk::SO_WSK_EVENT_CALLBACK as _,
-                    wsk::SOL_SOCKET as _,
-                    bytes.len() as _,
-                    bytes.as_mut_ptr().cast(),
-                    0,
-                    null_mut(),
-                    null_mut(),
-                    null_mut(),
-                )
-            })
-            .ok();
+            return self.handle.control_at_once(wsk::SO_WSK_EVENT_CALLBACK as _, wsk::SOL_SOCKET as _, bytes);
         }
-        self.control(
+        self.handle.control(
             wsk::WSK_CONTROL_SOCKET_TYPE::WskSetOption,
             wsk::SO_WSK_EVENT_CALLBACK as _,
             wsk::SOL_SOCKET as _,
@@ -151,46 +103,21 @@ impl<R: Receive> DatagramSocket<R> {
         receiver: R,
     ) -> Result<Self> {
         let core = Core {
-            socket: AtomicPtr::new(null_mut()),
+            handle: Handle::new()?,
             retained: AtomicUsize::new(0),
-            sending: AtomicUsize::new(0),
+            sending: InFlight::new(),
             receiving: AtomicBool::new(false),
             closing: AtomicBool::new(false),
-            irp: WaitIrp::new()?,
         };
         let inner = NonNull::from(Box::leak(dco_sync::try_box(Inner { core, receiver })?));
         let this = Self { inner, pool: pool.clone(), _client: client.clone() };
-        let create = client.dispatch().WskSocket.ok_or(Status::INTERNAL_ERROR)?;
-        let family = if local.is_ipv4() { AF_INET } else { AF_INET6 };
-        // SAFETY: the context is the boxed `Inner`, which `drop` keeps until the socket is closed; the dispatch is a static; the
-        // process, thread and descriptor may be NULL.
-        let socket = unsafe {
-            this.core().irp.wait(|irp| {
-                create(
-                    client.provider(),
-                    family,
-                    wsk::SOCK_DGRAM as _,
-                    wsk::IPPROTO_UDP as _,
-                    wsk::WSK_FLAG_DATAGRAM_SOCKET as _,
-                    inner.as_ptr().cast(),
-                    Self::DISPATCH.cast(),
-                    null_mut(),
-                    null_mut(),
-                    null_mut(),
-                    irp,
-                )
-            })
-        }?;
-        let core = this.core();
-        core.socket.store(core::ptr::with_exposed_provenance_mut(socket as usize), Ordering::Release);
-        let mut address = RawAddress::new(local);
-        let bind = core.dispatch().and_then(|d| d.WskBind).ok_or(Status::INTERNAL_ERROR)?;
-        // SAFETY: the address lives until the IRP has completed.
-        unsafe { core.irp.wait(|irp| bind(core.raw(), address.as_mut_ptr(), 0, irp)) }?;
+        let handle = &this.core().handle;
+        // SAFETY: the context is the boxed `Inner`, which `drop` keeps until the socket is closed; the dispatch is a static.
+        unsafe { handle.open(client, local, inner.as_ptr().cast(), Self::DISPATCH.cast()) }?;
         let mut address = RawAddress::new(remote);
         // SAFETY: a plain structure viewed as its bytes.
         let bytes = unsafe { core::slice::from_raw_parts_mut(address.as_mut_ptr().cast::<u8>(), RawAddress::LEN) };
-        core.control(wsk::WSK_CONTROL_SOCKET_TYPE::WskIoctl, wsk::SIO_WSK_SET_REMOTE_ADDRESS as _, 0, bytes)?;
+        handle.control(wsk::WSK_CONTROL_SOCKET_TYPE::WskIoctl, wsk::SIO_WSK_SET_REMOTE_ADDRESS as _, 0, bytes)?;
         Ok(this)
     }
 
@@ -227,14 +154,13 @@ impl<R: Receive> DatagramSocket<R> {
     /// ourselves may be delivered before it returns.
     pub fn send(&self, chain: Chain<'_>) {
         let core = self.core();
-        let Some(f) = core.dispatch().and_then(|d| d.WskSendMessages) else { return };
+        let Some(f) = core.handle.dispatch().and_then(|d| d.WskSendMessages) else { return };
         if chain.is_empty() || !core::ptr::eq(chain.pool(), &raw const *self.pool) {
             return;
         }
-        core.sending.fetch_add(1, Ordering::Relaxed);
-        chain.submit(NonNull::from(core), |list, irp| {
+        chain.submit(&core.sending, |list, irp| {
             // SAFETY: the list and its buffers belong to the send until the IRP completes; a NULL address means the fixed remote.
-            unsafe { f(core.raw(), list, 0, null_mut(), 0, null_mut(), irp) }
+            unsafe { f(core.handle.raw(), list, 0, null_mut(), 0, null_mut(), irp) }
         });
     }
 }
@@ -242,9 +168,7 @@ impl<R: Receive> DatagramSocket<R> {
 impl<R: Receive> Drop for DatagramSocket<R> {
     fn drop(&mut self) {
         let core = self.core();
-        if !core.raw().is_null() {
-            self.close(core);
-        }
+        self.close(core);
         // SAFETY: made by `Box::leak` in `new`; WSK, retained lists and sends are done with it.
         drop(unsafe { Box::from_raw(self.inner.as_ptr()) });
     }
@@ -258,14 +182,9 @@ impl<R: Receive> DatagramSocket<R> {
         while core.retained.load(Ordering::Acquire) != 0 {
             time::pause();
         }
-        if let Some(close) = core.dispatch().and_then(|d| d.WskCloseSocket) {
-            // SAFETY: the callback is off, every list is released, and nobody else can call the socket: `self` is borrowed
-            // mutably. WSK cancels pending sends and completes them.
-            let _ = unsafe { core.irp.wait(|irp| close(core.raw(), irp)) };
-        }
-        while core.sending.load(Ordering::Acquire) != 0 {
-            time::pause();
-        }
+        // SAFETY: called once; the callback is off, every list is released, and nobody else can call the socket: it is being dropped.
+        unsafe { core.handle.close() };
+        core.sending.settle();
     }
 }
 
