@@ -186,13 +186,12 @@ impl Intake {
         match buffer {
             Some(mut buffer) if status.is_success() && length != 0 => {
                 // What was left goes before what came.
-                let start = this.sizes.rest.saturating_sub(rest.len);
-                if let (Some(to), Some(from)) =
-                    (buffer.data.get_mut(start..this.sizes.rest), rest.bytes.get(..rest.len))
-                {
+                let kept = core::mem::take(&mut rest.len);
+                let start = this.sizes.rest.saturating_sub(kept);
+                let room = buffer.data.get_mut(start..).and_then(|room| room.get_mut(..kept));
+                if let (Some(to), Some(from)) = (room, rest.bytes.get(..kept)) {
                     to.copy_from_slice(from);
                 }
-                rest.len = 0;
                 buffer.start = start;
                 buffer.end = this.sizes.rest.saturating_add(length);
                 Some(Arrived::Data(Received { core, buffer: Some(buffer), over: false }))
@@ -272,12 +271,13 @@ impl Received<'_> {
     /// nothing changes.
     #[must_use]
     pub fn keep_rest(&mut self, len: usize) -> bool {
-        let Some(from) = self.bytes().len().checked_sub(len).and_then(|at| self.bytes().get(at..)) else {
+        let Some((_, from)) = self.bytes().len().checked_sub(len).and_then(|at| self.bytes().split_at_checked(at))
+        else {
             return false;
         };
         // SAFETY: the state is READING as long as this exists, so the cell is this object's.
         let rest = unsafe { &mut *self.core.intake.rest.get() };
-        let Some(to) = rest.bytes.get_mut(..len) else { return false };
+        let (Some(to), Some(from)) = (rest.bytes.get_mut(..len), from.get(..len)) else { return false };
         to.copy_from_slice(from);
         rest.len = len;
         self.cut(len);
