@@ -210,7 +210,7 @@ fn play(scene: &mut Scene<'_>, steps: &[Step]) -> Result<Outcome> {
                 || cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::ConnectionAborted)
         });
         if hang || !matches!(outcome, Outcome::Absorbed) || scene.injected()?.is_none() {
-            return Err(error.context(format!("{name}")));
+            return Err(error.context(*name));
         }
         outcome = Outcome::Refused(format!("{name}: {error:#}"));
         step(scene).with_context(|| format!("{name}, the second time; the first ended with {error:#}"))?;

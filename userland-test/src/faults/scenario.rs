@@ -187,8 +187,8 @@ impl<'a> Scene<'a> {
         send: &mut dyn FnMut() -> Result<()>,
         came: &mut dyn FnMut(Duration) -> Result<bool>,
     ) -> Result<()> {
-        let (mut waits, mut sent) = (WAITS.into_iter(), false);
-        while let Some(wait) = waits.next() {
+        let mut sent = false;
+        for wait in WAITS {
             if !sent || self.injected()?.is_some() {
                 send().with_context(|| format!("sending {what}"))?;
                 sent = true;
