@@ -4,20 +4,25 @@ use crate::control::{self, State};
 use crate::entry::Registration;
 use crate::link::Link;
 use crate::{message, peer, rxqueue, stream, timer, txqueue};
-use dco_core::MAX_INNER;
+use core::ops::RangeInclusive;
+use dco_core::{DropReason, MAX_INNER};
 use dco_sync::Shared;
 use nt::context;
 use nt::lock::WaitLock;
-use nt::netcx::{Adapter, AdapterEvents, Limits, RxNotifier, RxRing, TxNotifier, TxRing};
+use nt::netcx::{self, Adapter, AdapterEvents, Limits, RxNotifier, RxRing, TxNotifier, TxRing};
 use nt::status::{Result, Status};
+use nt::time;
 use nt::wdf::deferred::{DpcEvents, WorkEvents};
 use nt::wdf::device::{DeviceEvents, DeviceInit, Handle};
 use nt::wdf::request::{Ioctl, Request};
 use nt::wdf::timer::{Periodic, TimerEvents};
 use nt::wide;
 
-/// What the adapter tells Windows. The speed is nominal: what the existing driver reports.
-const LIMITS: Limits = Limits { mtu: MAX_INNER as u32, frame: 2048, speed: 1_000_000_000 };
+/// Nominal speed of the adapter, bits per second: what the existing driver reports.
+const SPEED: u64 = 1_000_000_000;
+
+/// What the adapter's keyword MTU may say: from what IPv4 asks of every host to a jumbo frame.
+const MTU_RANGE: RangeInclusive<u32> = 576..=9000;
 
 /// Keepalive is counted in seconds; a tick may come this much late, so that it wakes no idle processor.
 const TICK_MS: u32 = 1_000;
@@ -63,15 +68,26 @@ impl Dco {
     }
 
     fn new(device: Handle<'_>, registration: Registration) -> Result<Self> {
-        let link = Link::new(device)?;
+        let mtu = mtu(device);
+        let link = Link::new(device, mtu)?;
+        // What one buffer holds sealed, the ring's buffers hold opened.
+        let frame = link.sends.buffer_len();
         let control = WaitLock::new(State::new(&link)?)?;
         Ok(Self {
             link,
-            adapter: Adapter::new::<Self>(device, LIMITS)?,
+            adapter: Adapter::new::<Self>(device, Limits { mtu: mtu as u32, frame: frame as u32, speed: SPEED })?,
             timer: Periodic::new::<Self>(device, TICK_MS, TICK_TOLERANCE_MS)?,
             control,
             registration,
         })
+    }
+}
+
+/// The longest inner packet: the adapter's keyword MTU, or 1500 where there is none or it is out of range.
+fn mtu(device: Handle<'_>) -> usize {
+    match netcx::keyword(device, wide!("MTU")) {
+        Ok(mtu) if MTU_RANGE.contains(&mtu) => mtu as usize,
+        _ => MAX_INNER,
     }
 }
 
@@ -157,6 +173,12 @@ impl AdapterEvents for Dco {
 
     fn rx_advance(&self, ring: &mut RxRing<'_>) {
         rxqueue::advance(&self.link, ring);
+    }
+
+    fn tx_cancelled(&self, packets: usize) {
+        for _ in 0..packets {
+            self.link.core.count_drop(time::processor(), DropReason::TxCancelled);
+        }
     }
 
     fn tx_notifier(&self) -> &TxNotifier {

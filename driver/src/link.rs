@@ -9,6 +9,7 @@ use crate::transport::Transport;
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use dco_core::{Device, Tick};
 use dco_sync::Shared;
+use dco_wire::DATA_OVERHEAD;
 use nt::status::Result;
 use nt::time;
 use nt::wdf::deferred::{Dpc, WorkItem};
@@ -19,7 +20,7 @@ use nt::wsk::{DatagramList, Receive, SendPool, StreamEvents, Traffic};
 /// The core's device with this shell's cipher and transport.
 pub type Core = Device<CipherKey, Shared<Transport>>;
 
-/// Send buffers of one device: what may be in flight in the network stack, two megabytes. When it runs dry, packets stay on the
+/// Send buffers of one device: what may be in flight in the network stack, two megabytes (nine with jumbo packets). When it runs dry, packets stay on the
 /// transmit ring. It can be as large as one likes, never unbounded (ovpn-dco-win #47).
 const SEND_BUFFERS: usize = 1024;
 
@@ -43,14 +44,14 @@ pub struct Link {
 }
 
 impl Link {
-    /// All parts of a device, with nothing in them. PASSIVE_LEVEL.
+    /// All parts of a device whose inner packets have up to `mtu` bytes, with nothing in them. PASSIVE_LEVEL.
     ///
     /// # Errors
     /// NO_MEMORY and the framework's statuses.
-    pub fn new(device: Handle<'_>) -> Result<Shared<Self>> {
+    pub fn new(device: Handle<'_>, mtu: usize) -> Result<Shared<Self>> {
         let link = Self {
-            core: Device::try_new(time::max_processors())?,
-            sends: SendPool::new(SEND_BUFFERS)?,
+            core: Device::try_new(time::max_processors())?.with_max_inner(mtu),
+            sends: SendPool::new(SEND_BUFFERS, mtu.saturating_add(DATA_OVERHEAD))?,
             received: Received::new()?,
             messages: Messages::new(device)?,
             key_events: KeyEvents::new(device)?,

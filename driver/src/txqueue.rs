@@ -1,7 +1,7 @@
 //! Inner packets: from the transmit ring's fragments, sealed into send buffers, to the socket.
 
 use crate::link::{Link, now};
-use dco_core::{DropReason, MAX_INNER};
+use dco_core::DropReason;
 use dco_wire::DATA_OVERHEAD;
 use nt::netcx::{TxFlow, TxPacket, TxRing};
 use nt::time;
@@ -19,7 +19,7 @@ pub fn advance(link: &Link, ring: &mut TxRing<'_>) {
         let Some(mut buffer) = link.sends.take_or_starve() else { return TxFlow::Stop };
         let sealed = match packet.contiguous() {
             Some(bytes) => batch.seal(bytes, buffer.bytes()),
-            None => match gather(&packet, buffer.bytes()) {
+            None => match gather(&packet, link.core.max_inner(), buffer.bytes()) {
                 Ok(len) => batch.seal_gathered(buffer.bytes(), len),
                 Err(reason) => {
                     batch.drop(reason);
@@ -40,10 +40,10 @@ pub fn advance(link: &Link, ring: &mut TxRing<'_>) {
 }
 
 /// Copies a packet of several fragments to where it is sealed in place.
-fn gather(packet: &TxPacket<'_>, buffer: &mut [u8]) -> Result<usize, DropReason> {
+fn gather(packet: &TxPacket<'_>, max_inner: usize, buffer: &mut [u8]) -> Result<usize, DropReason> {
     match packet.len() {
         None => return Err(DropReason::TxBadFragments),
-        Some(len) if len > MAX_INNER => return Err(DropReason::TxTooLong),
+        Some(len) if len > max_inner => return Err(DropReason::TxTooLong),
         Some(_) => {}
     }
     let room = buffer.get_mut(DATA_OVERHEAD..).ok_or(DropReason::TxBadFragments)?;

@@ -1,6 +1,6 @@
 //! `dco-lab`: runs a Windows driver image on Linux, strictly. `dco-lab --help` says how.
 
-use dco_lab::{cng, crash, fault, options, pe, pnp, pool, report, rtl, server, thunk, wdf, wsk};
+use dco_lab::{cng, crash, fault, netcx, options, pe, pnp, pool, report, rtl, server, thunk, wdf, wsk};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,6 +20,7 @@ options of run:
   --tun NAME             name of the TUN interface that stands for the network stack's side of the adapter
   --listen ADDR          127.0.0.1:PORT (0: any port; the default) or unix:/path
   --registry KEY\\NAME=V  a value under the driver's service key; V is dword:N, text:T or T. May be repeated
+  --keyword NAME=N       a keyword of the adapter's configuration, as a user sets it in the adapter's properties. May be repeated
   --verbose              shows all of the driver's debug output
   --fail-alloc N         the driver's N-th pool allocation from now on fails (0: the first)
   --fault-log FILE       the first call that may fail, made from a stack that FILE has not, fails once, and its stack is added to
@@ -93,6 +94,7 @@ const VALUES: &[&str] = &[
     "patience",
     "listen",
     "registry",
+    "keyword",
     "fail-alloc",
     "fault-log",
     "fault-at",
@@ -179,6 +181,13 @@ fn apply(given: &[(String, String)]) -> Result<(), Failure> {
             "special-pool" => pool::special::switch_on(),
             "wsk-locked-mdls" => wsk::set_locked_only(true),
             "registry" => wdf::registry::set_from_option(value).map_err(usage)?,
+            "keyword" => {
+                let (name, number) = value
+                    .split_once('=')
+                    .and_then(|(name, n)| Some((name, n.parse().ok()?)))
+                    .ok_or_else(|| usage(format!("--keyword {value:?} is not NAME=N")))?;
+                netcx::set_configuration(name, number);
+            }
             "fail-alloc" => pool::fail_in(value.parse().map_err(|e| usage(format!("--fail-alloc {value:?}: {e}")))?),
             "fault-log" => fault::log_to(value).map_err(|e| Failure(HOST, e))?,
             "fault-at" => fault::at(value),

@@ -269,6 +269,25 @@ impl Rig {
         })
     }
 
+    /// Gives the wire another MTU, at both ends.
+    pub fn set_wire_mtu(&self, mtu: usize) -> Result<()> {
+        for place in &self.places {
+            let (netns, address) = (&place.netns, place.wire4.to_string());
+            let output = Command::new("ip").args(["-n", netns, "-o", "addr", "show", "to", &address]).output()?;
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let Some(device) = text.split_whitespace().nth(1) else {
+                bail!("expected a device with {address} in {netns}, found none");
+            };
+            set_mtu(netns, device, mtu)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the stack's side of the tunnel another MTU than the driver said.
+    pub fn set_tun_mtu(&self, side: Side, mtu: usize) -> Result<()> {
+        set_mtu(&self.place(side).netns, TUN, mtu)
+    }
+
     /// That no TUN is left in either namespace.
     pub fn expect_no_tun(&self) -> Result<()> {
         for place in &self.places {
@@ -318,6 +337,13 @@ impl Rig {
             Transport::V6 => Ipv6Addr::new(0xFD88, 0, 0, self.number.into(), 0, 0, 0, host.into()).into(),
         }
     }
+}
+
+fn set_mtu(netns: &str, device: &str, mtu: usize) -> Result<()> {
+    let status =
+        Command::new("ip").args(["-n", netns, "link", "set", "dev", device, "mtu", &mtu.to_string()]).status()?;
+    ensure!(status.success(), "giving {device} in {netns} an MTU of {mtu}: ip ended with {status}");
+    Ok(())
 }
 
 /// Waits until packets to this address, of this thread's namespace, are taken. `ip` returns before: the kernel makes an IPv6
@@ -444,6 +470,13 @@ impl Machine {
         }
     }
 
+    /// The MTU that the driver told the stack.
+    pub fn mtu(&self) -> Result<usize> {
+        let text = query_lab(&self.lab, "adapter")?;
+        let mtu = text.lines().find_map(|line| line.strip_prefix("mtu "));
+        mtu.context("QUERY adapter: expected an MTU")?.parse().context("QUERY adapter: mtu")
+    }
+
     /// How many objects of this kind there are in the lab.
     pub fn objects(&self, kind: &str) -> Result<u64> {
         let text = query_lab(&self.lab, "objects")?;
@@ -566,7 +599,12 @@ pub struct Probe {
 impl Probe {
     /// The largest payload that fits the tunnel's 1500 bytes.
     pub fn largest(&self) -> usize {
-        1500 - self.headers.unsigned_abs() as usize
+        self.filling(1500)
+    }
+
+    /// The payload of a packet of `bytes`.
+    pub fn filling(&self, bytes: usize) -> usize {
+        bytes - self.headers.unsigned_abs() as usize
     }
 
     /// One packet of `size` bytes from A to B, and one back.
@@ -592,7 +630,7 @@ impl Probe {
     fn one_way(&self, from: &UdpSocket, to: &UdpSocket, address: SocketAddr, size: usize, tag: u64) -> Result<()> {
         let sent: Vec<u8> = (0..size).map(|at| (tag >> (at % 8 * 8)) as u8 ^ (at / 8) as u8).collect();
         from.send_to(&sent, address).with_context(|| format!("sending {size} bytes"))?;
-        let mut came = [0; 2048];
+        let mut came = vec![0; 1 << 16];
         let (length, _) = to.recv_from(&mut came).with_context(|| format!("expected {size} bytes, waited 2 s"))?;
         ensure!(came.get(..length) == Some(&sent[..]), "expected the {size} bytes that were sent, got {length} others");
         Ok(())

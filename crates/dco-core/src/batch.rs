@@ -10,7 +10,6 @@ use dco_wire::{
 };
 
 use crate::{
-    MAX_INNER,
     counters::{Flow, Tally},
     device::Section,
     drops::DropReason,
@@ -101,7 +100,7 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
     }
 
     /// Seals the inner packet `packet` into `out`, which it must not overlap and which should have
-    /// [`MAX_SEALED`](crate::MAX_SEALED) bytes. A TCP SYN above the peer's MSS limit is lowered (on the way through `out`).
+    /// room for the longest packet ([`Device::max_inner`](crate::Device::max_inner)) and 24 bytes. A TCP SYN above the peer's MSS limit is lowered (on the way through `out`).
     #[inline]
     pub fn seal(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed<'s, T>, DropReason> {
         let sealed = self.try_seal(packet, out);
@@ -176,6 +175,14 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
         self.tally.drop(reason);
     }
 
+    /// Counts a data datagram of `len` bytes that the shell lost before it could be offered to [`open`](Self::open).
+    #[inline]
+    pub fn refuse(&mut self, reason: DropReason, len: usize) {
+        self.tally.add(Flow::ReceivedData, 1);
+        self.tally.add(Flow::TransportReceived, len);
+        self.tally.drop(reason);
+    }
+
     /// Counts a control datagram that arrived.
     pub fn count_control_in(&mut self) {
         self.tally.add(Flow::ReceivedControl, 1);
@@ -200,7 +207,7 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
 
     #[inline]
     fn try_seal(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed<'s, T>, DropReason> {
-        if packet.len() > MAX_INNER {
+        if packet.len() > self.section.device.max_inner {
             return Err(DropReason::TxTooLong);
         }
         let header = ip::parse(packet).map_err(|_| DropReason::TxNotIp)?;
@@ -223,7 +230,7 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
 
     #[inline]
     fn try_seal_gathered(&mut self, out: &mut [u8], plain_len: usize) -> Result<Sealed<'s, T>, DropReason> {
-        if plain_len > MAX_INNER {
+        if plain_len > self.section.device.max_inner {
             return Err(DropReason::TxTooLong);
         }
         let packet = inner_mut(out, plain_len)?;

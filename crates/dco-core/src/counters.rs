@@ -13,7 +13,7 @@ use crate::drops::{DropReason, LossClass};
 #[derive(Debug, Clone, Copy)]
 #[repr(usize)]
 pub(crate) enum Flow {
-    /// Data datagrams offered to `open`.
+    /// Data datagrams that arrived.
     ReceivedData,
     /// Control datagrams that arrived.
     ReceivedControl,
@@ -23,7 +23,7 @@ pub(crate) enum Flow {
     SentData,
     /// Bytes of sealed data datagrams.
     TransportSent,
-    /// Bytes of data datagrams offered to `open`.
+    /// Bytes of data datagrams that arrived.
     TransportReceived,
     /// Bytes of inner packets sealed.
     TunSent,
@@ -177,7 +177,7 @@ pub struct DeviceStats {
     pub lost_in_data: u64,
     /// Sum of the reasons in [`LossClass::OutData`].
     pub lost_out_data: u64,
-    /// Data datagrams that were given to [`Batch::open`](crate::Batch::open), whatever came of them.
+    /// Data datagrams that arrived, whatever came of them.
     pub received_data: u64,
     /// Control datagrams that arrived.
     pub received_control: u64,
@@ -187,7 +187,7 @@ pub struct DeviceStats {
     pub sent_data: u64,
     /// Bytes of the sealed data datagrams, without the transport's own headers.
     pub transport_sent: u64,
-    /// Bytes of the data datagrams that were given to [`Batch::open`](crate::Batch::open), even for an unknown peer.
+    /// Bytes of the data datagrams that arrived, even for an unknown peer.
     pub transport_received: u64,
     /// Bytes of the inner packets that were sealed; no pings.
     pub tun_sent: u64,

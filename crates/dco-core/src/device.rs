@@ -9,6 +9,7 @@ use dco_crypto::Aead;
 use dco_sync::{Domain, Guard, OutOfMemory, Published};
 
 use crate::{
+    MAX_INNER,
     batch::Batch,
     control::Control,
     counters::{Counters, DeviceStats, Flow},
@@ -24,6 +25,7 @@ pub struct Device<A: Aead, T> {
     pub(crate) domain: Domain,
     pub(crate) peers: Published<PeerTable<A, T>>,
     pub(crate) counters: Counters,
+    pub(crate) max_inner: usize,
     control_taken: AtomicBool,
 }
 
@@ -32,7 +34,26 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
     pub fn try_new(cpus: usize) -> Result<Self, OutOfMemory> {
         let domain = Domain::try_new(cpus)?;
         let peers = Published::new(&domain, None);
-        Ok(Self { domain, peers, counters: Counters::try_new(cpus)?, control_taken: AtomicBool::new(false) })
+        Ok(Self {
+            domain,
+            peers,
+            counters: Counters::try_new(cpus)?,
+            max_inner: MAX_INNER,
+            control_taken: AtomicBool::new(false),
+        })
+    }
+
+    /// The same with another limit for inner packets, in bytes, than [`MAX_INNER`].
+    #[must_use]
+    pub fn with_max_inner(self, max_inner: usize) -> Self {
+        Self { max_inner, ..self }
+    }
+
+    /// The longest inner packet that is sealed, in bytes: the link's MTU. A longer one is [`DropReason::TxTooLong`].
+    #[inline]
+    #[must_use]
+    pub fn max_inner(&self) -> usize {
+        self.max_inner
     }
 
     /// The right to change peers and keys: for the first who asks, `None` ever after.
@@ -64,6 +85,14 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
 
     /// Counts a packet the shell lost outside a batch. Any IRQL.
     pub fn count_drop(&self, cpu: usize, reason: DropReason) {
+        self.counters.drop(cpu, reason);
+    }
+
+    /// Counts a data datagram of `len` bytes that arrived and that the shell lost before it could be offered to
+    /// [`Batch::open`]. Any IRQL.
+    pub fn count_refused(&self, cpu: usize, reason: DropReason, len: usize) {
+        self.counters.add(cpu, Flow::ReceivedData, 1);
+        self.counters.add(cpu, Flow::TransportReceived, len);
         self.counters.drop(cpu, reason);
     }
 

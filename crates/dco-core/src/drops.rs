@@ -47,7 +47,7 @@ macro_rules! drop_reasons {
 drop_reasons! {
     /// Out: neither IPv4 nor IPv6, or its header is cut off or contradicts itself.
     OutData TxNotIp,
-    /// Out: longer than [`MAX_INNER`](crate::MAX_INNER), or than the send buffer.
+    /// Out: longer than the link's MTU ([`Device::max_inner`](crate::Device::max_inner)), or than the send buffer.
     OutData TxTooLong,
     /// Out: the shell found the packet's fragments impossible (none, or beyond their buffers).
     OutData TxBadFragments,
@@ -61,6 +61,8 @@ drop_reasons! {
     OutData TxCipherError,
     /// Out: the transport refused the datagram.
     OutData TxSendFailed,
+    /// Out: on the transmit ring when the shell's transmit queue stopped: the machine goes to sleep, or the adapter goes.
+    OutData TxCancelled,
     /// Out: addressed to the tunnel's own remote end; sending it would put the tunnel inside itself.
     OutData TxRecursiveRoute,
     /// In: too short for a data packet.

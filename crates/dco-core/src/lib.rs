@@ -59,8 +59,8 @@ pub use dco_sync::OutOfMemory;
 /// The packet id at which a key should be replaced, where nobody says otherwise: seven eighths of those it has.
 pub const REKEY_AT: u32 = dco_crypto::PACKET_ID_LIMIT / 8 * 7;
 
-/// The longest inner packet, in bytes, either way: the link's MTU. Longer ones going out are dropped as
-/// [`DropReason::TxTooLong`] (the existing driver crashed on them, ovpn-dco-win #40).
+/// The longest inner packet, in bytes, where the shell does not say otherwise ([`Device::with_max_inner`]): the link's MTU. Longer ones
+/// going out are dropped as [`DropReason::TxTooLong`] (the existing driver crashed on them, ovpn-dco-win #40).
 pub const MAX_INNER: usize = 1500;
 
 /// The largest data packet that [`MAX_INNER`] makes, in bytes.

@@ -1,7 +1,8 @@
-//! Time: all clocks of the lab are the host's monotonic and real-time clocks in NT's units of 100 ns.
+//! Time: all clocks of the lab are the host's monotonic and real-time clocks in NT's units of 100 ns, and what [`jump`] has added.
 
 use crate::Export;
 use crate::report::InCall;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 /// 100 ns units from 1601 to 1970.
@@ -22,10 +23,20 @@ fn units(t: &libc::timespec) -> i64 {
     t.tv_sec * 10_000_000 + t.tv_nsec / 100
 }
 
+/// 100 ns units that the machine has slept, as far as the driver can tell.
+static SLEPT: AtomicI64 = AtomicI64::new(0);
+
+/// The machine has slept for so long: interrupt time (WDK: KeQueryInterruptTime, which counts sleep) and system time jump; unbiased
+/// interrupt time (WDK: KeQueryUnbiasedInterruptTime) does not, and relative due times, which are of that time, do not come nearer.
+/// Absolute due times that were set before do not either, though on Windows they would.
+pub fn jump(seconds: u32) {
+    SLEPT.fetch_add(i64::from(seconds) * 10_000_000, Ordering::SeqCst);
+}
+
 /// Interrupt time: 100 ns units of the monotonic clock, counting sleep.
 #[must_use]
 pub fn interrupt_time() -> i64 {
-    units(&clock(libc::CLOCK_BOOTTIME))
+    units(&clock(libc::CLOCK_BOOTTIME)) + SLEPT.load(Ordering::Relaxed)
 }
 
 /// Unbiased interrupt time: interrupt time without the time slept.
@@ -37,7 +48,7 @@ pub fn unbiased_time() -> i64 {
 /// System time: 100 ns units since 1601.
 #[must_use]
 pub fn system_time() -> i64 {
-    units(&clock(libc::CLOCK_REALTIME)) + EPOCH_1601
+    units(&clock(libc::CLOCK_REALTIME)) + EPOCH_1601 + SLEPT.load(Ordering::Relaxed)
 }
 
 /// Ticks of the clock interrupt since the machine started.
@@ -76,10 +87,10 @@ extern "win64" fn query_interrupt_time() -> i64 {
 }
 
 extern "win64" fn query_interrupt_time_precise(qpc: *mut i64) -> i64 {
-    let t = clock(libc::CLOCK_BOOTTIME);
+    let t = interrupt_time();
     // SAFETY: the caller passes a place for the counter, or null.
-    unsafe { put(qpc, units(&t)) };
-    units(&t)
+    unsafe { put(qpc, t) };
+    t
 }
 
 extern "win64" fn query_unbiased() -> i64 {

@@ -215,7 +215,8 @@ fn build(c: &Creation, tx: bool) -> Parts {
     let count = (ring * u32::try_from(pieces).unwrap_or(1)).next_power_of_two();
     let mtu = c.plan.mtu as usize;
     let (size, align) = if tx {
-        (mtu.max(2048) + c.plan.tx.backfill + super::tx::OFFSET, c.plan.tx.alignment)
+        // Room for packets beyond the MTU, which a driver must survive.
+        (mtu.max(1500) + 548 + c.plan.tx.backfill + super::tx::OFFSET, c.plan.tx.alignment)
     } else {
         (c.plan.rx.max_frame.max(mtu).min(65_536), c.plan.rx.alignment)
     };

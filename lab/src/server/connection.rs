@@ -216,6 +216,16 @@ impl Connection {
                 Err(code) => c.reply(id, code, 0, &[]),
             });
         }
+        if let Some(seconds) = name.strip_prefix("clock +") {
+            return match seconds.parse() {
+                Ok(seconds) => {
+                    ke::time::jump(seconds);
+                    let text = format!("interrupt_time {}\n", ke::time::interrupt_time());
+                    self.reply(id, status::SUCCESS, text.len() as u64, text.as_bytes());
+                }
+                Err(_) => self.reply(id, status::INVALID_PARAMETER, 0, &[]),
+            };
+        }
         match super::query(name) {
             Some(text) => self.reply(id, status::SUCCESS, text.len() as u64, text.as_bytes()),
             None => self.reply(id, status::INVALID_PARAMETER, 0, &[]),

@@ -22,6 +22,8 @@ pub trait AdapterEvents: DeviceEvents {
     fn tx_advance(&self, ring: &mut TxRing<'_>);
     /// Buffers may be on the receive ring, or packets to put in them. IRQL <= DISPATCH_LEVEL; serialised.
     fn rx_advance(&self, ring: &mut RxRing<'_>);
+    /// The transmit queue stops: so many packets on its ring are not sent. IRQL <= DISPATCH_LEVEL.
+    fn tx_cancelled(&self, packets: usize);
     /// The transmit queue's wake-up.
     fn tx_notifier(&self) -> &TxNotifier;
     /// The receive queue's wake-up.
@@ -203,11 +205,11 @@ fn arm<const RX: bool>(context: &QueueContext, notifier: &Notifier<RX>, on: bool
 
 unsafe extern "C" fn cancel<T: AdapterEvents, const RX: bool>(queue: NETPACKETQUEUE) {
     // SAFETY: this is a callback of this queue.
-    if let Some((context, _)) = unsafe { contexts::<T>(queue) } {
+    if let Some((context, device)) = unsafe { contexts::<T>(queue) } {
         if RX {
             RxRing::new(&context.rings).cancel();
         } else {
-            TxRing::new(&context.rings).cancel();
+            device.tx_cancelled(TxRing::new(&context.rings).cancel());
         }
     }
 }

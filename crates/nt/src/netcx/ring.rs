@@ -126,11 +126,19 @@ impl<'a> TxRing<'a> {
         Indices::complete(self.rings.packets, index);
     }
 
-    /// Gives everything back unsent (EvtCancel).
-    pub(super) fn cancel(&mut self) {
+    /// Gives everything back unsent (EvtCancel); says how many packets that were.
+    pub(super) fn cancel(&mut self) -> usize {
+        let packets = Indices::of(self.rings.packets);
+        let (mut index, mut count) = (packets.begin, 0usize);
+        while index != packets.end {
+            // SAFETY: packets up to EndIndex are the driver's; only read.
+            count = count.saturating_add(usize::from(!unsafe { self.rings.packet(index).as_ref() }.Ignore()));
+            index = index.wrapping_add(1) & packets.mask;
+        }
         for ring in [self.rings.fragments, self.rings.packets] {
             Indices::complete(ring, Indices::of(ring).end);
         }
+        count
     }
 }
 

@@ -20,6 +20,6 @@ mod stream;
 pub use client::Client;
 pub use intake::{Arrived, BufferSizes, Received, StreamBuffer};
 pub use list::{Datagram, DatagramList};
-pub use send::{BUFFER_LEN, Chain, PREFIX_LEN, SendBuffer, SendPool, Traffic};
+pub use send::{Chain, PREFIX_LEN, SendBuffer, SendPool, Traffic};
 pub use socket::{DatagramSocket, Receive};
 pub use stream::{StreamEvents, StreamSocket};

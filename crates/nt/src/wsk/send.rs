@@ -4,7 +4,6 @@ use super::irp::MORE_PROCESSING_REQUIRED;
 use super::pending::InFlight;
 use crate::netcx::TxNotifier;
 use crate::status::{Result, Status};
-use alloc::boxed::Box;
 use core::alloc::Layout;
 use core::ffi::c_void;
 use core::ptr::{NonNull, null_mut};
@@ -13,19 +12,19 @@ use dco_sync::{Queue, Shared};
 use nt_sys::wsk::{WSK_BUF, WSK_BUF_LIST};
 use nt_sys::{DEVICE_OBJECT, IRP, NTSTATUS, PIRP, PMDL, ntddk};
 
-/// Bytes of one send buffer: a full tunnel packet (1500) with its overhead, or a control packet.
-pub const BUFFER_LEN: usize = 2048;
+/// The least that a send buffer holds: a full tunnel packet (1500) with its overhead, or a control packet. Larger ones are multiples of
+/// [`BUFFER_STEP`].
+const BUFFER_LEN: usize = 2048;
+const BUFFER_STEP: usize = 1024;
 
 /// Room before each packet, for what a stream puts there.
 pub const PREFIX_LEN: usize = 2;
 
-/// Bytes that a buffer's MDL describes.
-const MEMORY_LEN: usize = PREFIX_LEN + BUFFER_LEN;
-
 /// Buffers that the Tx queue leaves for what cannot wait on its ring: control packets, pings. A congested stream keeps all others.
 const RESERVE: usize = 32;
 
-/// One buffer. `list` stands first: WSK's chain of `WSK_BUF_LIST` is our chain of buffers.
+/// One buffer, and behind it its memory: room for a prefix, and `len` bytes. `list` stands first: WSK's chain of `WSK_BUF_LIST` is our
+/// chain of buffers.
 #[repr(C)]
 struct Buffer {
     list: WSK_BUF_LIST,
@@ -38,7 +37,24 @@ struct Buffer {
     control: bool,
     /// The MDL is cut to the packet, and linked to the next one's.
     cut: bool,
-    memory: [u8; MEMORY_LEN],
+    /// Bytes of memory behind the prefix.
+    len: usize,
+}
+
+/// How a buffer for packets of `len` bytes lies in memory.
+fn layout(len: usize) -> Option<Layout> {
+    // Bytes need no alignment, so they begin where the structure ends.
+    let memory = Layout::array::<u8>(len.checked_add(PREFIX_LEN)?).ok()?;
+    Layout::new::<Buffer>().extend(memory).ok().map(|(layout, _)| layout)
+}
+
+/// Where a buffer's memory begins, with the prefix.
+///
+/// # Safety
+/// The buffer was allocated with its memory behind it ([`layout`]).
+unsafe fn memory_of(buffer: NonNull<Buffer>) -> *mut u8 {
+    // SAFETY: the memory follows the structure in the same allocation.
+    unsafe { buffer.as_ptr().add(1).cast::<u8>() }
 }
 
 /// A buffer owned by its holder; give it back with [`SendPool::put`] or send it in a [`Chain`]. Dropping it frees its memory.
@@ -48,18 +64,22 @@ pub struct SendBuffer(NonNull<Buffer>);
 unsafe impl Send for SendBuffer {}
 
 impl SendBuffer {
-    fn new(pool: *const SendPool) -> Result<Self> {
-        let layout = Layout::new::<Buffer>();
+    fn new(pool: *const SendPool, len: usize) -> Result<Self> {
+        let layout = layout(len).ok_or(Status::INVALID_PARAMETER)?;
         // SAFETY: the layout is not empty.
         let raw = unsafe { alloc::alloc::alloc_zeroed(layout) }.cast::<Buffer>();
         let Some(raw) = NonNull::new(raw) else { return Err(Status::NO_MEMORY) };
+        // SAFETY: the memory was just allocated, and begins with a `Buffer`, for which all zeroes is valid.
+        unsafe { (*raw.as_ptr()).len = len };
         // Owned from here on: an early return frees what was made.
         let this = Self(raw);
-        // SAFETY: the buffer is this object's own; all zeroes is a valid `Buffer`.
+        // SAFETY: allocated above, with this layout.
+        let memory = unsafe { memory_of(raw) };
+        // SAFETY: the buffer is this object's own.
         let b = unsafe { &mut *raw.as_ptr() };
         b.pool = pool;
-        // SAFETY: the data lies in non-paged pool and stays in place.
-        b.mdl = unsafe { ntddk::IoAllocateMdl(b.memory.as_mut_ptr().cast(), MEMORY_LEN as u32, 0, 0, null_mut()) };
+        // SAFETY: the memory, prefix and all, lies in non-paged pool and stays in place.
+        b.mdl = unsafe { ntddk::IoAllocateMdl(memory.cast(), (PREFIX_LEN + len) as u32, 0, 0, null_mut()) };
         if b.mdl.is_null() {
             return Err(Status::INSUFFICIENT_RESOURCES);
         }
@@ -73,10 +93,10 @@ impl SendBuffer {
         Ok(this)
     }
 
-    /// The whole buffer, [`BUFFER_LEN`] bytes.
+    /// The whole buffer, as many bytes as its pool's buffers have.
     pub fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the buffer is this object's own.
-        unsafe { &mut (*self.0.as_ptr()).memory }.get_mut(PREFIX_LEN..).unwrap_or_default()
+        // SAFETY: the buffer is this object's own, and was allocated with a prefix and `len` zeroed bytes behind the structure.
+        unsafe { core::slice::from_raw_parts_mut(memory_of(self.0).add(PREFIX_LEN), (*self.0.as_ptr()).len) }
     }
 }
 
@@ -91,13 +111,16 @@ impl Drop for SendBuffer {
             if !b.mdl.is_null() {
                 ntddk::IoFreeMdl(b.mdl);
             }
-            drop(Box::from_raw(self.0.as_ptr()));
+            if let Some(layout) = layout(b.len) {
+                alloc::alloc::dealloc(self.0.as_ptr().cast(), layout);
+            }
         }
     }
 }
 
 /// A bounded pool of send buffers, lock-free. All buffers are made at creation: the data path allocates nothing.
 pub struct SendPool {
+    buffer_len: usize,
     free: Queue<SendBuffer>,
     starved: AtomicBool,
     failed: [AtomicU64; 2],
@@ -115,24 +138,33 @@ pub enum Traffic {
 }
 
 impl SendPool {
-    /// A pool of `count` buffers, shared because buffers point back at it. PASSIVE_LEVEL.
+    /// A pool of `count` buffers for packets of up to `longest` bytes (2048 at least), shared because buffers point back at it. PASSIVE_LEVEL.
     ///
     /// # Errors
     /// NO_MEMORY, INSUFFICIENT_RESOURCES.
-    pub fn new(count: usize) -> Result<Shared<Self>> {
+    pub fn new(count: usize, longest: usize) -> Result<Shared<Self>> {
+        let buffer_len =
+            longest.checked_next_multiple_of(BUFFER_STEP).ok_or(Status::INVALID_PARAMETER)?.max(BUFFER_LEN);
         let pool = Shared::try_new(Self {
+            buffer_len,
             free: Queue::try_new(count)?,
             starved: AtomicBool::new(false),
             failed: [AtomicU64::new(0), AtomicU64::new(0)],
             tx: TxNotifier::new(),
         })?;
         for _ in 0..count {
-            let buffer = SendBuffer::new(&raw const *pool)?;
+            let buffer = SendBuffer::new(&raw const *pool, buffer_len)?;
             if pool.free.push(buffer).is_err() {
                 break;
             }
         }
         Ok(pool)
+    }
+
+    /// Bytes of each buffer.
+    #[must_use]
+    pub fn buffer_len(&self) -> usize {
+        self.buffer_len
     }
 
     /// Takes a buffer. IRQL <= DISPATCH_LEVEL.
@@ -240,7 +272,7 @@ impl<'p> Chain<'p> {
         let b = unsafe { &mut *raw.as_ptr() };
         b.list = WSK_BUF_LIST {
             Next: null_mut(),
-            Buffer: WSK_BUF { Mdl: b.mdl, Offset: PREFIX_LEN as u32, Length: len.min(BUFFER_LEN) as _ },
+            Buffer: WSK_BUF { Mdl: b.mdl, Offset: PREFIX_LEN as u32, Length: len.min(b.len) as _ },
         };
         match self.tail {
             // SAFETY: the tail is the chain's own. A buffer pointer is a pointer to its `list`, the first field.
@@ -274,9 +306,7 @@ impl<'p> Chain<'p> {
                 let b = raw.as_mut();
                 next = NonNull::new(b.list.Next.cast::<Buffer>());
                 let len = b.list.Buffer.Length as usize;
-                if let Some(room) = b.memory.first_chunk_mut() {
-                    *room = prefix(len);
-                }
+                memory_of(raw).cast::<[u8; PREFIX_LEN]>().write(prefix(len));
                 b.cut = true;
                 (*b.mdl).ByteCount = (PREFIX_LEN + len) as u32;
                 (*b.mdl).Next = next.map_or(null_mut(), |next| next.as_ref().mdl);
@@ -332,7 +362,7 @@ unsafe fn give_back(head: NonNull<Buffer>) -> u64 {
             let b = &mut *raw.as_ptr();
             next = NonNull::new(b.list.Next.cast::<Buffer>());
             if core::mem::take(&mut b.cut) {
-                (*b.mdl).ByteCount = MEMORY_LEN as u32;
+                (*b.mdl).ByteCount = (PREFIX_LEN + b.len) as u32;
                 (*b.mdl).Next = null_mut();
             }
             (*pool).keep(SendBuffer(raw));
