@@ -178,7 +178,7 @@ impl Device {
     /// Empties a key slot, by this driver's own additive request.
     pub fn del_key(&self, slot: Slot) -> Result<()> {
         let request = raw::DelKey { slot: (slot as i32).into() };
-        let completion = self.ioctl(additive::DEL_KEY, Some(request.as_bytes()), 0).context("DEL_KEY")?;
+        let completion = self.ioctl(additive::DEL_KEY, request.as_bytes(), 0).context("DEL_KEY")?;
         match completion.status {
             NtStatus::SUCCESS => Ok(()),
             status => bail!("DEL_KEY: expected SUCCESS, got {status}"),
@@ -188,8 +188,8 @@ impl Device {
     /// Starts to wait until the primary key's next packet id is `packet_id` or above (0: where the driver thinks it time for another).
     pub fn key_event(&self, packet_id: u32) -> Result<Box<dyn Pending>> {
         let request = raw::AwaitKey { packet_id: packet_id.into() };
-        let (input, output) = (Some(request.as_bytes()), size_of::<raw::KeyEvent>());
-        Ok(self.file.start(Request::Ioctl { code: additive::KEY_EVENT, input, output })?)
+        let (input, output) = (request.as_bytes(), size_of::<raw::KeyEvent>());
+        Ok(self.file.start(Request::Ioctl { code: additive::KEY_EVENT, input, output, null: Null::default() })?)
     }
 
     /// Drops the peer and its socket.

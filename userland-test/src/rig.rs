@@ -285,7 +285,7 @@ impl Rig {
 
     /// Gives the stack's side of the tunnel another MTU than the driver said.
     pub fn set_tun_mtu(&self, side: Side, mtu: usize) -> Result<()> {
-        set_mtu(&self.place(side).netns, TUN, mtu)
+        set_mtu(&self.place(side).netns, &self.tun(), mtu)
     }
 
     /// That no TUN is left in either namespace.
