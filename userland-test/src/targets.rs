@@ -65,8 +65,8 @@ pub trait Target: Send + Sync {
         Ok(None)
     }
 
-    /// Whether an open waits for the driver and has its status. Under Wine it does not.
-    fn opens_wait(&self) -> bool {
+    /// Whether null pointers with a length get past the I/O manager, as they do on Windows. Wine refuses them itself.
+    fn passes_null(&self) -> bool {
         true
     }
 }

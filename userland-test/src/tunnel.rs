@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -60,7 +62,13 @@ impl FromStr for Keepalive {
 pub fn run(mut options: Options) -> Result<ExitCode> {
     let help = format!(
         "usage: dco-cli tunnel --local IP:PORT --remote IP:PORT --key FILE|HEX --direction 0|1 [OPTION]...\n\n\
-         Makes one end of a tunnel and holds it until Ctrl-C. The other end has the same key and the other direction.\n\n\
+         Makes one end of a tunnel and holds it until Ctrl-C. The other end has the same key and the other direction.\n\
+         While it is up, these words are taken from the input, a line each:\n\n\
+         \x20 key FILE|HEX        installs the next key, beside the one in use; the other end needs it too\n\
+         \x20 swap                sends with that key from now on\n\
+         \x20 stats               the counters\n\
+         \x20 drops               why packets were dropped, and how many\n\
+         \x20 quit                takes the tunnel down\n\n\
          \x20 --local IP:PORT     where to bind\n\
          \x20 --remote IP:PORT    where the other end is\n\
          \x20 --key FILE|HEX      a static key: a file of `openvpn --genkey secret FILE`, or its 512 digits\n\
@@ -70,7 +78,10 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
          \x20 --keepalive I,T     ping after I seconds of silence, give up after T\n\
          \x20 --mss N             lower TCP's MSS to N\n\
          {TARGET_HELP}\n\n\
-         example:\n  dco-cli tunnel --local 192.0.2.1:1194 --remote 192.0.2.2:1194 --key static.key --direction 0 --keepalive 10,60"
+         The addresses of the tunnel are the adapter's; give them to it as to any (ip address add, netsh interface ip set address).\n\n\
+         examples:\n  openvpn --genkey secret static.key\n  \
+         dco-cli tunnel --local 192.0.2.1:1194 --remote 192.0.2.2:1194 --key static.key --direction 0 --keepalive 10,60\n  \
+         dco-cli tunnel --local [2001:db8::2]:1194 --remote [2001:db8::1]:1194 --key static.key --direction 1"
     );
     let (mut target, mut settings) = (TargetOption::default(), None::<PeerSettings>);
     let (mut local, mut remote, mut key, mut direction) = (None, None, None::<String>, None);
@@ -118,23 +129,86 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
     let device = Device::open(&*target, ADAPTER)?;
     Tunnel { local, remote, peer_id, key: &key, settings }.up(&device)?;
     println!("up: {local} to {remote}, {}; Ctrl-C ends it", cipher.name());
-    let held = hold(&device, &stop);
+    let hand = Hand { device: &device, cipher, direction, peer_id, key_id: 0 };
+    let held = hold(hand, &stop);
     print!("{}", device.stats()?);
     device.del_peer()?;
     device.close()?;
     held.map(|()| ExitCode::SUCCESS)
 }
 
-/// Reads control packets until told to stop; the end of the peer is an error.
-fn hold(device: &Device, stop: &AtomicBool) -> Result<()> {
+/// What the words of the input act on.
+struct Hand<'a> {
+    device: &'a Device,
+    cipher: Cipher,
+    direction: Direction,
+    peer_id: u32,
+    /// Of the last key.
+    key_id: u8,
+}
+
+impl Hand<'_> {
+    /// Does what a line says; false ends the tunnel. A line that cannot be followed is told of, and nothing else.
+    fn follow(&mut self, line: &str) -> Result<bool> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            [] => {}
+            ["key", key] => {
+                let key = StaticKey::load(key, self.cipher, self.direction)?;
+                // OpenVPN's way: 0 is the first key's alone.
+                let next = self.key_id % 7 + 1;
+                self.device.new_key(&key, Slot::Secondary, next, self.peer_id)?;
+                self.key_id = next;
+                println!("key {next} is installed, to be swapped in");
+            }
+            ["swap"] => {
+                self.device.swap_keys()?;
+                println!("swapped");
+            }
+            ["stats"] => print!("{}", self.device.stats()?),
+            ["drops"] => {
+                let drops = self.device.drops()?;
+                drops.iter().filter(|(_, count)| *count != 0).for_each(|(name, count)| println!("{name} {count}"));
+            }
+            ["quit"] => return Ok(false),
+            _ => bail!("expected key FILE|HEX, swap, stats, drops or quit, got {line:?}"),
+        }
+        Ok(true)
+    }
+}
+
+/// Lines of the input, as they come.
+fn lines() -> Receiver<String> {
+    let (sender, receiver) = channel();
+    // Blocked in a read when the process ends, which ends it.
+    thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// Reads control packets and follows the input until told to stop; the end of the peer is an error.
+fn hold(mut hand: Hand<'_>, stop: &AtomicBool) -> Result<()> {
+    let lines = lines();
     loop {
-        let mut read = device.read(READ_LENGTH)?;
+        let mut read = hand.device.read(READ_LENGTH)?;
         let completion = loop {
             if stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
             if let Some(completion) = read.wait(Duration::from_millis(100))? {
                 break completion;
+            }
+            for line in lines.try_iter() {
+                match hand.follow(&line) {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(()),
+                    Err(error) => eprintln!("dco-cli: {error:#}"),
+                }
             }
         };
         match completion.status {

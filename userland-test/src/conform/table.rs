@@ -124,17 +124,18 @@ impl Row {
             Output::Records(bytes) => vec![0, 1, bytes - 1, bytes, bytes + 1, HUGE],
         };
         let pairs = around(self.input.len()).into_iter().flat_map(|given| room.iter().map(move |&room| (given, room)));
-        let mut steps: Vec<Step> = pairs.map(|(given, room)| self.call(answer, given, room, Null::default())).collect();
-        // A null pointer is no buffer, whatever the length that comes with it.
-        for (input, output) in [(true, false), (false, true), (true, true)] {
-            let given = self.input.len().max(1);
-            let room = match self.output {
-                Output::Exactly(bytes) => bytes.max(1),
-                Output::Records(_) => HUGE,
-            };
-            steps.push(self.call(answer, given, room, Null { input, output }));
-        }
-        steps
+        pairs.map(|(given, room)| self.call(answer, given, room, Null::default())).collect()
+    }
+
+    /// Null pointers with sound lengths: no buffers, whatever the length that comes with them.
+    fn nulls(&self, answer: Answer) -> Vec<Step> {
+        let given = self.input.len().max(1);
+        let room = match self.output {
+            Output::Exactly(bytes) => bytes.max(1),
+            Output::Records(_) => HUGE,
+        };
+        let nulls = [(true, false), (false, true), (true, true)];
+        nulls.map(|(input, output)| self.call(answer, given, room, Null { input, output })).to_vec()
     }
 }
 
@@ -154,11 +155,10 @@ pub fn shapes() -> Vec<Case> {
             [(row.answers[0], vec![OPEN], "without a peer"), (row.answers[1], with_peer().to_vec(), "with a peer")]
         {
             let steps = row.shapes(answer);
-            let count = steps.len();
-            all.push(case(
-                format!("{}: {count} shapes of buffers, {state}", row.name),
-                before.into_iter().chain(steps),
-            ));
+            let name = format!("{}: {} shapes of buffers, {state}", row.name, steps.len());
+            all.push(case(name, before.iter().cloned().chain(steps)));
+            let name = format!("{}: null pointers with a length, {state}", row.name);
+            all.push(case(name, before.into_iter().chain(row.nulls(answer))));
         }
     }
     all

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use dco_uapi::Ioctl;
 use windows_sys::Win32::Devices::DeviceAndDriverInstallation::{
     CM_GET_DEVICE_INTERFACE_LIST_PRESENT, CM_Get_Device_Interface_List_SizeW, CM_Get_Device_Interface_ListW, CR_SUCCESS,
 };
@@ -57,6 +58,22 @@ impl Windows {
         Self { adapters: Arc::default(), wine: is_wine() }
     }
 
+    /// Wine's CreateFile succeeds before the driver has been asked; how that ended is what the first request ends with.
+    fn opened(&self, handle: OwnedHandle) -> Result<OwnedHandle, NtStatus> {
+        if !self.wine {
+            return Ok(handle);
+        }
+        let file = OpenFile::new(handle, None);
+        let request = Request::Ioctl { code: Ioctl::GetVersion.code(), input: &[], output: 12, null: Null::default() };
+        let asked = file.start(request).and_then(|mut asked| asked.wait(PATIENCE));
+        let handle = file.file.handle.write().unwrap_or_else(PoisonError::into_inner).take();
+        match (asked, handle) {
+            (Ok(Some(Completion { status: NtStatus::SUCCESS, .. })), Some(handle)) => Ok(handle),
+            (Ok(Some(completion)), _) => Err(completion.status),
+            _ => Err(NtStatus(0xC000_0001)),
+        }
+    }
+
     /// The paths to try, in order.
     fn paths(&self, path: &str) -> io::Result<Vec<Vec<u16>>> {
         let short = wide(&path.replacen(r"\??\", r"\\.\", 1));
@@ -75,17 +92,16 @@ impl Target for Windows {
         let began = Instant::now();
         let adapter = path == ADAPTER;
         loop {
-            let mut refusal = NtStatus(0);
+            let mut refusal = NtStatus::SUCCESS;
             for path in self.paths(path)? {
-                match create(&path) {
+                match create(&path).and_then(|handle| self.opened(handle)) {
                     Ok(handle) => {
                         let open = adapter.then(|| Counted::new(&self.adapters));
-                        let file = Opened { handle: RwLock::new(Some(handle)), _open: open };
-                        return Ok(Ok(Box::new(OpenFile { file: Arc::new(file) })));
+                        return Ok(Ok(Box::new(OpenFile::new(handle, open))));
                     }
                     // Held by somebody: says more than that another name is not there.
                     Err(NtStatus::ACCESS_DENIED) => refusal = NtStatus::ACCESS_DENIED,
-                    Err(status) if refusal == NtStatus(0) => refusal = status,
+                    Err(status) if refusal == NtStatus::SUCCESS => refusal = status,
                     Err(_) => {}
                 }
             }
@@ -98,7 +114,7 @@ impl Target for Windows {
         }
     }
 
-    fn opens_wait(&self) -> bool {
+    fn passes_null(&self) -> bool {
         !self.wine
     }
 }
@@ -208,6 +224,12 @@ impl Opened {
 
 struct OpenFile {
     file: Arc<Opened>,
+}
+
+impl OpenFile {
+    fn new(handle: OwnedHandle, open: Option<Counted>) -> Self {
+        Self { file: Arc::new(Opened { handle: RwLock::new(Some(handle)), _open: open }) }
+    }
 }
 
 impl File for OpenFile {
