@@ -15,7 +15,7 @@ use crate::nt::status::{
     AUTH_TAG_MISMATCH, BUFFER_TOO_SMALL, INVALID_HANDLE, INVALID_PARAMETER, NO_MEMORY, NOT_FOUND, NOT_SUPPORTED,
     SUCCESS, UNSUCCESSFUL,
 };
-use crate::report::{Rule, record};
+use crate::report::{Rule, record, record_of};
 
 pub use provider::offer_chacha;
 
@@ -52,7 +52,7 @@ unsafe fn wide(p: *const u16) -> String {
 /// Records `cng.leak` for every provider and key alive; called after the driver's unload.
 pub fn check_leaks() {
     for (handle, what) in handles::live() {
-        record(LEAK, &format!("{what}, handle {handle:#x}, is alive after unload"));
+        record_of(LEAK, &handles::describe(handle), &format!("{what}, handle {handle:#x}, is alive after unload"));
     }
 }
 

@@ -13,7 +13,6 @@ use std::sync::OnceLock;
 const ECHO: u32 = 0x22_2000;
 const TIMER: u32 = 0x22_2004;
 const THREAD: u32 = 0x22_2008;
-const MISBEHAVE: u32 = 0x22_200C;
 const CANCELLED: u32 = 0xC000_0120;
 
 /// The driver, built once.
@@ -216,55 +215,6 @@ fn malformed_frames_end_the_connection_not_the_lab() {
     assert_eq!(lab.call(200, b"").0, 0xC000_000D);
     let (code, text) = lab.stop();
     assert_eq!(code, 0, "{text}");
-}
-
-#[test]
-fn each_broken_rule_is_named() {
-    let at_unload = true;
-    let at_once = false;
-    for (number, rule, when) in [
-        (1, "pool.leak", at_unload),
-        (2, "pool.double-free", at_once),
-        (3, "pool.overrun", at_once),
-        (4, "pool.wrong-tag", at_once),
-        (5, "spinlock.recursive", at_once),
-        (6, "spinlock.not-owner", at_once),
-        (7, "pool.irql", at_once),
-        (8, "wait.irql", at_once),
-        (9, "dispatcher.not-initialized", at_once),
-        (10, "irp.completed-twice", at_once),
-        (11, "irp.pending-mismatch", at_once),
-        (12, "irp.pending-mismatch", at_once),
-        (13, "irp.lost", at_once),
-        (14, "irp.bad-information", at_once),
-        (15, "io.uninitialised-output", at_once),
-        (16, "bugcheck.fault", at_once),
-        (17, "irql.callback-changed", at_once),
-        (18, "pool.write-after-free", at_unload),
-        (19, "bugcheck.called", at_once),
-        (20, "timer.freed-while-active", at_once),
-        (21, "mdl.invalid", at_once),
-        (22, "pool.zero-tag", at_once),
-        (23, "irp.status-mismatch", at_once),
-        (24, "pool.bad-flags", at_once),
-    ] {
-        let lab = Lab::start(&format!("rule{number}"), &[]);
-        let mut lab = lab.open();
-        let p = lab.control(MISBEHAVE, 64, &[number]);
-        lab.send(3, &p);
-        let (code, text) = if when == at_unload {
-            assert!(lab.receive().is_some(), "{rule}");
-            lab.stop()
-        } else {
-            lab.end()
-        };
-        assert!(
-            text.contains(&format!("violation: {rule}\n")),
-            "number {number} should be {rule}, exit {code}:\n{text}"
-        );
-        assert_eq!(code, 70, "{rule}:\n{text}");
-        assert!(!text.contains("caller: 0x"), "the caller is not in the image:\n{text}");
-    }
 }
 
 #[test]

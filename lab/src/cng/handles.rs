@@ -5,9 +5,10 @@
 
 use super::{AEAD_DOC, key::Key, provider::Provider};
 use crate::objects::Kind;
-use crate::report::{Rule, record};
+use crate::report::{Origin, Rule, record, record_of};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A CNG handle as the driver holds it.
 pub type Handle = usize;
@@ -41,6 +42,8 @@ struct Slot {
 
 static TABLE: [Slot; SLOTS] =
     [const { Slot { state: AtomicU64::new(0), object: AtomicPtr::new(std::ptr::null_mut()) } }; SLOTS];
+/// Who made each live handle.
+static MADE: Mutex<BTreeMap<Handle, Origin>> = Mutex::new(BTreeMap::new());
 static FREE: Mutex<Option<Vec<u32>>> = Mutex::new(None);
 static PROVIDERS: Kind = Kind::of_lab("cng.provider");
 static KEYS: Kind = Kind::of_lab("cng.key");
@@ -93,7 +96,18 @@ pub fn insert(object: Object) -> Option<Handle> {
     slot.object.store(Box::into_raw(Box::new(object)), Ordering::Release);
     // Added, not stored: a call with a stale handle may be between its count up and down.
     slot.state.fetch_add(u64::from(generation) << 32, Ordering::Release);
-    Some(BASE + ((generation as usize) << 20) + ((index as usize) << 4))
+    let handle = BASE + ((generation as usize) << 20) + ((index as usize) << 4);
+    made().insert(handle, Origin::here());
+    Some(handle)
+}
+
+fn made() -> MutexGuard<'static, BTreeMap<Handle, Origin>> {
+    MADE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A live handle for a report: who made it. Empty for one that is not live.
+pub fn describe(handle: Handle) -> String {
+    made().get(&handle).map_or_else(String::new, |by| format!("handle {handle:#x}, made by {by}"))
 }
 
 /// Enters the slot of `handle`, or says that it is not live.
@@ -121,7 +135,7 @@ pub fn enter(handle: Handle) -> Option<Entered> {
 
 /// Records a handle of the wrong kind.
 pub fn wrong_kind(handle: Handle, expected: &str) {
-    record(BAD_HANDLE, &format!("handle {handle:#x} is live but not {expected}"));
+    record_of(BAD_HANDLE, &describe(handle), &format!("handle {handle:#x} is live but not {expected}"));
 }
 
 /// Ends `handle` and returns its object; records when it is bad or a call is using it.
@@ -141,7 +155,11 @@ pub fn remove(handle: Handle) -> Option<Object> {
             // A call with a stale handle of this slot counts itself for an instant only.
             spins += 1;
             if spins > 1000 {
-                record(IN_USE, &format!("handle {handle:#x} is destroyed while {} calls use it", state & 0xFFFF_FFFF));
+                record_of(
+                    IN_USE,
+                    &describe(handle),
+                    &format!("handle {handle:#x} is destroyed while {} calls use it", state & 0xFFFF_FFFF),
+                );
                 return None;
             }
             std::hint::spin_loop();
@@ -151,6 +169,7 @@ pub fn remove(handle: Handle) -> Option<Object> {
             break;
         }
     }
+    made().remove(&handle);
     let object = slot.object.swap(std::ptr::null_mut(), Ordering::AcqRel);
     FREE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Vec::new).push(index);
     // SAFETY: `insert` made the pointer from a box, and only the one call that took the generation away gets here.

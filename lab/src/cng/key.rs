@@ -9,7 +9,7 @@ use super::{
 };
 use crate::fault;
 use crate::irql;
-use crate::report::{InCall, Rule, record};
+use crate::report::{InCall, Rule, record, record_about};
 use openssl::cipher::Cipher;
 use openssl::cipher_ctx::CipherCtx;
 use std::sync::OnceLock;
@@ -309,7 +309,7 @@ pub extern "win64" fn destroy(handle: Handle) -> i32 {
             // SAFETY: the driver gave this buffer to CNG until this call.
             let object = unsafe { std::slice::from_raw_parts(key.object as *const u8, OBJECT_LENGTH as usize) };
             if object.iter().any(|b| *b != OBJECT_PATTERN) {
-                record(OBJECT_TOUCHED, "the key object was written or freed before BCryptDestroyKey");
+                record_about(OBJECT_TOUCHED, key.object, "the key object was written or freed before BCryptDestroyKey");
             }
         }
     }

@@ -4,7 +4,7 @@ use super::handles::{self, Handle, Object};
 use super::{BAD_INFO, BUFFER_TOO_SMALL, INVALID_PARAMETER, NOT_FOUND, NOT_SUPPORTED, SUCCESS, not_implemented, wide};
 use crate::fault;
 use crate::irql;
-use crate::report::{InCall, Rule, record};
+use crate::report::{InCall, Rule, record, record_of};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 const PROV_DISPATCH: u32 = 1;
@@ -179,8 +179,9 @@ pub extern "win64" fn close(handle: Handle, flags: u32) -> i32 {
         };
         let keys = provider.keys.load(Ordering::SeqCst);
         if keys != 0 {
-            record(
+            record_of(
                 KEY_OUTLIVES,
+                &handles::describe(handle),
                 &format!("provider {} closed while {keys} of its keys live", provider.algorithm.name()),
             );
         }

@@ -4,7 +4,7 @@ use crate::fault;
 use crate::irql::{self, PASSIVE};
 use crate::nt::{DEVICE_OBJECT, GUID, NTSTATUS, OwnedUnicode, UNICODE_STRING, status};
 use crate::objects::Kind;
-use crate::report::{InCall, Rule, record};
+use crate::report::{InCall, Origin, Rule, record, record_of};
 use crate::{Export, pool};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -19,7 +19,8 @@ static LINK_BUFFER: Kind = Kind::of_lab("io.interface-name");
 #[derive(Debug, Clone)]
 enum Entry {
     Device(usize),
-    Link(String),
+    /// Where it leads, and who made it.
+    Link(String, Origin),
 }
 
 #[derive(Debug, Clone)]
@@ -90,7 +91,7 @@ pub fn device_name(device: *mut DEVICE_OBJECT) -> Option<String> {
 /// # Errors
 /// `OBJECT_NAME_COLLISION` when it exists.
 pub fn create_symbolic_link(link: &str, target: &str) -> Result<(), NTSTATUS> {
-    insert(link, Entry::Link(target.to_owned()))
+    insert(link, Entry::Link(target.to_owned(), Origin::here()))
 }
 
 /// Deletes a symbolic link.
@@ -101,7 +102,7 @@ pub fn delete_symbolic_link(link: &str) -> Result<(), NTSTATUS> {
     let mut n = lock();
     let k = key(link);
     match n.entries.get(&k) {
-        Some((_, Entry::Link(_))) => {
+        Some((_, Entry::Link(..))) => {
             n.entries.remove(&k);
             Ok(())
         }
@@ -134,7 +135,7 @@ pub fn lookup(path: &str) -> Result<(*mut DEVICE_OBJECT, String), NTSTATUS> {
         let rest = path.get(path.len().saturating_sub(rest_len)..).unwrap_or("").to_owned();
         match entry {
             Entry::Device(d) => return Ok((d as *mut DEVICE_OBJECT, rest)),
-            Entry::Link(target) => path = target + &rest,
+            Entry::Link(target, _) => path = target + &rest,
         }
     }
     Err(status::OBJECT_PATH_NOT_FOUND)
@@ -185,7 +186,7 @@ pub fn set_interface_state(link: &str, enable: bool) -> Result<(), NTSTATUS> {
     i.enabled = enable;
     let (link, target) = (i.link.clone(), i.target.clone());
     if enable {
-        n.entries.insert(key(&link), (link, Entry::Link(target)));
+        n.entries.insert(key(&link), (link, Entry::Link(target, Origin::here())));
     } else {
         n.entries.remove(&key(&link));
     }
@@ -210,7 +211,7 @@ pub fn listing() -> String {
         .values()
         .map(|(n, e)| match e {
             Entry::Device(d) => format!("{n} device {d:#x}\n"),
-            Entry::Link(t) => format!("{n} -> {t}\n"),
+            Entry::Link(t, _) => format!("{n} -> {t}\n"),
         })
         .collect()
 }
@@ -219,8 +220,8 @@ pub fn listing() -> String {
 pub fn check_leaks() {
     let n = lock();
     for (name, entry) in n.entries.values() {
-        if matches!(entry, Entry::Link(_)) {
-            record(LEAK, &format!("symbolic link {name} exists after unload"));
+        if let Entry::Link(_, made) = entry {
+            record_of(LEAK, &format!("made by {made}"), &format!("symbolic link {name} exists after unload"));
         }
     }
 }

@@ -350,6 +350,9 @@ fn run(case: &Case, name: &str, folder: &Path) -> Result<(), String> {
     if found.len() != 1 || !found.contains(case.rule) || code != status {
         return Err(text(format!("expected {} alone and status {status}, came {found:?} and {code}", case.rule)));
     }
+    if report.contains("caller: 0x") {
+        return Err(text("the caller is not in the image".to_owned()));
+    }
     for said in case.says {
         if !report.contains(said) {
             return Err(text(format!("the report does not say {said:?}")));

@@ -106,7 +106,7 @@ pub const CASES: &[Case] = &[
     case("device.deleted-attached", FaultyWdm, 500, Request).says(&["allocated by IoCreateDevice from driver+0x"]),
     case("device.deleted-open", FaultyWdm, 501, Request).says(&["allocated by IoCreateDevice from driver+0x"]),
     case("device.invalid", FaultyWdm, 502, Request).says(MADE_IN_POOL),
-    case("names.leak", FaultyWdm, 503, Unload),
+    case("names.leak", FaultyWdm, 503, Unload).says(&["made by IoCreateSymbolicLink from driver+0x"]),
     case("names.unknown-link", FaultyWdm, 504, Request),
     case("object.invalid", FaultyWdm, 505, Request).says(MADE_IN_POOL),
     case("handle.invalid", FaultyWdm, 507, Request).says(MADE_IN_POOL),

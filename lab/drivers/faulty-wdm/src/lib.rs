@@ -93,7 +93,7 @@ pub unsafe extern "C" fn DriverEntry(driver: Driver, _registry: *const Unicode) 
     }
 }
 
-unsafe extern "C" fn unload(driver: Driver) {
+unsafe extern "C" fn unload(_driver: Driver) {
     unsafe {
         faults::unload();
         if !is(faults::LINK_LEFT) {

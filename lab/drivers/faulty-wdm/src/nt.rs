@@ -78,14 +78,6 @@ impl Irp {
     pub unsafe fn next<T>(self, offset: usize) -> *mut T {
         unsafe { (*self.field::<*mut u8>(184)).wrapping_sub(72).wrapping_add(offset).cast() }
     }
-    /// IoSetCompletionRoutine, for all outcomes.
-    pub unsafe fn set_completion(self, f: unsafe extern "C" fn(Device, Irp, *mut c_void) -> Status) {
-        unsafe {
-            *self.next(56) = f;
-            *self.next(64) = core::ptr::null_mut::<c_void>();
-            *self.next::<u8>(3) = 0xE0;
-        }
-    }
     pub unsafe fn complete(self, status: Status, information: usize) -> Status {
         unsafe {
             *self.field(48) = status;
@@ -118,7 +110,6 @@ unsafe extern "C" {
     pub fn IofCallDriver(device: Device, irp: Irp) -> Status;
     pub fn IoAllocateIrp(stack: i8, charge: u8) -> Irp;
     pub fn IoFreeIrp(irp: Irp);
-    pub fn IoReuseIrp(irp: Irp, status: Status);
     pub fn IoReleaseCancelSpinLock(irql: u8);
     pub fn IoAllocateWorkItem(device: Device) -> *mut c_void;
     pub fn IoFreeWorkItem(item: *mut c_void);
@@ -129,13 +120,6 @@ unsafe extern "C" {
         context: *mut c_void,
     );
     pub fn IoInitializeRemoveLockEx(lock: *mut c_void, tag: u32, minutes: u32, high: u32, size: u32);
-    pub fn IoAcquireRemoveLockEx(
-        lock: *mut c_void,
-        tag: *const c_void,
-        file: *const u8,
-        line: u32,
-        size: u32,
-    ) -> Status;
     pub fn IoReleaseRemoveLockEx(lock: *mut c_void, tag: *const c_void, size: u32);
     pub fn IoAllocateMdl(p: *mut u8, length: u32, secondary: u8, quota: u8, irp: *mut c_void) -> *mut u8;
     pub fn IoFreeMdl(mdl: *mut u8);
@@ -153,15 +137,6 @@ unsafe extern "C" {
     ) -> *mut u8;
     pub fn ExAllocatePool2(flags: u64, size: usize, tag: u32) -> *mut u8;
     pub fn ExFreePoolWithTag(p: *mut u8, tag: u32);
-    pub fn ExInitializeNPagedLookasideList(
-        list: *mut c_void,
-        allocate: usize,
-        free: usize,
-        flags: u32,
-        size: usize,
-        tag: u32,
-        depth: u16,
-    );
     pub fn ExDeleteNPagedLookasideList(list: *mut c_void);
     pub fn ExpInterlockedPushEntrySList(head: *mut c_void, entry: *mut c_void) -> *mut c_void;
     pub fn ExAcquireFastMutex(mutex: *mut c_void);
@@ -173,7 +148,6 @@ unsafe extern "C" {
     pub fn ExRundownCompleted(r: *mut u64);
     pub fn ExRaiseStatus(status: Status);
     pub fn EtwUnregister(handle: u64) -> Status;
-    pub fn EtwRegister(provider: *const u8, callback: usize, context: *mut c_void, handle: *mut u64) -> Status;
     pub fn KeAcquireSpinLockRaiseToDpc(lock: *mut u64) -> u8;
     pub fn KeReleaseSpinLock(lock: *mut u64, irql: u8);
     pub fn KeAcquireSpinLockAtDpcLevel(lock: *mut u64);

@@ -1,9 +1,7 @@
-//! A WDM driver with a control device, `\??\lab-hello`. Reads wait for writes; device controls exercise the kernel; and with
-//! `MISBEHAVE` the input's first byte chooses a rule to break, so that a test can see the lab notice.
+//! A WDM driver with a control device, `\??\lab-hello`. Reads wait for writes; device controls exercise the kernel.
 #![no_std]
 #![expect(clippy::missing_safety_doc, reason = "callbacks and FFI of a test driver: their contracts are the WDK's")]
 
-mod misbehave;
 mod nt;
 
 use core::ffi::c_void;
@@ -15,7 +13,6 @@ const TAG: u32 = u32::from_le_bytes(*b"HiLb");
 const ECHO: u32 = 0x22_2000;
 const TIMER: u32 = 0x22_2004;
 const THREAD: u32 = 0x22_2008;
-const MISBEHAVE: u32 = 0x22_200C;
 
 static DEVICE: AtomicPtr<u8> = AtomicPtr::new(null_mut());
 /// The read that waits, and the lock that guards it.
@@ -169,7 +166,6 @@ unsafe extern "C" fn control(_device: Device, irp: Irp) -> Status {
                 *buffer.cast() = thread();
                 irp.complete(SUCCESS, 4)
             }
-            MISBEHAVE if in_len >= 1 => misbehave::act(*buffer, irp),
             _ => irp.complete(INVALID_REQUEST, 0),
         }
     }

@@ -106,8 +106,6 @@ unsafe extern "C" {
     );
     pub fn KeFlushQueuedDpcs();
     pub fn KeGetCurrentIrql() -> u8;
-    pub fn KfRaiseIrql(new: u8) -> u8;
-    pub fn KeLowerIrql(old: u8);
     pub fn PsCreateSystemThread(
         handle: *mut *mut c_void,
         access: u32,
@@ -128,7 +126,4 @@ unsafe extern "C" {
     ) -> Status;
     pub fn ObfDereferenceObject(object: *mut c_void) -> isize;
     pub fn ZwClose(handle: *mut c_void) -> Status;
-    pub fn IoAllocateMdl(p: *mut u8, length: u32, secondary: u8, quota: u8, irp: *mut c_void) -> *mut u8;
-    pub fn IoFreeMdl(mdl: *mut u8);
-    pub fn MmBuildMdlForNonPagedPool(mdl: *mut u8);
 }
