@@ -14,7 +14,7 @@ use crate::irql;
 use crate::nt::{NTSTATUS, af, status};
 use crate::objects::Kind;
 use crate::pool;
-use crate::report::{InCall, Rule, record};
+use crate::report::{InCall, Rule, record, record_about};
 use std::ffi::c_void;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -79,6 +79,8 @@ pub struct Base {
     bound: AtomicBool,
     /// No longer functional: only closing is left.
     dead: AtomicBool,
+    /// Lists not released have been reported.
+    told: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The driver's handle; the socket it is part of.
     whole: OnceLock<(usize, &'static AnySocket)>,
@@ -201,6 +203,7 @@ impl Base {
             later: AtomicUsize::new(0),
             bound: AtomicBool::new(false),
             dead: AtomicBool::new(false),
+            told: AtomicBool::new(false),
             threads: Mutex::new(Vec::new()),
             whole: OnceLock::new(),
         })
@@ -310,6 +313,18 @@ impl AnySocket {
         }
     }
 
+    /// Every list that a callback kept has been released. Asked when the close begins, and when no callback runs any more.
+    fn check_released(&self) {
+        let retained = self.retained();
+        if retained != 0 && !self.base().told.swap(true, Ordering::SeqCst) {
+            record_about(
+                RELEASE_MISSING,
+                self.base().handle(),
+                &format!("the socket closes with {retained} retained indication lists not released"),
+            );
+        }
+    }
+
     /// Ends the socket once all its threads have ended, and completes the close IRP.
     fn end(&'static self, held: Option<Held>) {
         let base = self.base();
@@ -325,6 +340,7 @@ impl AnySocket {
         while base.later.load(Ordering::SeqCst) != 0 {
             std::thread::sleep(Duration::from_micros(200));
         }
+        self.check_released();
         match self {
             AnySocket::Datagram(d) => d.rx.free_buffers(),
             AnySocket::Stream(s) => s.free_buffers(),
@@ -448,12 +464,9 @@ pub extern "win64" fn close(handle: *mut c_void, irp: Irp) -> NTSTATUS {
     }
     let others = base.calls.load(Ordering::SeqCst) - 1;
     if others != 0 {
-        record(BUSY, &format!("{others} other calls are in progress on the socket"));
+        record_about(BUSY, base.handle(), &format!("{others} other calls are in progress on the socket"));
     }
-    let retained = socket.retained();
-    if retained != 0 {
-        record(RELEASE_MISSING, &format!("the socket closes with {retained} retained indication lists not released"));
-    }
+    socket.check_released();
     socket.wake();
     let busy = !base.threads.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
     drop(entered);
