@@ -52,6 +52,16 @@ pub struct PeerSettings {
     pub mss: Option<u16>,
 }
 
+/// What carries the tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Protocol {
+    /// A packet a datagram.
+    Udp = 0,
+    /// Packets behind their lengths.
+    Tcp = 1,
+}
+
 /// Where a key goes.
 #[derive(Debug, Clone, Copy)]
 #[repr(i32)]
@@ -139,9 +149,28 @@ impl Device {
 
     /// Makes the peer and its UDP socket.
     pub fn new_peer(&self, local: SocketAddr, remote: SocketAddr) -> Result<()> {
-        let request = raw::NewPeer { local: local.into(), remote: remote.into(), proto: 0.into() };
-        self.call(Ioctl::NewPeer, request.as_bytes(), 0)?;
-        Ok(())
+        self.new_peer_over(Protocol::Udp, local, remote)
+    }
+
+    /// Makes the peer and its socket, and waits for it to be connected.
+    pub fn new_peer_over(&self, protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> Result<()> {
+        match self.start_new_peer(protocol, local, remote)?.wait(PROMPT)?.map(|completion| completion.status) {
+            Some(NtStatus::SUCCESS) => Ok(()),
+            Some(status) => bail!("{}: expected SUCCESS, got {status}", Ioctl::NewPeer.name()),
+            None => bail!("{}: expected it to end, it still pends after {PROMPT:?}", Ioctl::NewPeer.name()),
+        }
+    }
+
+    /// Begins to make the peer: over TCP that takes as long as connecting does.
+    pub fn start_new_peer(
+        &self,
+        protocol: Protocol,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Result<Box<dyn Pending>> {
+        let request = raw::NewPeer { local: local.into(), remote: remote.into(), proto: (protocol as i32).into() };
+        let (code, input) = (Ioctl::NewPeer.code(), request.as_bytes());
+        Ok(self.file.start(Request::Ioctl { code, input, output: 0, null: Null::default() })?)
     }
 
     /// Raises the link.

@@ -22,6 +22,8 @@ mod netns;
 mod pair;
 #[cfg(target_os = "linux")]
 mod rig;
+#[cfg(target_os = "linux")]
+mod tcp;
 
 use std::process::ExitCode;
 

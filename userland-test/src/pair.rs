@@ -1,5 +1,7 @@
 //! Two driver instances and a tunnel between them: the quick test of the whole path.
 
+mod tcp;
+
 use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::thread;
@@ -128,14 +130,17 @@ fn check_all(rig: &Rig, machines: &[Machine; 2], checks: &mut Checks) -> Result<
     checks.check("deleted keys", || pair.deleted_keys());
     checks.check("MSS", || pair.mss());
     checks.check("keepalive", || pair.keepalive());
+    tcp::check_all(&pair, checks);
     checks.check("close", || {
+        let connecting = pair.connect_into_black_hole()?;
         let Pair { a, b, .. } = pair;
         a.close()?;
         b.close()?;
+        connecting.expect_cancelled()?;
         for machine in machines {
             ensure!(!machine.link_is_up()?, "expected the link down after close, it is up");
         }
-        Ok("link down".into())
+        Ok("a connect that would never end is cancelled; link down".into())
     });
     Ok(())
 }
@@ -194,6 +199,15 @@ impl Pair<'_> {
     /// A tunnel, traffic, a rekey under traffic, and counters that are exact.
     fn tunnel(&self, transport: Transport, cipher: Cipher) -> Result<String> {
         self.up(transport, cipher, None)?;
+        let sum = self.traffic(cipher, PACKETS)?;
+        sum.expect_counted(&self.a).context("lab a")?;
+        sum.expect_counted(&self.b).context("lab b")?;
+        self.down()?;
+        Ok(format!("{} packets each way, 2 rekeys, counters exact", sum.packets))
+    }
+
+    /// So many packets of each size and IP version each way under each of three keys.
+    fn traffic(&self, cipher: Cipher, packets: u64) -> Result<Traffic> {
         let mut sum = Traffic::default();
         for (slot_of_next, key_id) in [(None, 0u8), (Some(Slot::Secondary), 1), (Some(Slot::Secondary), 2)] {
             if let Some(slot) = slot_of_next {
@@ -202,17 +216,14 @@ impl Pair<'_> {
             for inner in [Transport::V4, Transport::V6] {
                 let probe = self.rig.probe(inner)?;
                 for size in [0, 1, 15, 16, 17, 512, probe.largest()] {
-                    for number in 0..PACKETS {
+                    for number in 0..packets {
                         sum +=
                             probe.exchange(size, number).with_context(|| format!("key {key_id}, packet {number}"))?;
                     }
                 }
             }
         }
-        sum.expect_counted(&self.a).context("lab a")?;
-        sum.expect_counted(&self.b).context("lab b")?;
-        self.down()?;
-        Ok(format!("{} packets each way, 2 rekeys, counters exact", sum.packets))
+        Ok(sum)
     }
 
     /// The next key on both ends, traffic, and the swap on one end first: both keys open while only one seals.

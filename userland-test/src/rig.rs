@@ -627,14 +627,39 @@ impl Probe {
         Ok(())
     }
 
-    fn one_way(&self, from: &UdpSocket, to: &UdpSocket, address: SocketAddr, size: usize, tag: u64) -> Result<()> {
-        let sent: Vec<u8> = (0..size).map(|at| (tag >> (at % 8 * 8)) as u8 ^ (at / 8) as u8).collect();
-        from.send_to(&sent, address).with_context(|| format!("sending {size} bytes"))?;
-        let mut came = vec![0; 1 << 16];
-        let (length, _) = to.recv_from(&mut came).with_context(|| format!("expected {size} bytes, waited 2 s"))?;
-        ensure!(came.get(..length) == Some(&sent[..]), "expected the {size} bytes that were sent, got {length} others");
-        Ok(())
+    /// So many packets of `size` bytes from A to B before the first is received, and as many back.
+    pub fn burst(&self, size: usize, count: u64, tag: u64) -> Result<Traffic> {
+        let [a, b] = &self.ends;
+        let [a_address, b_address] = self.addresses;
+        for (from, to, address, way) in [(a, b, b_address, "from a to b"), (b, a, a_address, "from b to a")] {
+            let packets: Vec<_> = (0..count).map(|number| payload(size, tag << 16 | number)).collect();
+            for packet in &packets {
+                from.send_to(packet, address)?;
+            }
+            for packet in &packets {
+                expect(to, packet).context(way)?;
+            }
+        }
+        Ok(Traffic { packets: count, bytes: (size as i64 + self.headers) * count.cast_signed() })
     }
+
+    fn one_way(&self, from: &UdpSocket, to: &UdpSocket, address: SocketAddr, size: usize, tag: u64) -> Result<()> {
+        let sent = payload(size, tag);
+        from.send_to(&sent, address).with_context(|| format!("sending {size} bytes"))?;
+        expect(to, &sent)
+    }
+}
+
+fn payload(size: usize, tag: u64) -> Vec<u8> {
+    (0..size).map(|at| (tag >> (at % 8 * 8)) as u8 ^ (at / 8) as u8).collect()
+}
+
+fn expect(socket: &UdpSocket, sent: &[u8]) -> Result<()> {
+    let size = sent.len();
+    let mut came = vec![0; 1 << 16];
+    let (length, _) = socket.recv_from(&mut came).with_context(|| format!("expected {size} bytes, waited 2 s"))?;
+    ensure!(came.get(..length) == Some(sent), "expected the {size} bytes that were sent, got {length} others");
+    Ok(())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::device::{ADAPTER, Device, PeerSettings, READ_LENGTH, Slot};
+use crate::device::{ADAPTER, Device, PeerSettings, Protocol, READ_LENGTH, Slot};
 use crate::key::{Cipher, Direction, StaticKey};
 use crate::options::{Item, Options, TARGET_HELP, TargetOption, Usage};
 use crate::status::NtStatus;
@@ -33,7 +33,12 @@ pub struct Tunnel<'a> {
 impl Tunnel<'_> {
     /// Brings the tunnel up, in OpenVPN's order: the link comes up before there are keys.
     pub fn up(&self, device: &Device) -> Result<()> {
-        device.new_peer(self.local, self.remote)?;
+        self.up_over(Protocol::Udp, device)
+    }
+
+    /// The same over UDP or TCP.
+    pub fn up_over(&self, protocol: Protocol, device: &Device) -> Result<()> {
+        device.new_peer_over(protocol, self.local, self.remote)?;
         device.start_vpn()?;
         if let Some(settings) = self.settings {
             device.set_peer(settings)?;
@@ -74,6 +79,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
          \x20 --key FILE|HEX      a static key: a file of `openvpn --genkey secret FILE`, or its 512 digits\n\
          \x20 --direction 0|1     which half of the key is sent with\n\
          \x20 --cipher NAME       aes-128-gcm, aes-192-gcm, aes-256-gcm (default), chacha20-poly1305\n\
+         \x20 --tcp               over TCP: connects to the other end, which is no driver\n\
          \x20 --peer-id N         in outgoing packets (default 0)\n\
          \x20 --keepalive I,T     ping after I seconds of silence, give up after T\n\
          \x20 --mss N             lower TCP's MSS to N\n\
@@ -85,7 +91,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
     );
     let (mut target, mut settings) = (TargetOption::default(), None::<PeerSettings>);
     let (mut local, mut remote, mut key, mut direction) = (None, None, None::<String>, None);
-    let (mut cipher, mut peer_id) = (Cipher::Aes256, 0u32);
+    let (mut cipher, mut peer_id, mut protocol) = (Cipher::Aes256, 0u32, Protocol::Udp);
     while let Some(item) = options.next()? {
         let name = match &item {
             item if target.take(item, &mut options)? => continue,
@@ -103,6 +109,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
             "direction" => direction = Some(options.value::<Direction>("direction")?),
             "cipher" => cipher = options.value("cipher")?,
             "peer-id" => peer_id = options.value("peer-id")?,
+            "tcp" => protocol = Protocol::Tcp,
             "mss" => settings.get_or_insert_default().mss = Some(options.value("mss")?),
             "keepalive" => {
                 let Keepalive { interval, timeout } = options.value("keepalive")?;
@@ -127,7 +134,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
 
     let target = target.connect()?;
     let device = Device::open(&*target, ADAPTER)?;
-    Tunnel { local, remote, peer_id, key: &key, settings }.up(&device)?;
+    Tunnel { local, remote, peer_id, key: &key, settings }.up_over(protocol, &device)?;
     println!("up: {local} to {remote}, {}; Ctrl-C ends it", cipher.name());
     let hand = Hand { device: &device, cipher, direction, peer_id, key_id: 0 };
     let held = hold(hand, &stop);
@@ -216,6 +223,7 @@ fn hold(mut hand: Hand<'_>, stop: &AtomicBool) -> Result<()> {
             NtStatus::CONNECTION_DISCONNECTED => {
                 bail!("the other end has been silent for too long")
             }
+            NtStatus::CONNECTION_ABORTED => bail!("the other end has ended the connection"),
             status => bail!("read: expected a packet, got {status}"),
         }
     }

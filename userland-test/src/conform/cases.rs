@@ -175,7 +175,10 @@ fn peers() -> Vec<Case> {
                 .into_iter()
                 .chain([peer(&quiet_peer(), Expected::DONE), peer(&new_peer(local6, remote6, 0), Expected::DONE)]),
         ),
-        case("NEW_PEER: TCP, not yet", [OPEN, peer(&new_peer(local, remote, 1), refused(NtStatus::NOT_SUPPORTED))]),
+        case(
+            "NEW_PEER: TCP, nobody listens",
+            [OPEN, peer(&new_peer(local, remote, 1), refused(NtStatus::CONNECTION_REFUSED))],
+        ),
         case("NEW_PEER: protocol 2", [OPEN, peer(&new_peer(local, remote, 2), no_peer())]),
         case("NEW_PEER: protocol -1", [OPEN, peer(&new_peer(local, remote, -1), no_peer())]),
         case("NEW_PEER: local family unknown", [OPEN, peer(&odd_family(quiet_peer(), 0), no_peer())]),
