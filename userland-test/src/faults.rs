@@ -34,9 +34,9 @@ struct Variant {
 const VARIANTS: [Variant; 3] = [
     Variant { name: "life", steps: scenario::LIFE, options: &[], left_open: true },
     Variant {
-        name: "life, fragments, unmapped datagrams, completion on other threads",
+        name: "life, fragments, unmapped datagrams, completion on other threads, software cipher",
         steps: scenario::LIFE,
-        options: &["--tx-fragments", "4", "--wsk-locked-mdls", "--wsk-completion", "async"],
+        options: &["--tx-fragments", "4", "--wsk-locked-mdls", "--wsk-completion", "async", "--no-chacha"],
         left_open: false,
     },
     Variant { name: "keepalive", steps: scenario::KEEPALIVE, options: &[], left_open: false },

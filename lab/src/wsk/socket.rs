@@ -14,7 +14,7 @@ use crate::irql;
 use crate::nt::{NTSTATUS, af, status};
 use crate::objects::Kind;
 use crate::pool;
-use crate::report::{InCall, Rule, record, record_about};
+use crate::report::{InCall, Rule, current_call, record, record_about};
 use std::ffi::c_void;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -423,7 +423,7 @@ pub fn get_address(base: &'static Base, name: Name, out: *mut u8, held: Held, re
     if !ready {
         return held.finish(Some(base), status::INVALID_DEVICE_STATE, 0);
     }
-    if fault::fails("WskGetLocalAddress") {
+    if fault::fails(current_call()) {
         return held.finish(Some(base), status::INSUFFICIENT_RESOURCES, 0);
     }
     let mut a = LinuxAddress::NONE;

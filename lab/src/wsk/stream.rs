@@ -17,6 +17,7 @@ use super::pending::Pending;
 use super::receive::{event_fd, signal};
 use super::registration::Client;
 use super::socket::{self, AnySocket, Base};
+use crate::fault;
 use crate::irql;
 use crate::nt::{NTSTATUS, status};
 use crate::report::{InCall, record};
@@ -275,6 +276,9 @@ pub fn socket_connect(
     events: ClientConnectionDispatch,
     held: Held,
 ) -> NTSTATUS {
+    if fault::fails("WskSocketConnect") {
+        return held.finish(None, status::INSUFFICIENT_RESOURCES, 0);
+    }
     let made = Stream::create(client, family, context, events, super::abi::FLAG_CONNECTION);
     let socket = match made {
         Ok(s) => s,

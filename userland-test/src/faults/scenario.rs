@@ -54,6 +54,7 @@ pub const KEEPALIVE: &[Step] = steps![
     "tunnel" => silent_tunnel,
     "packets" => packets,
     "ping" => ping,
+    "key event" => keys_last,
     "expiry" => expiry,
     "close" => close,
 ];
@@ -173,7 +174,7 @@ impl<'a> Scene<'a> {
     fn second_tunnel(&mut self) -> Result<()> {
         // Over the first one's remains, and once more over its own.
         self.up(Transport::V6, Cipher::Aes128, None)?;
-        self.up(Transport::V6, Cipher::Aes192, None)
+        self.up(Transport::V6, Cipher::ChaCha20, None)
     }
 
     fn third_tunnel(&mut self) -> Result<()> {
@@ -248,6 +249,7 @@ impl<'a> Scene<'a> {
         }
         a.swap_keys()?;
         b.swap_keys()?;
+        a.del_key(Slot::Secondary)?;
         self.packets()
     }
 
@@ -340,9 +342,10 @@ impl<'a> Scene<'a> {
 
     fn del_peer(&mut self) -> Result<()> {
         let device = self.device()?;
-        let parked = self.parked()?;
+        let (parked, event) = (self.parked()?, self.key_event(0)?);
         device.del_peer()?;
         ended(parked, &[NtStatus::CANCELLED])?;
+        ended(event, &[NtStatus::CANCELLED])?;
         self.other()?.del_peer()
     }
 
@@ -356,6 +359,15 @@ impl<'a> Scene<'a> {
                 Some(NtStatus::SUCCESS) => read = self.device()?.read(READ_LENGTH)?,
                 Some(status) => bail!("read: expected it to wait, got {status}"),
             }
+        }
+    }
+
+    /// A request that waits for a packet id.
+    fn key_event(&self, packet_id: u32) -> Result<Box<dyn Pending>> {
+        let mut event = self.device()?.key_event(packet_id)?;
+        match event.wait(Duration::ZERO)?.map(|completion| completion.status) {
+            None => Ok(event),
+            Some(status) => bail!("KEY_EVENT: expected it to wait, got {status}"),
         }
     }
 
@@ -432,6 +444,11 @@ impl<'a> Scene<'a> {
             thread::sleep(Duration::from_millis(10));
         }
         Ok(())
+    }
+
+    /// A packet id that has been used already: told at the next look.
+    fn keys_last(&mut self) -> Result<()> {
+        ended(self.device()?.key_event(1)?, &[NtStatus::SUCCESS])
     }
 
     /// B is silent, so A's peer expires: a read that waits is told, or else the next.

@@ -13,6 +13,7 @@ use super::super::receive::{BAD_RETURN, signal, wait_io};
 use super::super::socket::{self, to_status};
 use super::super::{BAD_PARAMETER, buffer, in_callback};
 use super::{ABORTED, CONNECTED, Stream, check_flags};
+use crate::fault;
 use crate::irql;
 use crate::ke::Balance;
 use crate::nt::{NTSTATUS, status};
@@ -606,6 +607,9 @@ pub extern "win64" fn receive(handle: *mut c_void, buf: *const Buf, flags: u32, 
         CONNECTED => {}
         ABORTED => return held.finish(Some(socket), status::CONNECTION_ABORTED, 0),
         _ => return held.finish(Some(socket), status::INVALID_DEVICE_STATE, 0),
+    }
+    if fault::fails("WskReceive") {
+        return held.finish(Some(socket), status::INSUFFICIENT_RESOURCES, 0);
     }
     let mut guard = socket.input.lock();
     if guard.state.paused {

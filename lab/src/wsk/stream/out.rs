@@ -9,6 +9,7 @@ use super::super::receive::wait_io;
 use super::super::socket::{self, address_of, to_status};
 use super::super::{BAD_PARAMETER, buffer, control, net, send::BYTES};
 use super::{ABORTED, CONNECTED, CONNECTING, Stream, UNCONNECTED, check_flags, input, tcp_state};
+use crate::fault;
 use crate::irql;
 use crate::nt::{NTSTATUS, status};
 use crate::report::{InCall, record};
@@ -375,6 +376,11 @@ pub fn begin_connect(socket: &'static Stream, to: LinuxAddress, held: Held, made
         }
         return held.finish(Some(socket), status::INVALID_DEVICE_STATE, 0);
     }
+    // WskSocketConnect has asked for itself.
+    if !made && fault::fails("WskConnect") {
+        socket.phase.store(UNCONNECTED, Ordering::SeqCst);
+        return held.finish(Some(socket), status::INSUFFICIENT_RESOURCES, 0);
+    }
     let call = Out::new(socket, held, NOTHING, Work::Connect { to, begun: false, made });
     queue(socket, socket.out.lock(), call)
 }
@@ -415,6 +421,9 @@ pub extern "win64" fn send(handle: *mut c_void, buf: *const Buf, flags: u32, irp
     };
     if let Some(s) = cannot_send(socket) {
         return held.finish(Some(socket), s, 0);
+    }
+    if fault::fails("WskSend") {
+        return held.finish(Some(socket), status::INSUFFICIENT_RESOURCES, 0);
     }
     if flags & NODELAY != 0 {
         let _ = control::set_int(socket.raw(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
@@ -462,6 +471,10 @@ pub extern "win64" fn disconnect(handle: *mut c_void, buf: *const Buf, flags: u3
     }
     if let Some(s) = cannot_send(socket) {
         return held.finish(Some(socket), s, 0);
+    }
+    // Of the orderly kind only: an abort sends nothing and needs nothing.
+    if fault::fails("WskDisconnect") {
+        return held.finish(Some(socket), status::INSUFFICIENT_RESOURCES, 0);
     }
     if socket.finished.swap(true, Ordering::SeqCst) {
         return held.finish(Some(socket), status::CONNECTION_DISCONNECTED, 0);
