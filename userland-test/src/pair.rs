@@ -84,7 +84,9 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
     });
     checked?;
     rig.set_wire_mtu(9216)?;
-    let jumbo: [(&str, [&str; 2], fn(&Pair<'_>) -> Result<String>); 2] = [
+    /// Name, the keyword at both ends, the check.
+    type Jumbo = (&'static str, [&'static str; 2], fn(&Pair<'_>) -> Result<String>);
+    let jumbo: [Jumbo; 2] = [
         ("MTU 9000", ["MTU=9000", "MTU=9000"], |pair| pair.jumbo()),
         ("MTU 9000 to 1500", ["MTU=9000", "MTU=9001"], |pair| pair.jumbo_to_small()),
     ];

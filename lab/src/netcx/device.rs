@@ -22,16 +22,17 @@ const NO_REFERENCE: Rule = Rule::new(
 );
 const FS_CONTEXT: Rule = Rule::new(
     "netcx.fs-context",
-    "nt-abi.md section 4: no FileObjectClass WdfFileObjectWdfCanUseFsContext with NetAdapterCx",
+    "NetAdapterCx limitations: no FileObjectClass WdfFileObjectWdfCanUseFsContext, before NetDeviceInitConfig or after",
 );
 
 /// Calls that NetDeviceInitConfig has made already.
-const MADE: [&str; 5] = [
+const MADE: [&str; 6] = [
     "WdfDeviceInitAssignName",
     "WdfDeviceInitSetDeviceType",
     "WdfDeviceInitSetCharacteristics",
     "WdfDeviceInitSetIoType",
     "WdfDeviceInitSetPowerPageable",
+    "WdfDeviceInitSetReleaseHardwareOrderOnFailure",
 ];
 
 /// A device that NetDeviceInitConfig prepared.
@@ -135,6 +136,9 @@ impl InitRules for Rules {
 
 /// The rule of calls on a prepared init.
 pub fn check_init_call(call: &str) {
+    if call == init::USES_FS_CONTEXT {
+        record(FS_CONTEXT, "WdfDeviceInitSetFileObjectConfig after NetDeviceInitConfig");
+    }
     if MADE.contains(&call) {
         record(FORBIDDEN, &format!("{call} after NetDeviceInitConfig"));
     }
@@ -144,10 +148,8 @@ unsafe extern "win64" fn init_config(g: G, device_init: *mut DeviceInit) -> NTST
     let _call = enter(g, "NetDeviceInitConfig", PASSIVE);
     // SAFETY: the driver's init, judged there.
     let i = unsafe { init::get(device_init) };
-    /// WdfFileObjectWdfCanUseFsContext and ...FsContext2, without the flag bit.
-    const USES_FS_CONTEXT: [u32; 2] = [2, 3];
     if let Some((config, _)) = &i.file
-        && USES_FS_CONTEXT.contains(&(config.class & 0x7FFF_FFFF))
+        && config.uses_fs_context()
     {
         record(FS_CONTEXT, &format!("FileObjectClass {}", config.class));
     }

@@ -4,11 +4,11 @@
 use super::adapter::{ADAPTER, Adapter};
 use super::bind::{self, Entry, G, enter, entries};
 use crate::irql::{DISPATCH, PASSIVE};
-use crate::ke::Balance;
-use crate::report::{InCall, Rule, record};
+use crate::report::{Rule, record};
 use crate::wdf::abi::Handle;
 use crate::wdf::attributes::{self, check_size};
 use crate::wdf::object::{self, Kind, Plain, Ref, lock};
+use crate::wdf::sync::driver_call;
 
 const OLD_CLIENTS: Rule = Rule::new(
     "netcx.offload-for-2.0-only",
@@ -24,11 +24,8 @@ pub type SetOffload = unsafe extern "win64" fn(adapter: Handle, offload: Handle)
 pub fn tell(adapter: Ref, callbacks: &[SetOffload]) {
     for &f in callbacks {
         let Ok(o) = object::create(&OFFLOAD, &attributes::NONE, Some(adapter), Box::new(Plain)) else { continue };
-        let _call = InCall::enter("EvtAdapterOffloadSet");
-        let balance = Balance::before("EvtAdapterOffloadSet");
         // SAFETY: the driver's callback, at PASSIVE_LEVEL, with a live adapter and offload.
-        unsafe { f(adapter.handle(), o.handle()) };
-        balance.after();
+        driver_call("EvtAdapterOffloadSet", || unsafe { f(adapter.handle(), o.handle()) });
         object::delete(o);
     }
 }

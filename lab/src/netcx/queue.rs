@@ -11,15 +11,15 @@ use super::tx::TxSide;
 use super::{Advance, advance_at, settings};
 use crate::fault;
 use crate::irql::{self, DISPATCH, Kirql, PASSIVE};
-use crate::ke::Balance;
 use crate::nt::{NTSTATUS, status};
 use crate::objects;
 use crate::pool;
-use crate::report::{InCall, Rule, record};
+use crate::report::{InCall, Rule, record, stop};
 use crate::wdf::abi::{Handle, RawAttributes};
 use crate::wdf::attributes::{self, check_size};
 use crate::wdf::class::wide;
-use crate::wdf::object::{self, Body, Kind, Ref, lock};
+use crate::wdf::object::{self, Body, Judged, Kind, Ref, lock};
+use crate::wdf::sync::driver_call;
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -40,6 +40,10 @@ const NOT_DRAINED: Rule = Rule::new(
 );
 const AFTER_STOP: Rule =
     Rule::new("netcx.notify-after-stop", "nt-abi.md section 4: no NotifyMore... once EvtPacketQueueStop has returned");
+const DESTROYED: Rule = Rule::new(
+    "netcx.notify-destroyed-queue",
+    "nt-abi.md section 4: the stored queue handle is dropped in EvtPacketQueueStop, before anyone can notify with it",
+);
 const WRONG_QUEUE: Rule =
     Rule::new("netcx.wrong-queue", "NetAdapterCx: NetTxQueue... takes a Tx queue, NetRxQueue... an Rx queue");
 const BAD_QUERY: Rule = Rule::new("netcx.bad-extension-query", "NetAdapterCx: NET_EXTENSION_QUERY");
@@ -76,6 +80,20 @@ pub struct Parts {
 
 // SAFETY: the capabilities hold the driver's pointers as values only.
 unsafe impl Send for Parts {}
+
+impl Parts {
+    /// The rings are as the last callback left them.
+    fn before_callback(&self) {
+        self.packets.check_still("packet");
+        self.fragments.check_still("fragment");
+    }
+
+    /// Notes how a callback left the rings.
+    fn after_callback(&mut self) {
+        self.packets.note();
+        self.fragments.note();
+    }
+}
 
 /// The extension's part of a queue.
 pub struct Queue {
@@ -128,14 +146,8 @@ pub fn create_by_driver(
     let init = pool::alloc_lab(&QUEUE_INITS, 64);
     CREATING.set(Some(Creation { init, tx, adapter, plan: *plan, tun: Arc::clone(tun), made: Cell::new(None) }));
     let name = if tx { "EvtAdapterCreateTxQueue" } else { "EvtAdapterCreateRxQueue" };
-    let answer = {
-        let _call = InCall::enter(name);
-        let balance = Balance::before(name);
-        // SAFETY: the driver's callback, at PASSIVE_LEVEL, with a live adapter and init.
-        let answer = unsafe { callback(adapter.handle(), init) };
-        balance.after();
-        answer
-    };
+    // SAFETY: the driver's callback, at PASSIVE_LEVEL, with a live adapter and init.
+    let answer = driver_call(name, || unsafe { callback(adapter.handle(), init) });
     let made = CREATING.take().and_then(|c| c.made.get());
     // SAFETY: the init lives for the callback only.
     unsafe { pool::free_lab(init) };
@@ -241,6 +253,8 @@ pub trait Side {
     fn arms(&self) -> bool;
     /// Something to wait for besides the driver.
     fn input(&self) -> Option<i32>;
+    /// The rings and what goes with them.
+    fn rings(&mut self) -> &mut Parts;
 }
 
 impl Queue {
@@ -272,31 +286,33 @@ impl Queue {
 
     fn call(me: Ref, name: &'static str, level: Kirql, f: Option<QueueCallback>) {
         let Some(f) = f else { return };
-        let _call = InCall::enter(name);
-        irql::at(level, || {
-            let balance = Balance::before(name);
-            // SAFETY: the driver's callback for this queue, on the queue's thread, at a documented IRQL.
-            unsafe { f(me.handle()) };
-            balance.after();
-        });
+        // SAFETY: the driver's callback for this queue, on the queue's thread, at a documented IRQL.
+        irql::at(level, || driver_call(name, || unsafe { f(me.handle()) }));
     }
 
-    fn advance(&self, me: Ref) {
+    fn advance(&self, me: Ref, side: &mut dyn Side) {
         ADVANCES.fetch_add(1, Ordering::Relaxed);
+        side.rings().before_callback();
         Self::call(me, "EvtPacketQueueAdvance", self.level(), self.config.advance);
+        side.rings().after_callback();
     }
 
-    fn arm(&self, me: Ref) {
+    fn arm(&self, me: Ref, side: &mut dyn Side) {
         self.armed.store(true, Ordering::SeqCst);
         let Some(f) = self.config.set_notification else { return };
         let name = "EvtPacketQueueSetNotificationEnabled";
-        let _call = InCall::enter(name);
-        irql::at(self.level(), || {
-            let balance = Balance::before(name);
-            // SAFETY: as in `call`.
-            unsafe { f(me.handle(), 1) };
-            balance.after();
-        });
+        side.rings().before_callback();
+        // SAFETY: as in `call`.
+        irql::at(self.level(), || driver_call(name, || unsafe { f(me.handle(), 1) }));
+        side.rings().after_callback();
+    }
+
+    /// Verifier calls Cancel at DISPATCH_LEVEL, whatever its page says.
+    fn cancel(&self, me: Ref, side: &mut dyn Side) {
+        let level = if advance_at() == Advance::Passive { PASSIVE } else { DISPATCH };
+        side.rings().before_callback();
+        Self::call(me, "EvtPacketQueueCancel", level, self.config.cancel);
+        side.rings().after_callback();
     }
 
     fn sleep(&self, input: Option<i32>) {
@@ -319,17 +335,18 @@ impl Queue {
 
     fn work(&self, me: Ref, side: &mut dyn Side) {
         Self::call(me, "EvtPacketQueueStart", PASSIVE, self.config.start);
+        side.rings().after_callback();
         self.state.store(STARTED, Ordering::SeqCst);
         while !self.stop.load(Ordering::SeqCst) {
             let offered = side.offer();
-            self.advance(me);
+            self.advance(me, side);
             if side.collect() || offered {
                 continue;
             }
             if side.arms() && !self.armed.load(Ordering::SeqCst) {
-                self.arm(me);
+                self.arm(me, side);
                 // Once more: what became ready before the driver was armed is not notified.
-                self.advance(me);
+                self.advance(me, side);
                 if side.collect() {
                     continue;
                 }
@@ -340,7 +357,7 @@ impl Queue {
             }
             self.sleep(side.input());
         }
-        Self::call(me, "EvtPacketQueueCancel", self.level(), self.config.cancel);
+        self.cancel(me, side);
         let end = Instant::now() + DRAIN;
         loop {
             side.collect();
@@ -357,7 +374,7 @@ impl Queue {
                 );
                 break;
             }
-            self.advance(me);
+            self.advance(me, side);
             if !side.collect() {
                 std::thread::sleep(Duration::from_micros(200));
             }
@@ -387,6 +404,11 @@ fn queue_of(handle: Handle, tx: bool) -> &'static Queue {
 }
 
 fn notify(handle: Handle, tx: bool) {
+    if let Judged::Stale(slot) = object::judge(handle)
+        && slot.is(&QUEUE)
+    {
+        stop(DESTROYED, &format!("{handle:#x}, the queue is gone: {slot:?}"));
+    }
     let q = queue_of(handle, tx);
     if q.state.load(Ordering::SeqCst) == STOPPED {
         record(AFTER_STOP, "the queue is stopped");

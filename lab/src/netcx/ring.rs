@@ -14,6 +14,11 @@ const HEADER: Rule = Rule::new(
 const INDEX: Rule =
     Rule::new("netcx.ring.index", "NetAdapterCx: NET_RING (BeginIndex moves forward, not past EndIndex)");
 
+const OUTSIDE: Rule = Rule::new(
+    "netcx.ring.outside-callback",
+    "NetAdapterCx: Using the ring buffer (a queue's rings are the driver's in that queue's callbacks, which are serialised)",
+);
+
 static RINGS: Kind = Kind::of_lab("netcx.ring");
 static BUFFERS: Kind = Kind::of_lab("netcx.fragment-buffers");
 
@@ -36,6 +41,8 @@ pub struct Ring {
     end: u32,
     /// The lab's cursor: elements before it are the lab's again.
     pub reclaimed: u32,
+    /// BeginIndex as the last callback left it.
+    left: u32,
 }
 
 // SAFETY: the ring's memory is used by the queue's thread alone, on which the driver's callbacks run too.
@@ -60,7 +67,7 @@ impl Ring {
         };
         // SAFETY: fresh memory, large enough and aligned.
         unsafe { ring.as_ptr().write(header) };
-        Self { ring, count, stride, end: 0, reclaimed: 0 }
+        Self { ring, count, stride, end: 0, reclaimed: 0, left: 0 }
     }
 
     /// The driver's pointer.
@@ -110,12 +117,14 @@ impl Ring {
             || r.mask != self.count - 1
             || r.count != self.count
             || usize::from(r.stride) != self.stride
+            || r.reserved1 != 0
+            || r.reserved2 != [u64::from(self.reclaimed), 0, 0, 0]
         {
             record(
                 HEADER,
                 &format!(
-                    "{what} ring: EndIndex {} (given {}), mask {:#x}, {} elements of {}",
-                    r.end, self.end, r.mask, r.count, r.stride
+                    "{what} ring: EndIndex {} (given {}), mask {:#x}, {} elements of {}, reserved {} {:?}",
+                    r.end, self.end, r.mask, r.count, r.stride, r.reserved1, r.reserved2
                 ),
             );
             return None;
@@ -132,6 +141,21 @@ impl Ring {
             return None;
         }
         Some(begin)
+    }
+
+    /// Notes BeginIndex when a callback has returned.
+    pub fn note(&mut self) {
+        // SAFETY: the ring's own memory.
+        self.left = unsafe { (*self.ring.as_ptr()).begin };
+    }
+
+    /// Records when BeginIndex has moved since a callback returned.
+    pub fn check_still(&self, what: &str) {
+        // SAFETY: the ring's own memory; what writes it now breaks the rule.
+        let begin = unsafe { (&raw const (*self.ring.as_ptr()).begin).read_volatile() };
+        if begin != self.left {
+            record(OUTSIDE, &format!("{what} ring: BeginIndex {begin}, the last callback left it at {}", self.left));
+        }
     }
 
     /// Takes the elements up to `begin` back.

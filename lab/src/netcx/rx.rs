@@ -188,6 +188,10 @@ impl Side for RxSide {
         true
     }
 
+    fn rings(&mut self) -> &mut Parts {
+        &mut self.parts
+    }
+
     fn input(&self) -> Option<i32> {
         None
     }

@@ -10,6 +10,10 @@ const CHANGED: Rule = Rule::new(
     "netcx.ring.tx-changed",
     "NetAdapterCx, Verifier: of a Tx packet and fragment only Scratch may be written",
 );
+const IGNORED_SENT: Rule = Rule::new(
+    "netcx.ring.tx-ignore-set",
+    "nt-abi.md section 4: Ignore of a packet to send is the system's (to Cancel, too, they are completed as they are)",
+);
 const FRAGMENTS: Rule = Rule::new(
     "netcx.ring.tx-fragments",
     "NetAdapterCx: the fragment ring's BeginIndex moves past the completed packets' fragments",
@@ -133,7 +137,8 @@ impl TxSide {
     fn check(&mut self, slot: u32) -> Option<u16> {
         let (now, given) = (self.parts.packets.packet(slot), self.given.get(slot as usize).copied()?);
         if (Packet { flags: now.flags & !SCRATCH, ..now }) != given {
-            record(CHANGED, &format!("packet {slot}: given {given:?}, came {now:?}"));
+            let rule = if (now.flags ^ given.flags) & IGNORE != 0 { IGNORED_SENT } else { CHANGED };
+            record(rule, &format!("packet {slot}: given {given:?}, came {now:?}"));
             return None;
         }
         for i in 0..given.count {
@@ -268,6 +273,10 @@ impl Side for TxSide {
 
     fn arms(&self) -> bool {
         !self.parts.packets.is_empty()
+    }
+
+    fn rings(&mut self) -> &mut Parts {
+        &mut self.parts
     }
 
     fn input(&self) -> Option<i32> {

@@ -10,15 +10,11 @@ use super::{memory, text};
 use crate::fault;
 use crate::irql::{DISPATCH, PASSIVE};
 use crate::nt::{MDL, mdl_flags};
-use crate::report::{Rule, record, stop};
+use crate::report::{Rule, record};
 
 const UNSAFE: Rule = Rule::new(
     "wdf.unsafe-buffer-outside-caller-context",
     "WDK: WdfRequestRetrieveUnsafeUserInputBuffer (only from EvtIoInCallerContext)",
-);
-const BAD_LENGTH: Rule = Rule::new(
-    "wdf.request-minimum-too-large",
-    "WDK: WdfRequestRetrieveInputBuffer (MinimumRequiredLength is what the driver needs)",
 );
 
 /// (length or input length, output length) of an IRP.
@@ -115,9 +111,6 @@ unsafe fn retrieve(
     output: bool,
 ) -> NtStatus {
     let (_, r) = request::expect_owned(handle);
-    if minimum > isize::MAX.cast_unsigned() {
-        stop(BAD_LENGTH, &format!("MinimumRequiredLength {minimum:#x}"));
-    }
     match buffer(r, output) {
         Err(s) => s,
         Ok((_, len)) if len < minimum => BUFFER_TOO_SMALL,

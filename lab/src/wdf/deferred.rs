@@ -20,9 +20,6 @@ pub static WORKITEM: Kind = Kind::new("WDFWORKITEM", true, true, false);
 pub static DPC: Kind = Kind::new("WDFDPC", true, true, false);
 
 const BAD_CONFIG: Rule = Rule::new("wdf.bad-deferred-config", "WDK: WDF_WORKITEM_CONFIG, WDF_DPC_CONFIG");
-const FLUSH: Rule = Rule::new("wdf.workitem-flush-in-callback", "WDK: WdfWorkItemFlush (not from EvtWorkItem)");
-const DPC_WAIT: Rule =
-    Rule::new("wdf.dpc-cancel-wait-in-callback", "WDK: WdfDpcCancel (Wait TRUE from EvtDpcFunc deadlocks)");
 
 /// WDF_WORKITEM_CONFIG and WDF_DPC_CONFIG are alike.
 #[repr(C)]
@@ -130,7 +127,7 @@ unsafe extern "win64" fn work_parent(g: G, handle: Handle) -> Handle {
 unsafe extern "win64" fn work_flush(g: G, handle: Handle) {
     let _call = enter(g, "WdfWorkItemFlush", PASSIVE);
     let o = object::expect(handle, &WORKITEM);
-    o.body::<Deferred>().runs.wait(FLUSH, o);
+    o.body::<Deferred>().runs.wait(o);
 }
 
 unsafe extern "win64" fn dpc_create(g: G, c: *const Config, a: *const RawAttributes, out: *mut Handle) -> NtStatus {
@@ -150,7 +147,7 @@ unsafe extern "win64" fn dpc_cancel(g: G, handle: Handle, wait: u8) -> u8 {
     let d: &Deferred = o.body();
     let was = d.queued.swap(false, Ordering::AcqRel);
     if wait != 0 && irql::current() == PASSIVE {
-        d.runs.wait(DPC_WAIT, o);
+        d.runs.wait(o);
     }
     u8::from(was)
 }

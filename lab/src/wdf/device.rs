@@ -17,7 +17,7 @@ use crate::fault;
 use crate::io;
 use crate::irql::{DISPATCH, PASSIVE};
 use crate::nt::{DEVICE_OBJECT, FILE_OBJECT, UNICODE_STRING, dev_flags};
-use crate::report::{Rule, record, stop};
+use crate::report::{Rule, stop};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -35,10 +35,6 @@ const ADD_ONLY: Rule = Rule::new(
 );
 const FINISH: Rule =
     Rule::new("wdf.control-device-finish", "WDK: WdfControlFinishInitializing (once, for a control device)");
-const SECURE: Rule = Rule::new(
-    "wdf.device-name-without-sddl",
-    "WDK: WdfDeviceInitAssignSDDLString (a named device without the default needs one)",
-);
 
 static LIST: Mutex<Vec<Ref>> = Mutex::new(Vec::new());
 
@@ -172,8 +168,9 @@ pub(super) fn remove_control_devices() {
     }
 }
 
-/// WdfObjectDelete on a device.
+/// WdfObjectDelete on a device. A control device goes at PASSIVE_LEVEL.
 pub(super) fn check_driver_delete(o: Ref) {
+    crate::irql::require_at_most(PASSIVE);
     if o.body::<Device>().pdo.is_some() && lock(&o.body::<Device>().state).started {
         stop(NOT_CONTROL, &format!("{o:?} is not a control device"));
     }
@@ -195,9 +192,6 @@ unsafe extern "win64" fn create(
     let i = unsafe { init::get(raw) };
     if let Err(s) = a.no_parent() {
         return s;
-    }
-    if i.pdo.is_none() && i.name.is_some() && i.sddl.is_none() {
-        record(SECURE, "a named control device without SDDL");
     }
     let Some(parent) = driver::current() else { return DEVICE_DOES_NOT_EXIST };
     if fault::fails("WdfDeviceCreate") {

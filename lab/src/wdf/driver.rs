@@ -19,6 +19,10 @@ pub static DRIVER: Kind = Kind::new("WDFDRIVER", false, true, true);
 
 const TWICE: Rule = Rule::new("wdf.driver-created-twice", "WDK: WdfDriverCreate (called once, from DriverEntry)");
 const BAD_DRIVER: Rule = Rule::new("wdf.bad-driver-config", "WDK: WDF_DRIVER_CONFIG");
+const MINIPORT: Rule = Rule::new(
+    "wdf.miniport-unload",
+    "WDK: WdfDriverMiniportUnload (for a driver that set WdfDriverInitNoDispatchOverride, which has to call it)",
+);
 const NO_DEVICE: Rule =
     Rule::new("wdf.device-add-without-device", "WDK: EvtDriverDeviceAdd (create a device object or fail)");
 
@@ -145,7 +149,7 @@ unsafe extern "win64" fn add_device(_driver: *mut DRIVER_OBJECT, pdo: *mut DEVIC
         driver_call("EvtDriverDeviceAdd", || f(o.handle(), init))
     };
     // Unused: the framework frees it.
-    drop(init::consume(init));
+    let _ = init::consume(init);
     let created = device::of_pdo(pdo);
     match created {
         Some(dev) if success(status) => device::added(dev),
@@ -179,9 +183,23 @@ fn delete_driver(o: Ref) {
     object::delete_if_live(o);
 }
 
+/// WdfDriverMiniportUnload: what the framework's DriverUnload does for others.
+unsafe extern "win64" fn miniport_unload(g: G, driver: Handle) {
+    let _call = enter(g, "WdfDriverMiniportUnload", PASSIVE);
+    let o = object::expect(driver, &DRIVER);
+    if o.body::<Driver>().config.flags & NO_DISPATCH_OVERRIDE == 0 {
+        stop(MINIPORT, "the framework has this driver's unload: WdfDriverInitNoDispatchOverride was not set");
+    }
+    device::remove_control_devices();
+    delete_driver(o);
+}
+
 /// WdfVersionUnbind: DriverEntry failed after WdfDriverCreate, or unload has run already.
 pub(super) fn client_gone() {
     if let Some(o) = current() {
+        if o.body::<Driver>().config.flags & NO_DISPATCH_OVERRIDE != 0 {
+            record(MINIPORT, "WdfDriverMiniportUnload was not called before WdfVersionUnbind");
+        }
         device::remove_control_devices();
         delete_driver(o);
     }
@@ -260,6 +278,7 @@ pub fn pool_tag() -> u32 {
 pub fn table_entries() -> Vec<Entry> {
     entries! {
         "WdfDriverCreate" => create,
+        "WdfDriverMiniportUnload" => miniport_unload,
         "WdfDriverGetRegistryPath" => registry_path,
         "WdfDriverWdmGetDriverObject" => driver_object,
         "WdfWdmDriverGetWdfDriverHandle" => driver_handle,

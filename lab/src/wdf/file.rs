@@ -10,19 +10,9 @@ use super::table::{Entry, entries};
 use super::{dispatch, queue, request};
 use crate::irql::{DISPATCH, PASSIVE};
 use crate::nt::FILE_OBJECT;
-use crate::report::{Rule, record};
-use std::time::{Duration, Instant};
 
 /// WDFFILEOBJECT. The framework alone deletes it.
 pub static FILE: Kind = Kind::new("WDFFILEOBJECT", false, true, false);
-
-const NEVER: Rule = Rule::new(
-    "wdf.request-never-completed",
-    "WDK: Completing I/O Requests; EvtFileCleanup, EvtFileClose (no request of the file may be outstanding)",
-);
-
-/// How long a request of a closed file may stay with the driver after its cancellation.
-pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const USE_FS_CONTEXT: u32 = 2;
 const USE_FS_CONTEXT2: u32 = 3;
@@ -154,27 +144,9 @@ pub(super) fn cleanup(o: Ref, irp: Irp) -> NtStatus {
     SUCCESS
 }
 
-/// IRP_MJ_CLOSE: the file object goes away; nothing of it may be outstanding.
+/// IRP_MJ_CLOSE: the file object goes away. The I/O manager sends it when nothing of the file is outstanding.
 pub(super) fn close(o: Ref, irp: Irp) -> NtStatus {
     let d: &Device = o.body();
-    let wdm = irp.file().addr();
-    let until = Instant::now() + CLOSE_TIMEOUT;
-    loop {
-        let left = request::of_file(o, wdm);
-        if left.is_empty() {
-            break;
-        }
-        if Instant::now() > until {
-            for r in left {
-                record(
-                    NEVER,
-                    &format!("{r:?} ({}) of a file that is being closed", r.body::<request::Request>().describe()),
-                );
-            }
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
     let file = of_irp(d, irp);
     call(d, "EvtFileClose", d.file.map_or(0, |(c, _)| c.close), file);
     forget(d, file, irp);

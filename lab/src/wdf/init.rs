@@ -85,6 +85,17 @@ pub struct FileConfig {
 }
 const _: () = assert!(size_of::<FileConfig>() == 40);
 
+impl FileConfig {
+    /// Whether FileObjectClass is WdfFileObjectWdfCanUseFsContext, whatever its flag bit.
+    #[must_use]
+    pub const fn uses_fs_context(&self) -> bool {
+        self.class & 0x7FFF_FFFF == 2
+    }
+}
+
+/// What [`InitRules::init_call`] is told for a file configuration that takes FsContext.
+pub const USES_FS_CONTEXT: &str = "WdfDeviceInitSetFileObjectConfig(WdfFileObjectWdfCanUseFsContext)";
+
 /// What has been asked for so far.
 pub struct DeviceInit {
     /// The PDO a function device is for; `None` for a control device.
@@ -161,12 +172,12 @@ pub fn is_live(init: *mut DeviceInit) -> bool {
     lock(&LIVE).as_ref().is_some_and(|l| l.contains(&init.addr()))
 }
 
-/// Takes an init out of circulation; any other pointer gives `None`.
+/// Takes an init out of circulation; any other pointer gives `None`. Its memory stays, so that no later init has its address.
 #[expect(clippy::not_unsafe_ptr_arg_deref, reason = "the pointer is looked up first")]
-pub fn consume(init: *mut DeviceInit) -> Option<Box<DeviceInit>> {
+pub fn consume(init: *mut DeviceInit) -> Option<&'static DeviceInit> {
     let was = lock(&LIVE).as_mut().is_some_and(|l| l.remove(&init.addr()));
-    // SAFETY: from `allocate`, and this call alone removed it.
-    was.then(|| unsafe { Box::from_raw(init) })
+    // SAFETY: from `allocate`, never freed; this call alone removed it, and nobody writes to it any more.
+    was.then(|| unsafe { &*init })
 }
 
 /// A class extension takes the init under its rules (NetDeviceInitConfig).
@@ -205,7 +216,7 @@ unsafe extern "win64" fn free(g: G, init: *mut DeviceInit) {
             "WdfDeviceInitFree is for control devices and PDOs: the framework frees what it passes to EvtDriverDeviceAdd",
         );
     }
-    drop(consume(init));
+    let _ = consume(init);
 }
 
 unsafe extern "win64" fn set_pnp(g: G, init: *mut DeviceInit, c: *const PnpCallbacks) {
@@ -345,8 +356,8 @@ unsafe extern "win64" fn set_file_config(g: G, init: *mut DeviceInit, c: *const 
     if a.parent != 0 {
         stop(attributes::WRONG_PARENT, "the attributes of file objects may not name a ParentObject");
     }
-    if let Some(rules) = i.claimed.as_ref().filter(|_| c.class & 0x7FFF_FFFF == 2) {
-        rules.init_call("WdfDeviceInitSetFileObjectConfig(WdfFileObjectWdfCanUseFsContext)");
+    if let Some(rules) = i.claimed.as_ref().filter(|_| c.uses_fs_context()) {
+        rules.init_call(USES_FS_CONTEXT);
     }
     i.file = Some((c, a));
 }

@@ -4,7 +4,7 @@ use super::abi::{Handle, NtStatus, RawAttributes, SUCCESS, TIMEOUT};
 use super::attributes;
 use super::bind::{G, enter};
 use super::object::{self, Body, Kind, Ref};
-use super::sync::thread_number;
+use super::sync::{count_wait_lock, thread_number};
 use super::table::{Entry, entries};
 use super::{driver, text};
 use crate::fault;
@@ -138,6 +138,7 @@ unsafe extern "win64" fn wait_acquire(g: G, handle: Handle, timeout: *const i64)
         };
     }
     *owner = me;
+    count_wait_lock(1);
     SUCCESS
 }
 
@@ -152,6 +153,7 @@ unsafe extern "win64" fn wait_release(g: G, handle: Handle) {
     }
     *owner = 0;
     drop(owner);
+    count_wait_lock(-1);
     l.free.notify_one();
 }
 

@@ -14,7 +14,7 @@ use super::context::ContextHeader;
 use super::worker;
 use crate::irql;
 use crate::objects;
-use crate::report::{Rule, record, stop};
+use crate::report::{Origin, Rule, record, stop};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::collections::VecDeque;
@@ -95,8 +95,7 @@ pub struct Object {
     parent: AtomicPtr<Object>,
     contexts: AtomicPtr<ContextHeader>,
     children: Mutex<Vec<Ref>>,
-    creator: AtomicUsize,
-    created_in: UnsafeCell<&'static str>,
+    origin: UnsafeCell<Origin>,
     body: UnsafeCell<Option<Box<dyn Body>>>,
 }
 
@@ -105,7 +104,7 @@ unsafe impl Sync for Object {}
 
 impl std::fmt::Debug for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:#x}", self.kind_name(), self.handle())
+        write!(f, "{} {:#x} (created in {})", self.kind_name(), self.handle(), self.origin())
     }
 }
 
@@ -169,8 +168,7 @@ fn take_slot() -> Ref {
             parent: AtomicPtr::new(ptr::null_mut()),
             contexts: AtomicPtr::new(ptr::null_mut()),
             children: Mutex::new(Vec::new()),
-            creator: AtomicUsize::new(0),
-            created_in: UnsafeCell::new(""),
+            origin: UnsafeCell::new(Origin::NONE),
             body: UnsafeCell::new(None),
         });
         &*p
@@ -241,6 +239,12 @@ impl Object {
         self.phase.load(Ordering::Acquire) != LIVE
     }
 
+    /// Who allocated the object, also once it is gone and until its slot is used again.
+    fn origin(&self) -> Origin {
+        // SAFETY: written before the handle is published; the slot is used again only after a long quarantine.
+        unsafe { *self.origin.get() }
+    }
+
     /// A copy of the list of children.
     #[must_use]
     pub fn children(&self) -> Vec<Ref> {
@@ -262,6 +266,12 @@ impl Object {
     /// First of the object's contexts (see `context`).
     pub(super) fn contexts(&self) -> &AtomicPtr<ContextHeader> {
         &self.contexts
+    }
+
+    /// Number of references; 1 where there is only that of its creation.
+    #[must_use]
+    pub fn references(&self) -> i32 {
+        self.refs.load(Ordering::Acquire)
     }
 
     /// Takes a reference.
@@ -327,26 +337,22 @@ impl Object {
     }
 }
 
-/// Reports every object that still lives; the driver is unloaded now. Returns their number.
+/// Reports the objects that still live, in one violation: what a reference keeps, keeps its ancestors. The driver is unloaded now.
+/// Returns their number.
 pub fn report_leaks() -> usize {
     let r = region();
-    let mut n = 0;
     let end = r.used.load(Ordering::Acquire).min(REGION);
-    for at in (0..end).step_by(SLOT) {
+    let left: Vec<String> = (0..end)
+        .step_by(SLOT)
         // SAFETY: slots below `used` have been initialised (no object is being created while the driver is unloaded).
-        let o: Ref = unsafe { &*((r.base + at) as *const Object) };
-        if o.phase.load(Ordering::Acquire) != FREE {
-            n += 1;
-            // SAFETY: set before the handle was published.
-            let call = unsafe { *o.created_in.get() };
-            let from = crate::report::address_text(o.creator.load(Ordering::Relaxed));
-            record(
-                LEAK,
-                &format!("{o:?}, {} reference(s), created by {call} from {from}", o.refs.load(Ordering::Relaxed)),
-            );
-        }
+        .map(|at| unsafe { &*((r.base + at) as *const Object) })
+        .filter(|o| o.phase.load(Ordering::Acquire) != FREE)
+        .map(|o: Ref| format!("{o:?}, {} reference(s)", o.references()))
+        .collect();
+    if !left.is_empty() {
+        record(LEAK, &left.join("; "));
     }
-    n
+    left.len()
 }
 
 /// Creates an object.
@@ -371,10 +377,9 @@ pub fn create(
     o.kind.store(ptr::from_ref(kind).cast_mut(), Ordering::Relaxed);
     o.refs.store(1, Ordering::Relaxed);
     o.contexts.store(ptr::null_mut(), Ordering::Relaxed);
-    o.creator.store(crate::report::last_caller(), Ordering::Relaxed);
     // SAFETY: the slot is this call's alone; its handle has not been published.
     let old = unsafe {
-        *o.created_in.get() = crate::report::current_call();
+        *o.origin.get() = Origin::here();
         (*o.body.get()).replace(body)
     };
     drop(old);
@@ -452,7 +457,7 @@ pub fn any(handle: Handle) -> Ref {
         }
         stop(
             USE_AFTER_DELETE,
-            &format!("handle {handle:#x} was of an object that is destroyed; its slot was a {} last", o.kind_name()),
+            &format!("handle {handle:#x} was of an object that is destroyed; its slot was last of {o:?}"),
         );
     }
     stop(BAD_HANDLE, &format!("{handle:#x} is not a framework handle"))

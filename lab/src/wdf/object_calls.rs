@@ -5,6 +5,7 @@ use super::attributes;
 use super::bind::{G, enter};
 use super::device::{self, DEVICE};
 use super::object::{self, Body, Kind, Plain, Ref, lock};
+use super::queue::{self, QUEUE};
 use super::sync;
 use super::table::{Entry, entries};
 use super::{context, driver, text};
@@ -102,6 +103,9 @@ unsafe extern "win64" fn delete(g: G, handle: Handle) {
     if o.is(&DEVICE) {
         device::check_driver_delete(o);
     }
+    if o.is(&QUEUE) {
+        queue::check_driver_delete(o);
+    }
     object::driver_delete(handle);
 }
 
@@ -118,11 +122,13 @@ unsafe extern "win64" fn acquire(g: G, handle: Handle) {
         crate::irql::require_at_most(PASSIVE);
     }
     l.acquire();
+    sync::count_callback_lock(1);
 }
 
 unsafe extern "win64" fn release(g: G, handle: Handle) {
     let _call = enter(g, "WdfObjectReleaseLock", DISPATCH);
     sync::required_lock(object::any(handle)).release();
+    sync::count_callback_lock(-1);
 }
 
 /// The framework's part of a collection: it holds a reference on each item.

@@ -15,7 +15,7 @@ use super::sync::{CallbackLock, driver_call, under};
 use super::{buffers, worker};
 use crate::irql;
 use crate::nt::{DEVICE_OBJECT, IRP};
-use crate::report::{InCall, Rule, record};
+use crate::report::{InCall, Rule, record, stop};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -31,6 +31,11 @@ const BLOCKED: Rule = Rule::new(
 );
 const NEVER: Rule =
     Rule::new("wdf.request-never-completed", "WDK: Completing I/O Requests; the queues of a removed device are purged");
+
+const NOT_DELETABLE: Rule = Rule::new(
+    "wdf.not-deletable",
+    "WDK: WdfObjectDelete (not a default queue, nor one of WdfDeviceConfigureRequestDispatching)",
+);
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -102,6 +107,8 @@ pub struct State {
     pub accept: bool,
     /// Requests are handed out.
     pub dispatch: bool,
+    /// Purged and not started since: what is put back is cancelled.
+    pub purging: bool,
     /// WdfIoQueueReadyNotify.
     pub ready: Option<Notify>,
     /// The queue went from empty to not empty and nobody has been told.
@@ -176,6 +183,7 @@ impl Queue {
                 owned: Vec::new(),
                 accept: true,
                 dispatch: true,
+                purging: false,
                 ready: None,
                 ready_due: false,
                 idle: None,
@@ -221,6 +229,17 @@ impl Queue {
     }
 }
 
+/// WdfObjectDelete on a queue. A device that is going takes its queues with it.
+pub(super) fn check_driver_delete(q: Ref) {
+    let d: &Device = q.body::<Queue>().device.body();
+    let l = lock(&d.queues);
+    let fixed = l.default.is_some_and(|x| std::ptr::eq(x, q)) || l.by_type.values().any(|x| std::ptr::eq(*x, q));
+    drop(l);
+    if fixed {
+        stop(NOT_DELETABLE, &format!("{q:?} is the device's default queue, or takes all its requests of a type"));
+    }
+}
+
 /// Takes the first request that satisfies `wanted` and is not being cancelled out of the queue and makes it the driver's.
 fn take(s: &mut State, wanted: impl Fn(Ref) -> bool) -> Option<Ref> {
     let i = s.pending.iter().position(|r| wanted(r) && r.body::<Request>().irp.set_cancel(None))?;
@@ -236,7 +255,7 @@ fn park(q: Ref, s: &mut State, r: Ref, front: bool) -> bool {
     {
         let mut rs = body.state();
         rs.place = Place::Queued;
-        rs.queue = Some(q);
+        rs.set_queue(q);
         rs.stopping = false;
         rs.suspended = false;
     }
@@ -278,18 +297,27 @@ pub fn put(q: Ref, r: Ref, front: bool) -> NtStatus {
     let b: &Queue = q.body();
     let from = r.body::<Request>().state().queue;
     let mut s = b.state();
-    if !s.accept {
+    // What goes back to the queue it came from is taken back whatever the queue's state.
+    if !s.accept && !front {
         return WDF_BUSY;
     }
     // Out of the source's list first where it is the same queue.
     s.owned.retain(|x| !std::ptr::eq(*x, r));
     let parked = park(q, &mut s, r, front);
+    let purging = s.purging;
     drop(s);
-    if let Some(f) = from.filter(|f| !std::ptr::eq(*f, q)) {
-        left_driver(f, r);
+    if let Some(f) = from {
+        if !std::ptr::eq(f, q) {
+            left_driver(f, r);
+        }
+        f.dereference();
     }
     if !parked {
         end_cancelled(q, r);
+    } else if purging {
+        // The purge has passed here already.
+        cancel_where(q, |x| std::ptr::eq(x, r));
+        tell_idle(q);
     }
     kick(q);
     SUCCESS
@@ -494,7 +522,11 @@ fn cancel_where(q: Ref, wanted: impl Fn(Ref) -> bool) {
 /// Cancels what is parked and what the driver has made cancelable. `accept`: whether new requests are still taken.
 pub fn purge(q: Ref, accept: bool) {
     let b: &Queue = q.body();
-    b.state().accept = accept;
+    {
+        let mut s = b.state();
+        s.accept = accept;
+        s.purging = true;
+    }
     cancel_where(q, |_| true);
     let owned = b.state().owned.clone();
     for r in owned.into_iter().filter(|r| r.body::<Request>().cancelable()) {

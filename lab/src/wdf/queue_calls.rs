@@ -155,6 +155,7 @@ unsafe extern "win64" fn start(g: G, queue: Handle) {
         let mut s = b.state();
         s.accept = true;
         s.dispatch = true;
+        s.purging = false;
         s.ready_due |= !s.pending.is_empty();
     }
     queue::kick(q);
@@ -176,6 +177,7 @@ fn change(q: Ref, b: &Queue, accept: Option<bool>, dispatch: Option<bool>, n: Op
     if let Some(d) = dispatch {
         s.dispatch = d;
     }
+    s.purging = false;
 }
 
 fn synchronous(q: Ref, b: &Queue, empty: bool) {
@@ -288,7 +290,7 @@ unsafe extern "win64" fn find_request(
     queue: Handle,
     tag: Handle,
     file: Handle,
-    _p: *mut u8,
+    p: *mut u8,
     out: *mut Handle,
 ) -> NtStatus {
     let _call = enter(g, "WdfIoQueueFindRequest", DISPATCH);
@@ -307,6 +309,10 @@ unsafe extern "win64" fn find_request(
     if let Some(r) = found {
         // The driver must dereference what it was shown.
         r.reference();
+        if !p.is_null() {
+            // SAFETY: the driver's WDF_REQUEST_PARAMETERS; a request in the queue is not completed, and the lock keeps it there.
+            unsafe { request::parameters(r.body(), p) };
+        }
     }
     drop(s);
     // SAFETY: the driver's pointer.

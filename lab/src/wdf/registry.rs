@@ -20,6 +20,9 @@ use crate::report::current_call;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+/// STATUS_CANNOT_DELETE.
+const CANNOT_DELETE: NtStatus = 0xC000_0121_u32.cast_signed();
+
 /// WDFKEY.
 pub static KEY: Kind = Kind::new("WDFKEY", true, true, false);
 
@@ -372,6 +375,23 @@ unsafe extern "win64" fn remove_value(g: G, key: Handle, name: *const UNICODE_ST
     if removed.is_some() { SUCCESS } else { OBJECT_NAME_NOT_FOUND }
 }
 
+unsafe extern "win64" fn remove_key(g: G, key: Handle) -> NtStatus {
+    let _call = enter(g, "WdfRegistryRemoveKey", PASSIVE);
+    let path = key_path(key);
+    let below = format!("{path}\\");
+    {
+        let mut k = lock(&KEYS);
+        if k.keys().any(|p| p.starts_with(&below)) {
+            // A key with keys below it stays.
+            return CANNOT_DELETE;
+        }
+        k.remove(path);
+    }
+    // The object goes with its key.
+    object::driver_delete(key);
+    SUCCESS
+}
+
 /// This file's part of the table.
 #[must_use]
 pub fn table_entries() -> Vec<Entry> {
@@ -391,5 +411,6 @@ pub fn table_entries() -> Vec<Entry> {
         "WdfRegistryAssignString" => assign_string,
         "WdfRegistryAssignValue" => assign_value,
         "WdfRegistryRemoveValue" => remove_value,
+        "WdfRegistryRemoveKey" => remove_key,
     }
 }

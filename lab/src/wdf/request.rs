@@ -4,12 +4,12 @@
 //! between cancellation and everything else: whoever takes it off the IRP has won.
 
 use super::abi::{CANCELLED, Handle, HandleCallback, NtStatus, PENDING, SUCCESS};
-use super::attributes::Attributes;
+use super::attributes::{Attributes, BAD_CONFIG_SIZE};
 use super::device::Device;
 use super::irp::{self, Irp};
 use super::object::{self, Body, Judged, Kind, Ref, lock};
 use super::sync::{driver_call, lock_of, under};
-use super::{file, queue, worker};
+use super::{buffers, file, queue, worker};
 use crate::irql;
 use crate::nt::{DEVICE_OBJECT, IRP, mj};
 use crate::report::{InCall, Rule, record, stop};
@@ -35,6 +35,10 @@ const WITH_PENDING: Rule =
 const INFORMATION: Rule = Rule::new(
     "wdf.request-information-mismatch",
     "WDF_REQUEST_FATAL_ERROR_INFORMATION_LENGTH_MISMATCH (bug check 0x10D code 6)",
+);
+const REFERENCES: Rule = Rule::new(
+    "wdf.request-completed-with-references",
+    "WDF_VIOLATION (0x10D) code 3: a request is completed while references to its memory objects remain",
 );
 const NEVER: Rule = Rule::new(
     "wdf.request-never-completed",
@@ -196,17 +200,45 @@ pub fn create(device: Ref, irp: Irp) -> Result<Ref, NtStatus> {
     Ok(r)
 }
 
-/// Live requests of a file that are not completed.
-#[must_use]
-pub fn of_file(device: Ref, wdm: usize) -> Vec<Ref> {
-    let mut v = device.children();
-    v.retain(|c| {
-        c.is(&REQUEST)
-            && !c.deleting()
-            && c.body::<Request>().file == wdm
-            && c.body::<Request>().place() != Place::Completed
-    });
-    v
+impl State {
+    /// Moves the request to a queue, which it keeps alive until it is completed or moved on. The caller gives back the reference on
+    /// the queue that it came from, when no lock is held.
+    pub fn set_queue(&mut self, q: Ref) {
+        q.reference();
+        self.queue = Some(q);
+    }
+}
+
+/// Fills a driver's WDF_REQUEST_PARAMETERS.
+///
+/// # Safety
+/// `p` is null or the driver's structure; the request is not completed.
+pub unsafe fn parameters(r: &Request, p: *mut u8) {
+    // SAFETY: by contract; the 16-bit Size is checked first.
+    unsafe {
+        let size = if p.is_null() { 0 } else { p.cast::<u16>().read_unaligned() };
+        if size != 40 {
+            stop(BAD_CONFIG_SIZE, &format!("WDF_REQUEST_PARAMETERS.Size: expected 40, came {size}"));
+        }
+        let (major, minor) = r.irp.function();
+        p.add(2).write(minor);
+        p.add(4).cast::<u32>().write_unaligned(u32::from(major));
+        let (input, output) = buffers::lengths(r.irp);
+        let words = p.add(8).cast::<usize>();
+        let raw = (*r.irp.stack()).Parameters.Others;
+        for (i, v) in raw.iter().enumerate() {
+            words.add(i).write_unaligned(v.addr());
+        }
+        match major {
+            3 | 4 => words.write_unaligned(input),
+            14 | 15 => {
+                words.write_unaligned(output);
+                words.add(1).write_unaligned(input);
+                p.add(24).cast::<u32>().write_unaligned(buffers::control_code(r.irp));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Hands a request to the driver.
@@ -226,7 +258,7 @@ fn expect_or(handle: Handle, completed: Rule) -> (Ref, &'static Request) {
     if let Judged::Stale(slot) = object::judge(handle)
         && slot.is(&REQUEST)
     {
-        stop(completed, &format!("the request of handle {handle:#x} is completed and gone"));
+        stop(completed, &format!("the request of handle {handle:#x} is completed and gone: {slot:?}"));
     }
     let o = object::expect_kept(handle, &REQUEST);
     let r: &Request = o.body();
@@ -267,6 +299,13 @@ pub fn complete_by_driver(handle: Handle, status: NtStatus, boost: i8, informati
     let (o, r) = expect_or(handle, TWICE);
     if status == PENDING {
         stop(WITH_PENDING, &format!("{o:?}"));
+    }
+    let memory = r.state().memory;
+    for m in memory.into_iter().filter_map(object::find) {
+        let kept = m.references() - 1;
+        if kept != 0 {
+            stop(REFERENCES, &format!("{o:?}: {kept} reference(s) remain on {m:?}"));
+        }
     }
     {
         let mut s = r.state();
@@ -317,6 +356,7 @@ fn finish(o: Ref, r: &'static Request, status: NtStatus, boost: i8) {
         r.complete_irp(status, boost);
         if let Some(q) = q {
             queue::left_driver(q, o);
+            q.dereference();
         }
     });
 }

@@ -1,9 +1,7 @@
 //! WdfRequest* other than buffers.
 
 use super::abi::{Handle, HandleCallback, INVALID_DEVICE_REQUEST, NtStatus};
-use super::attributes::BAD_CONFIG_SIZE;
 use super::bind::{G, enter};
-use super::buffers;
 use super::device::Device;
 use super::file;
 use super::object::{self, Ref};
@@ -13,11 +11,15 @@ use super::table::{Entry, entries};
 use crate::fault;
 use crate::irql::DISPATCH;
 use crate::nt::IRP;
-use crate::report::{Rule, stop};
+use crate::report::{Rule, record, stop};
 
 const CANCELABLE: Rule = Rule::new(
     "wdf.request-forwarded-cancelable",
     "WDK: WdfRequestForwardToIoQueue, WdfRequestRequeue (unmark a cancelable request first)",
+);
+const WRONGLY: Rule = Rule::new(
+    "wdf.request-forwarded-wrongly",
+    "WDK: WdfRequestForwardToIoQueue (to another queue of the same device), WdfRequestRequeue (to a manual queue)",
 );
 const NO_CALLBACK: Rule =
     Rule::new("wdf.request-cancel-callback-null", "WDK: WdfRequestMarkCancelable (EvtRequestCancel is required)");
@@ -41,32 +43,8 @@ unsafe extern "win64" fn complete_information(g: G, r: Handle, status: NtStatus,
 
 unsafe extern "win64" fn parameters(g: G, r: Handle, p: *mut u8) {
     let _call = enter(g, "WdfRequestGetParameters", DISPATCH);
-    let (_, r) = request::expect(r);
-    // SAFETY: the driver's WDF_REQUEST_PARAMETERS; its 16-bit Size is checked first.
-    unsafe {
-        let size = if p.is_null() { 0 } else { p.cast::<u16>().read_unaligned() };
-        if size != 40 {
-            stop(BAD_CONFIG_SIZE, &format!("WDF_REQUEST_PARAMETERS.Size: expected 40, came {size}"));
-        }
-        let (major, minor) = r.irp.function();
-        p.add(2).write(minor);
-        p.add(4).cast::<u32>().write_unaligned(u32::from(major));
-        let (input, output) = buffers::lengths(r.irp);
-        let words = p.add(8).cast::<usize>();
-        let raw = (*r.irp.stack()).Parameters.Others;
-        for (i, v) in raw.iter().enumerate() {
-            words.add(i).write_unaligned(v.addr());
-        }
-        match major {
-            3 | 4 => words.write_unaligned(input),
-            14 | 15 => {
-                words.write_unaligned(output);
-                words.add(1).write_unaligned(input);
-                p.add(24).cast::<u32>().write_unaligned(buffers::control_code(r.irp));
-            }
-            _ => {}
-        }
-    }
+    // SAFETY: the driver's WDF_REQUEST_PARAMETERS; the request is not completed.
+    unsafe { request::parameters(request::expect(r).1, p) };
 }
 
 unsafe extern "win64" fn set_information(g: G, r: Handle, v: u64) {
@@ -160,7 +138,12 @@ unsafe extern "win64" fn forward(g: G, r: Handle, queue: Handle) -> NtStatus {
     let q = object::expect(queue, &QUEUE);
     not_cancelable(o, r);
     let from = r.state().queue;
-    if !std::ptr::eq(q.body::<Queue>().device, r.device) || from.is_some_and(|f| std::ptr::eq(f, q)) {
+    if !std::ptr::eq(q.body::<Queue>().device, r.device) {
+        record(WRONGLY, &format!("{o:?} is a request of {:?}, {q:?} is another device's", r.device));
+        return INVALID_DEVICE_REQUEST;
+    }
+    if from.is_some_and(|f| std::ptr::eq(f, q)) {
+        record(WRONGLY, &format!("{o:?} came from {q:?}"));
         return INVALID_DEVICE_REQUEST;
     }
     // A queue that does not accept: its device is on its way out.
@@ -176,8 +159,11 @@ unsafe extern "win64" fn requeue(g: G, r: Handle) -> NtStatus {
     not_cancelable(o, r);
     let from = r.state().queue;
     match from {
-        Some(q) if q.body::<Queue>().config.dispatch != queue::PARALLEL => queue::put(q, o, true),
-        _ => INVALID_DEVICE_REQUEST,
+        Some(q) if q.body::<Queue>().config.dispatch == queue::MANUAL => queue::put(q, o, true),
+        from => {
+            record(WRONGLY, &format!("{o:?} did not come from a manual queue but from {from:?}"));
+            INVALID_DEVICE_REQUEST
+        }
     }
 }
 

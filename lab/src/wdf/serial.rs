@@ -34,6 +34,11 @@ pub fn parent(a: &Attributes, serialized: bool, passive: bool) -> Result<(Ref, O
     Ok((p, l))
 }
 
+const OWN: Rule = Rule::new(
+    "wdf.wait-in-own-callback",
+    "WDK: WdfTimerStop, WdfDpcCancel with Wait, WdfWorkItemFlush (not from the callback that is waited for: deadlock)",
+);
+
 #[derive(Debug, Default)]
 struct Count {
     running: u32,
@@ -80,10 +85,10 @@ impl Runs {
         lock(&self.count).runners.contains(&thread_number())
     }
 
-    /// Waits until none is left; stops by `rule` where this thread is in the callback.
-    pub fn wait(&self, rule: Rule, o: Ref) {
+    /// Waits until none is left; stops where this thread is in the callback.
+    pub fn wait(&self, o: Ref) {
         if self.mine() {
-            stop(rule, &format!("{o:?}: the thread is in the callback it waits for"));
+            stop(OWN, &format!("{o:?}: the thread is in the callback it waits for"));
         }
         let mut c = lock(&self.count);
         while c.running != 0 {

@@ -3,7 +3,7 @@
 use super::object::Ref;
 use crate::irql::{self, Kirql};
 use crate::ke;
-use crate::report::{InCall, Rule, stop};
+use crate::report::{InCall, Rule, record, stop};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -14,9 +14,32 @@ const NO_LOCK: Rule = Rule::new(
     "WDK: WdfObjectAcquireLock (device or queue objects with a synchronization scope)",
 );
 
+const WAIT_HELD: Rule = Rule::new(
+    "wdf.waitlock-held-after-callback",
+    "WDK: WdfWaitLockAcquire (enters a critical region; the thread returns to the system with it: APC_INDEX_MISMATCH)",
+);
+const CALLBACK_HELD: Rule = Rule::new(
+    "wdf.callback-lock-held-after-callback",
+    "WDK: WdfObjectAcquireLock (the driver must call WdfObjectReleaseLock before its callback returns)",
+);
+
 static NEXT: AtomicU64 = AtomicU64::new(1);
 thread_local! {
     static ME: Cell<u64> = const { Cell::new(0) };
+    /// Wait locks and callback locks that the driver holds on this thread.
+    static HELD: Cell<(i32, i32)> = const { Cell::new((0, 0)) };
+}
+
+/// The driver has acquired (`1`) or released (`-1`) a wait lock.
+pub fn count_wait_lock(by: i32) {
+    let (w, c) = HELD.get();
+    HELD.set((w + by, c));
+}
+
+/// The driver has acquired (`1`) or released (`-1`) a callback lock.
+pub fn count_callback_lock(by: i32) {
+    let (w, c) = HELD.get();
+    HELD.set((w, c + by));
 }
 
 /// A number of the calling thread's own, never 0.
@@ -32,8 +55,16 @@ pub fn thread_number() -> u64 {
 pub fn driver_call<R>(what: &'static str, f: impl FnOnce() -> R) -> R {
     let _call = InCall::enter(what);
     let balance = ke::Balance::before(what);
+    let (waits, locks) = HELD.get();
     let r = f();
     balance.after();
+    let now = HELD.get();
+    if now.0 > waits {
+        record(WAIT_HELD, &format!("{what} returned with {} wait lock(s) more than it was called with", now.0 - waits));
+    }
+    if now.1 > locks {
+        record(CALLBACK_HELD, &format!("{what} returned with {} callback lock(s) acquired", now.1 - locks));
+    }
     r
 }
 

@@ -20,8 +20,10 @@ use std::time::{Duration, Instant};
 pub static TIMER: Kind = Kind::new("WDFTIMER", true, true, true);
 
 const BAD_CONFIG: Rule = Rule::new("wdf.bad-timer-config", "WDK: WDF_TIMER_CONFIG");
-const WAIT: Rule =
-    Rule::new("wdf.timer-stop-wait-in-callback", "WDK: WdfTimerStop (Wait TRUE from EvtTimerFunc deadlocks)");
+const DELETED: Rule = Rule::new(
+    "wdf.timer-deleted-in-callback",
+    "WDK: WdfObjectDelete, EvtTimerFunc (a callback at PASSIVE_LEVEL cannot delete its timer: deadlock)",
+);
 
 /// WDF_TIMER_CONFIG.
 #[repr(C)]
@@ -60,7 +62,10 @@ struct Timer {
 }
 
 impl Body for Timer {
-    fn dispose(&self, _me: Ref) {
+    fn dispose(&self, me: Ref) {
+        if self.passive && self.runs.mine() {
+            stop(DELETED, &format!("{me:?}"));
+        }
         self.cancel();
         self.runs.settle();
     }
@@ -197,7 +202,7 @@ unsafe extern "win64" fn stop_timer(g: G, timer: Handle, wait: u8) -> u8 {
     let t: &Timer = o.body();
     let was = t.cancel();
     if wait != 0 && irql::current() == PASSIVE {
-        t.runs.wait(WAIT, o);
+        t.runs.wait(o);
     }
     u8::from(was)
 }

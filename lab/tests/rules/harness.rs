@@ -42,6 +42,10 @@ pub enum At {
     Packets,
     /// A read of 64 bytes that waits, and its cancellation.
     Cancel,
+    /// Sleep and wake with a read outstanding, which is cancelled then.
+    Sleep,
+    /// Instead of all that follows: the device is gone, with its file open and a read outstanding.
+    Surprise,
     /// Close, with another read outstanding.
     Close,
     /// Device removed, driver unloaded, everything counted.
@@ -251,6 +255,21 @@ impl Lab {
                 self.send(6, &read.to_le_bytes())?;
                 self.answers(2).map(|_| ())
             }
+            At::Sleep => {
+                let read = self.read()?;
+                // An image without a PnP device answers that it has none.
+                for what in ["sleep", "wake"] {
+                    self.send(9, what.as_bytes())?;
+                    self.answers(1)?;
+                }
+                self.send(6, &read.to_le_bytes())?;
+                self.answers(2).map(|_| ())
+            }
+            At::Surprise => {
+                self.read()?;
+                self.send(9, b"surprise")?;
+                self.answers(2).map(|_| ())
+            }
             At::Close => {
                 self.read()?;
                 let file = self.file.to_le_bytes();
@@ -279,7 +298,13 @@ impl Lab {
     /// Traffic, where the image has any.
     fn packets(&mut self, case: &Case) -> Result<(), Ended> {
         match case.image {
-            Image::FaultyWdm | Image::FaultyWsk | Image::FaultyKmdf | Image::CDriver => Ok(()),
+            Image::FaultyWdm | Image::FaultyWsk | Image::CDriver => Ok(()),
+            Image::FaultyKmdf => {
+                let pid = lock(&self.child).id();
+                // The lab has its own namespaces: a thread that enters them sends there.
+                std::thread::scope(|s| s.spawn(|| echoes(pid, case)).join().expect("no panic"));
+                Ok(())
+            }
         }
     }
 
@@ -309,11 +334,58 @@ fn lock<T>(m: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn command(case: &Case) -> Command {
     let lab = env!("CARGO_BIN_EXE_dco-lab");
     match case.image {
-        Image::FaultyWdm | Image::FaultyWsk | Image::FaultyKmdf | Image::CDriver => Command::new(lab),
+        Image::FaultyWdm | Image::FaultyWsk | Image::CDriver => Command::new(lab),
+        Image::FaultyKmdf => {
+            let mut c = Command::new("unshare");
+            c.args(["-n", lab]);
+            c
+        }
     }
 }
 
-const STEPS: [At; 6] = [At::Load, At::Request, At::Packets, At::Cancel, At::Close, At::Unload];
+/// Packets to the adapter of the lab with this process id, each of which the driver answers. A run that has to end clean needs every
+/// answer; one with a fault goes on when there is none, for the lab may have ended.
+#[expect(unsafe_code, reason = "entering a namespace has no safe interface in std")]
+fn echoes(pid: u32, case: &Case) {
+    let clean = case.rule.is_empty();
+    let namespace = match File::open(format!("/proc/{pid}/ns/net")) {
+        Err(_) if !clean => return,
+        n => n.expect("the lab's namespace"),
+    };
+    // SAFETY: a descriptor of a namespace, for this thread alone.
+    let entered = unsafe { libc::setns(std::os::fd::AsRawFd::as_raw_fd(&namespace), libc::CLONE_NEWNET) };
+    assert_eq!(entered, 0, "expected root, to enter the lab's namespace: {}", std::io::Error::last_os_error());
+    for line in ["addr add 10.98.0.1/24 dev dco0", "link set dco0 up"] {
+        let out = Command::new("ip").args(line.split(' ')).output().expect("ip runs");
+        if !clean && !out.status.success() {
+            return;
+        }
+        assert!(out.status.success(), "ip {line}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+    let socket = match std::net::UdpSocket::bind("10.98.0.1:0") {
+        Err(_) if !clean => return,
+        s => s.expect("a socket"),
+    };
+    socket.set_read_timeout(Some(if clean { LIMIT } else { Duration::from_millis(100) })).expect("a time-out");
+    let mut buffer = [0; 2048];
+    let mut silent = 0;
+    for n in 0..200_usize {
+        // Where the adapter is gone meanwhile, there is no answer either.
+        let data = vec![u8::try_from(n % 256).expect("a byte"); 10 + n * 6];
+        let sent = socket.send_to(&data, "10.98.0.2:4000");
+        let answer = sent.and_then(|_| socket.recv_from(&mut buffer));
+        match answer {
+            Ok((length, _)) => assert!(!clean || buffer[..length] == data[..], "another packet came back"),
+            Err(e) if clean => panic!("packet {n} was not answered: {e}"),
+            Err(_) => silent += 1,
+        }
+        if silent == 5 {
+            return;
+        }
+    }
+}
+
+const STEPS: [At; 8] = [At::Load, At::Request, At::Packets, At::Cancel, At::Sleep, At::Surprise, At::Close, At::Unload];
 
 /// Runs a case and says what is wrong with what came of it. `case.rule` is empty for a run that has to end clean.
 fn run(case: &Case, name: &str, folder: &Path) -> Result<(), String> {
@@ -327,7 +399,7 @@ fn run(case: &Case, name: &str, folder: &Path) -> Result<(), String> {
     std::fs::write(&sys, bytes).map_err(|e| e.to_string())?;
     let mut lab = Lab::start(&sys, name, case);
     let mut survived = false;
-    for at in STEPS.into_iter().filter(|a| *a <= case.at) {
+    for at in STEPS.into_iter().filter(|a| *a == case.at || (*a < case.at && *a != At::Surprise)) {
         if lab.step(at, case).and_then(|()| lab.barrier(at)).is_err() {
             break;
         }

@@ -1,5 +1,64 @@
 //! Rules of NetAdapterCx, broken by `drivers/faulty-kmdf`.
 
-use crate::harness::Case;
+use crate::harness::At::{Load, Packets, Request, Unload};
+use crate::harness::Image::FaultyKmdf;
+use crate::harness::{Case, case};
 
-pub const CASES: &[Case] = &[];
+pub const CASES: &[Case] = &[
+    case("netcx.bad-bind", FaultyKmdf, 104, Load),
+    case("netcx.interface-without-reference", FaultyKmdf, 209, Load),
+    case("netcx.fs-context", FaultyKmdf, 210, Load),
+    case("netcx.fs-context", FaultyKmdf, 211, Load),
+    case("netcx.forbidden-init-call", FaultyKmdf, 214, Load),
+    case("netcx.forbidden-init-call", FaultyKmdf, 215, Load),
+    case("netcx.forbidden-init-call", FaultyKmdf, 216, Load),
+    case("netcx.bad-globals", FaultyKmdf, 701, Load),
+    case("netcx.sequence", FaultyKmdf, 702, Load),
+    case("netcx.sequence", FaultyKmdf, 705, Load),
+    case("netcx.sequence", FaultyKmdf, 712, Load),
+    case("netcx.sequence", FaultyKmdf, 713, Load),
+    case("netcx.sequence", FaultyKmdf, 714, Load),
+    case("netcx.sequence", FaultyKmdf, 719, Request),
+    case("netcx.adapter-init-leak", FaultyKmdf, 703, Unload),
+    case("netcx.bad-adapter-init", FaultyKmdf, 704, Load),
+    case("netcx.bad-parameter", FaultyKmdf, 706, Load),
+    case("netcx.bad-parameter", FaultyKmdf, 720, Request),
+    case("netcx.offload-for-2.0-only", FaultyKmdf, 707, Load),
+    case("netcx.bad-capabilities", FaultyKmdf, 708, Load),
+    case("netcx.bad-capabilities", FaultyKmdf, 709, Load),
+    case("netcx.not-implemented", FaultyKmdf, 710, Load),
+    case("netcx.unbind-with-adapters", FaultyKmdf, 716, Request),
+    case("netcx.wrong-queue", FaultyKmdf, 717, Request),
+    // Queues.
+    case("netcx.queue-create-outside-callback", FaultyKmdf, 715, Load),
+    case("netcx.queue-create-outside-callback", FaultyKmdf, 723, Load),
+    case("netcx.notify-destroyed-queue", FaultyKmdf, 721, Request)
+        .says(&["created in NetRxQueueCreate from driver+0x"]),
+    case("netcx.bad-queue-config", FaultyKmdf, 722, Load),
+    case("netcx.bad-extension-query", FaultyKmdf, 724, Load),
+    case("netcx.notify-after-stop", FaultyKmdf, 801, Unload),
+    case("netcx.queue-not-drained", FaultyKmdf, 816, Unload),
+    case("netcx.queue-not-drained", FaultyKmdf, 817, Unload),
+    // Rings.
+    case("netcx.ring.tx-fragments", FaultyKmdf, 803, Packets),
+    case("netcx.ring.tx-changed", FaultyKmdf, 804, Packets),
+    case("netcx.ring.tx-changed", FaultyKmdf, 805, Packets),
+    case("netcx.ring.tx-ignore-set", FaultyKmdf, 806, Packets),
+    case("netcx.tx-payload-changed", FaultyKmdf, 807, Packets),
+    case("netcx.rx-frame-too-large", FaultyKmdf, 808, Packets),
+    case("netcx.ring.index", FaultyKmdf, 811, Packets),
+    case("netcx.ring.index", FaultyKmdf, 812, Packets),
+    case("netcx.ring.index", FaultyKmdf, 815, Packets),
+    case("netcx.ring.header-changed", FaultyKmdf, 813, Packets),
+    case("netcx.ring.header-changed", FaultyKmdf, 814, Packets),
+    case("netcx.ring.header-changed", FaultyKmdf, 829, Packets),
+    case("netcx.ring.rx-fragment", FaultyKmdf, 821, Packets),
+    case("netcx.ring.rx-fragment", FaultyKmdf, 822, Packets),
+    case("netcx.ring.rx-packet", FaultyKmdf, 823, Packets),
+    case("netcx.ring.rx-packet", FaultyKmdf, 830, Unload),
+    case("netcx.ring.rx-fragments", FaultyKmdf, 824, Packets),
+    case("netcx.ring.rx-fragments", FaultyKmdf, 825, Packets),
+    case("netcx.ring.rx-fragments", FaultyKmdf, 827, Packets),
+    case("netcx.rx-layout", FaultyKmdf, 826, Packets),
+    case("netcx.ring.outside-callback", FaultyKmdf, 831, Request),
+];

@@ -254,7 +254,9 @@ fn churn_requests(bench: &Bench<'_>) -> Result<String> {
     let key = cases::key_with(|_| ());
     let set = cases::set_peer(1, 60, 1400);
     let all = cases::peer_ref(-1);
-    let jobs: [(&str, u32, &[u8], usize, &[NtStatus]); 7] = [
+    /// Name, code, input, room for output, statuses that may come.
+    type Job<'a> = (&'a str, u32, &'a [u8], usize, &'a [NtStatus]);
+    let jobs: [Job<'_>; 7] = [
         ("NEW_KEY", Ioctl::NewKey.code(), &key, 0, &[NtStatus::SUCCESS, NtStatus::OBJECTID_NOT_FOUND]),
         ("SWAP_KEYS", Ioctl::SwapKeys.code(), &[], 0, &[NtStatus::SUCCESS, NtStatus::INVALID_DEVICE_REQUEST]),
         ("SET_PEER", Ioctl::SetPeer.code(), &set, 0, &[NtStatus::SUCCESS, NtStatus::INVALID_DEVICE_REQUEST]),
