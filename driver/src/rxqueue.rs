@@ -50,6 +50,13 @@ impl Packet<'_> {
         }
     }
 
+    fn len(&self) -> usize {
+        match self {
+            Self::Datagram(datagram) => datagram.len(),
+            Self::Frame(frame) => frame.len(),
+        }
+    }
+
     fn contiguous(&self) -> Option<&[u8]> {
         match self {
             Self::Datagram(datagram) => datagram.contiguous(),
@@ -124,37 +131,35 @@ impl Received {
 /// number of processors.
 pub fn receive(link: &Link, mut list: DatagramList) -> Option<DatagramList> {
     let cpu = time::processor();
-    let mut data = 0;
+    let mut data = false;
     while let Some(datagram) = list.next_datagram() {
         match class(&datagram) {
-            Class::Data(_) => data += 1,
+            Class::Data(_) => data = true,
             Class::Control => message::receive_datagram(link, cpu, &datagram),
             Class::TooShort => link.core.count_drop(cpu, DropReason::RxTooShort),
         }
     }
-    if data == 0 {
+    if !data {
         return Some(list);
     }
     list.rewind();
-    match queue(link, cpu, Arrival::Datagrams(list), data)? {
+    match queue(link, cpu, Arrival::Datagrams(list))? {
         Arrival::Datagrams(list) => Some(list),
         Arrival::Stream(_) => None,
     }
 }
 
-/// Queues what arrived, with so many data packets in it, for the receive queue, or counts them as lost and returns it.
+/// Queues what arrived for the receive queue, or counts its data packets as lost and returns it.
 /// IRQL <= DISPATCH_LEVEL.
-pub fn queue(link: &Link, cpu: usize, arrival: Arrival, data: usize) -> Option<Arrival> {
+pub fn queue(link: &Link, cpu: usize, arrival: Arrival) -> Option<Arrival> {
     let received = &link.received;
     let refused = if received.rx.running() {
         received.arrivals.push(arrival).err().map(|arrival| (arrival, DropReason::RxQueueFull))
     } else {
         Some((arrival, DropReason::RxNoQueue))
     };
-    if let Some((arrival, reason)) = refused {
-        for _ in 0..data {
-            link.core.count_drop(cpu, reason);
-        }
+    if let Some((mut arrival, reason)) = refused {
+        lose(link, cpu, &mut arrival, reason);
         return Some(arrival);
     }
     received.rx.notify();
@@ -163,6 +168,15 @@ pub fn queue(link: &Link, cpu: usize, arrival: Arrival, data: usize) -> Option<A
         discard(link);
     }
     None
+}
+
+/// Counts what is left of an arrival's data packets as lost.
+fn lose(link: &Link, cpu: usize, arrival: &mut Arrival, reason: DropReason) {
+    while let Some(packet) = arrival.next_packet() {
+        if matches!(packet.class(), Class::Data(_)) {
+            link.core.count_refused(cpu, reason, packet.len());
+        }
+    }
 }
 
 fn class(datagram: &Datagram<'_>) -> Class {
@@ -196,18 +210,15 @@ pub fn advance(link: &Link, ring: &mut RxRing<'_>) {
                     Some(mut scratch) => {
                         let opened = match packet.gather(scratch.bytes()) {
                             Some(bytes) => batch.open(bytes, buffer),
-                            None => {
-                                batch.drop(DropReason::RxMalformed);
-                                Err(DropReason::RxMalformed)
+                            None if packet.len() > link.sends.buffer_len() => {
+                                Err(batch.refuse(DropReason::RxTooLong, packet.len()))
                             }
+                            None => Err(batch.refuse(DropReason::RxMalformed, packet.len())),
                         };
                         link.sends.put(scratch);
                         opened
                     }
-                    None => {
-                        batch.drop(DropReason::RxNoBuffer);
-                        Err(DropReason::RxNoBuffer)
-                    }
+                    None => Err(batch.refuse(DropReason::RxNoBuffer, packet.len())),
                 },
             };
             if let Ok(Opened::Packet { len }) = opened {
@@ -225,11 +236,7 @@ pub fn discard(link: &Link) {
     let cpu = time::processor();
     let mut next = link.received.resume();
     while let Some(mut arrival) = next.or_else(|| link.received.arrivals.pop()) {
-        while let Some(packet) = arrival.next_packet() {
-            if matches!(packet.class(), Class::Data(_)) {
-                link.core.count_drop(cpu, DropReason::RxNoQueue);
-            }
-        }
+        lose(link, cpu, &mut arrival, DropReason::RxNoQueue);
         next = None;
     }
 }

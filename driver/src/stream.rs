@@ -37,8 +37,8 @@ pub fn received(link: &Link) {
 
 /// Hands the whole frames on and keeps the beginning of the next; false where the framing is broken.
 fn walk(link: &Link, cpu: usize, data: &mut Received<'_>) -> bool {
-    let mut frames = Frames::new(data.bytes());
-    let mut packets = 0;
+    let mut frames = Frames::within(data.bytes(), link.sends.buffer_len());
+    let mut packets = false;
     let mut whole = true;
     for frame in frames.by_ref() {
         let Ok(frame) = frame else {
@@ -46,7 +46,7 @@ fn walk(link: &Link, cpu: usize, data: &mut Received<'_>) -> bool {
             break;
         };
         match classify(frame) {
-            Class::Data(_) => packets += 1,
+            Class::Data(_) => packets = true,
             Class::Control => message::receive(link, cpu, frame),
             Class::TooShort => link.core.count_drop(cpu, DropReason::RxTooShort),
         }
@@ -57,17 +57,15 @@ fn walk(link: &Link, cpu: usize, data: &mut Received<'_>) -> bool {
     } else {
         data.cut(rest);
     }
-    if packets != 0
-        && let Some(buffer) = data.lend()
-    {
+    if packets && let Some(buffer) = data.lend() {
         // What is refused is dropped: its buffer goes back.
-        drop(rxqueue::queue(link, cpu, Arrival::Stream(buffer), packets));
+        drop(rxqueue::queue(link, cpu, Arrival::Stream(buffer)));
     }
     whole
 }
 
 /// Takes the next frame of a buffer that was walked before.
 pub fn next_frame(buffer: &mut StreamBuffer) -> Option<&[u8]> {
-    let len = Frames::new(buffer.bytes()).next()?.ok()?.len();
+    let len = Frames::within(buffer.bytes(), usize::MAX).next()?.ok()?.len();
     buffer.take(PREFIX_LEN.checked_add(len)?)?.get(PREFIX_LEN..)
 }

@@ -11,10 +11,12 @@ use nt::status::Result;
 use nt::wsk::{BufferSizes, Chain, Client, DatagramSocket, PREFIX_LEN, StreamSocket};
 
 /// What one connection receives into: enough for the receive queue to be busy with some while the network fills others. What lies in
-/// all of them at most is what TCP's own window is on top of.
-const BUFFERS: BufferSizes = BufferSizes { count: 4, capacity: 64 * 1024, rest: stream::MAX_REST };
+/// all of them at most is what TCP's own window is on top of. The rest of one frame is less than a send buffer and a length.
+const fn buffers(longest: usize) -> BufferSizes {
+    BufferSizes { count: 4, capacity: 64 * 1024, rest: PREFIX_LEN + longest - 1 }
+}
 
-// Whatever is sent fits in a frame.
+// Whatever is sent fits in a frame of the ordinary length, unless the MTU says more at both ends.
 const _: () = assert!(MAX_SEALED <= stream::MAX_FRAME && MAX_WRITE <= stream::MAX_FRAME);
 const _: () = assert!(PREFIX_LEN == stream::PREFIX_LEN);
 
@@ -35,7 +37,13 @@ impl Transport {
             uapi::Protocol::Udp => {
                 Self::Udp(DatagramSocket::new(client, &link.sends, new.local, new.remote, receiver)?)
             }
-            uapi::Protocol::Tcp => Self::Tcp(StreamSocket::new(client, &link.sends, new.local, BUFFERS, receiver)?),
+            uapi::Protocol::Tcp => Self::Tcp(StreamSocket::new(
+                client,
+                &link.sends,
+                new.local,
+                buffers(link.sends.buffer_len()),
+                receiver,
+            )?),
         })
     }
 
@@ -91,7 +99,7 @@ impl Transport {
         match self {
             Self::Udp(socket) => socket.send(chain),
             // The fallback is never taken: no packet is longer than a frame.
-            Self::Tcp(socket) => socket.send(chain, |len| stream::prefix(len).unwrap_or_default()),
+            Self::Tcp(socket) => socket.send(chain, |len| stream::prefix_within(len, usize::MAX).unwrap_or_default()),
         }
     }
 }

@@ -175,12 +175,13 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
         self.tally.drop(reason);
     }
 
-    /// Counts a data datagram of `len` bytes that the shell lost before it could be offered to [`open`](Self::open).
+    /// Counts a data datagram of `len` bytes that the shell lost before it could be offered to [`open`](Self::open); gives the reason back.
     #[inline]
-    pub fn refuse(&mut self, reason: DropReason, len: usize) {
+    pub fn refuse(&mut self, reason: DropReason, len: usize) -> DropReason {
         self.tally.add(Flow::ReceivedData, 1);
         self.tally.add(Flow::TransportReceived, len);
         self.tally.drop(reason);
+        reason
     }
 
     /// Counts a control datagram that arrived.

@@ -6,7 +6,7 @@
 /// Bytes of the length before each frame.
 pub const PREFIX_LEN: usize = 2;
 
-/// The longest frame that is valid, in bytes, its length not counted.
+/// The longest frame that is valid, in bytes, its length not counted, unless both ends have agreed on longer packets.
 pub const MAX_FRAME: usize = 2048;
 
 /// The most bytes that can be left of an unfinished frame, its length counted.
@@ -16,19 +16,26 @@ pub const MAX_REST: usize = PREFIX_LEN + MAX_FRAME - 1;
 #[inline]
 #[must_use]
 pub fn prefix(len: usize) -> Option<[u8; PREFIX_LEN]> {
-    if len == 0 || len > MAX_FRAME {
+    prefix_within(len, MAX_FRAME)
+}
+
+/// The same where frames of up to `max_frame` bytes are valid; 65535 is the most that any may have.
+#[inline]
+#[must_use]
+pub fn prefix_within(len: usize, max_frame: usize) -> Option<[u8; PREFIX_LEN]> {
+    if len == 0 || len > max_frame {
         return None;
     }
     u16::try_from(len).ok().map(u16::to_be_bytes)
 }
 
-/// A frame claims to be this long: 0, or more than [`MAX_FRAME`].
+/// A frame claims to be this long: 0, or more than is valid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BadLength(pub u16);
 
 impl core::fmt::Display for BadLength {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "a frame of {} bytes: 1 to {MAX_FRAME} are valid", self.0)
+        write!(f, "a frame of {} bytes", self.0)
     }
 }
 
@@ -41,6 +48,7 @@ impl core::error::Error for BadLength {}
 #[derive(Clone, Debug)]
 pub struct Frames<'a> {
     rest: &'a [u8],
+    max_frame: usize,
 }
 
 impl<'a> Frames<'a> {
@@ -48,7 +56,14 @@ impl<'a> Frames<'a> {
     #[inline]
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self::within(bytes, MAX_FRAME)
+    }
+
+    /// The same where frames of up to `max_frame` bytes are valid.
+    #[inline]
+    #[must_use]
+    pub const fn within(bytes: &'a [u8], max_frame: usize) -> Self {
+        Self { rest: bytes, max_frame }
     }
 
     /// The bytes after the last frame that was yielded.
@@ -67,7 +82,7 @@ impl<'a> Iterator for Frames<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let (length, after) = self.rest.split_first_chunk()?;
         let length = u16::from_be_bytes(*length);
-        if prefix(usize::from(length)).is_none() {
+        if prefix_within(usize::from(length), self.max_frame).is_none() {
             return Some(Err(BadLength(length)));
         }
         let (frame, rest) = after.split_at_checked(usize::from(length))?;
@@ -127,6 +142,9 @@ mod tests {
         assert_eq!(prefix(MAX_FRAME), Some([8, 0]));
         assert_eq!(prefix(0), None);
         assert_eq!(prefix(MAX_FRAME + 1), None);
+        assert_eq!(prefix_within(9216, 9216), Some([36, 0]));
+        assert_eq!(prefix_within(9217, 9216), None);
+        assert_eq!(prefix_within(65_536, usize::MAX), None);
         assert_eq!(prefix(0x1_0001), None);
     }
 
