@@ -98,6 +98,15 @@ pub fn address_text(address: usize) -> String {
     }
 }
 
+/// A return address for a report. One outside a loaded image is a routine of the lab's: the driver's last instruction was a jump.
+fn caller_text(address: usize) -> String {
+    if in_image(address) || IMAGE_BASE.load(Ordering::Relaxed) == 0 {
+        address_text(address)
+    } else {
+        "a tail call of the driver's".to_owned()
+    }
+}
+
 /// Where the stubs note the driver's registers: the thread's [`Frame`].
 pub(crate) fn caller_cell() -> *mut usize {
     FRAME.with(Cell::as_ptr).cast()
@@ -176,7 +185,7 @@ impl std::fmt::Display for Origin {
         match *self {
             Self { name: "", .. } => f.write_str("the lab"),
             Self { name, from: 0 } => f.write_str(name),
-            Self { name, from } => write!(f, "{name} from {}", address_text(from)),
+            Self { name, from } => write!(f, "{name} from {}", caller_text(from)),
         }
     }
 }
@@ -208,7 +217,7 @@ pub(crate) fn record_of(rule: Rule, object: &str, detail: &str) {
     let call = current_call();
     let call = if call.is_empty() { "(no call)" } else { call };
     let caller = last_caller();
-    let at = if caller == 0 { String::new() } else { format!("  caller: {}\n", address_text(caller)) };
+    let at = if caller == 0 { String::new() } else { format!("  caller: {}\n", caller_text(caller)) };
     let irql = crate::irql::current();
     let stack = crate::unwind::current_text().map_or_else(String::new, |t| format!("  stack:  {t}\n"));
     let fault = crate::fault::injected().map_or_else(String::new, |t| format!("  fault:  {t}\n"));
