@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// A driver of `lab/drivers` that breaks a rule on demand.
-#[expect(clippy::enum_variant_names, reason = "the names of the drivers' folders")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Image {
     /// Kernel and CNG: a WDM driver.
