@@ -9,7 +9,7 @@ use super::table::{Entry, entries};
 use super::{driver, text};
 use crate::fault;
 use crate::irql::{self, DISPATCH, PASSIVE};
-use crate::ke::spin;
+use crate::ke::{order, spin};
 use crate::report::{Rule, record, stop};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -38,6 +38,12 @@ impl Body for SpinLock {
         if self.lock.load(Ordering::Relaxed) != 0 {
             record(HELD, &format!("{me:?}"));
         }
+    }
+}
+impl Drop for SpinLock {
+    fn drop(&mut self) {
+        // What comes to lie here is another lock.
+        order::forget((&raw const self.lock).addr(), size_of::<AtomicU64>());
     }
 }
 
