@@ -127,9 +127,14 @@ impl Client {
 
     /// WdfDriverCreate; EvtDriverDeviceAdd is [`device_add`].
     fn create_driver(&self) -> Handle {
+        self.create_driver_with(0)
+    }
+
+    /// The same with WDF_DRIVER_INIT_FLAGS.
+    fn create_driver_with(&self, flags: u32) -> Handle {
         #[repr(C)]
         struct Config(u32, usize, usize, u32, u32);
-        let config = Config(32, device_add as *const () as usize, 0, 0, 0);
+        let config = Config(32, device_add as *const () as usize, 0, flags, 0);
         let f = wdf!(
             self,
             "WdfDriverCreate",
@@ -336,6 +341,22 @@ fn children_are_cleaned_up_first_and_destroyed_first() {
     let l = std::mem::take(&mut *lock(&LOG));
     assert_eq!(l, ["destroy leaf", "destroy mid", "destroy top"]);
     assert!([top, mid, leaf].iter().all(|h| object::find(*h).is_none()));
+    c.unbind();
+}
+
+#[test]
+fn a_miniport_keeps_its_own_dispatch_and_unloads_the_framework() {
+    /// WdfDriverInitNoDispatchOverride.
+    const NO_DISPATCH_OVERRIDE: u32 = 2;
+    let c = Client::bind();
+    let driver = c.create_driver_with(NO_DISPATCH_OVERRIDE);
+    // SAFETY: the driver object is the test's, the globals the framework's.
+    unsafe {
+        assert!((*c.driver).DriverUnload.is_none() && (*c.g).displace_unload == 0);
+        assert!((*(*c.driver).DriverExtension).AddDevice.is_none());
+        wdf!(c, "WdfDriverMiniportUnload", fn(Handle))(c.g, driver);
+    }
+    assert!(object::find(driver).is_none());
     c.unbind();
 }
 
