@@ -711,7 +711,9 @@ fn cost_of_a_stream() {
     }
     let buf = Buf { mdl: mdls.as_mut_ptr(), offset: 0, length: PIECE };
     // SAFETY: the table's functions.
-    let (send, receive): (BufFn, BufFn) = unsafe { (transmute(s.table().send), transmute(s.table().receive)) };
+    let send: BufFn = unsafe { transmute(s.table().send) };
+    // SAFETY: as above.
+    let receive: BufFn = unsafe { transmute(s.table().receive) };
     let run = |what: &str, f: BufFn, buf: &Buf| {
         let start = std::time::Instant::now();
         let (mut left, mut calls) = (TOTAL, 0u64);
