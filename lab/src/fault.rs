@@ -132,6 +132,7 @@ pub const CALLS: &[(By, &[&str])] = &[
             "WskControlSocket",
             "WskSendTo",
             "WskSendMessages",
+            "WskReceiveFrom",
         ],
     ),
 ];

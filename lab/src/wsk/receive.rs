@@ -10,10 +10,10 @@ use super::net;
 use super::nodes::{BATCH, Batch, Node, Nodes};
 use super::pending::{Call, Pending};
 use super::socket::{self, last_error};
-use crate::irql;
 use crate::ke::Balance;
 use crate::nt::{NTSTATUS, status};
 use crate::report::{InCall, Rule, record};
+use crate::{fault, irql};
 use std::ffi::c_void;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -439,6 +439,9 @@ pub extern "win64" fn receive_from(
     if !socket.is_bound() || socket.is_dead() {
         let code = if socket.is_dead() { status::FILE_FORCED_CLOSED } else { status::INVALID_DEVICE_STATE };
         return held.finish(Some(socket), code, 0);
+    }
+    if fault::fails("WskReceiveFrom") {
+        return held.finish(Some(socket), status::INSUFFICIENT_RESOURCES, 0);
     }
     for p in [control_len, control_flags] {
         if !p.is_null() {

@@ -684,3 +684,68 @@ fn socket_connect_makes_binds_and_connects() {
     client.end();
     assert_eq!(violations(), before);
 }
+
+/// Not a check: `cargo test --release wsk -- --ignored --nocapture` prints what a stream carries.
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_a_stream() {
+    const PIECE: usize = 44_800;
+    const TOTAL: usize = 20_000 * PIECE;
+    let _one = alone();
+    set_completion(Completion::Alternate);
+    let client = Client::new();
+    let peer = Peer::default();
+    let (s, mut other) = connected(&client, af::INET, &peer);
+    let mut sink = other.try_clone().expect("clone");
+    let reader = std::thread::spawn(move || {
+        let (mut buffer, mut left) = (vec![0; 1 << 18], TOTAL);
+        while left != 0 {
+            left -= sink.read(&mut buffer).expect("read");
+        }
+    });
+    // A batch of 32 frames, each in an MDL of its own.
+    let mut data = vec![[7u8; 1400]; 32];
+    let mut mdls: Vec<MDL> = data.iter_mut().map(|d| mdl_of(d, null_mut())).collect();
+    for i in 0..31 {
+        mdls[i].Next = &raw mut mdls[i + 1];
+    }
+    let buf = Buf { mdl: mdls.as_mut_ptr(), offset: 0, length: PIECE };
+    // SAFETY: the table's functions.
+    let send: BufFn = unsafe { transmute(s.table().send) };
+    // SAFETY: as above.
+    let receive: BufFn = unsafe { transmute(s.table().receive) };
+    let run = |what: &str, f: BufFn, buf: &Buf| {
+        let start = std::time::Instant::now();
+        let (mut left, mut calls) = (TOTAL, 0u64);
+        while left != 0 {
+            let done = Done::default();
+            let irp = irp_for(&done);
+            irql::at(irql::DISPATCH, || f(s.0, buf, 0, irp));
+            while !done.completed.load(Ordering::Acquire) {
+                std::hint::spin_loop();
+            }
+            left -= done.information.load(Ordering::SeqCst) as usize;
+            // SAFETY: completed.
+            unsafe { io::free_irp(irp) };
+            calls += 1;
+        }
+        let t = start.elapsed();
+        println!("{what}: {} MB/s, {} bytes a call", TOTAL as u128 / t.as_micros(), TOTAL as u64 / calls);
+    };
+    run("sent", send, &buf);
+    reader.join().expect("the reader");
+    let writer = std::thread::spawn(move || {
+        let buffer = vec![1; 1 << 18];
+        let mut left = TOTAL;
+        while left != 0 {
+            left -= other.write(&buffer[..left.min(1 << 18)]).expect("write");
+        }
+        other
+    });
+    let mut large = vec![0u8; 65536];
+    let mut mdl = mdl_of(&mut large, null_mut());
+    run("received", receive, &Buf { mdl: &raw mut mdl, offset: 0, length: 65536 });
+    let _other = writer.join().expect("the writer");
+    s.close();
+    client.end();
+}
