@@ -43,9 +43,11 @@ start_openvpn() {
 }
 
 # server_config [PROTO] [CIPHERS]: a server that gives out addresses, in the usual shape. More lines may follow.
+# PROTO is udp4, udp6, tcp4 or tcp6.
 server_config() {
     local proto=${1:-udp4} ciphers=${2:-AES-256-GCM} local_address=$wire4_server
-    [ "$proto" = udp4 ] || local_address=$wire6_server
+    case $proto in *6) local_address=$wire6_server ;; esac
+    case $proto in tcp*) proto=$proto-server ;; esac
     cat <<CONF
 mode server
 tls-server
@@ -69,7 +71,8 @@ CONF
 # client_config [PROTO] [CIPHERS]: for either OpenVPN.
 client_config() {
     local proto=${1:-udp4} ciphers=${2:-AES-256-GCM} remote=$wire4_server
-    [ "$proto" = udp4 ] || remote=$wire6_server
+    case $proto in *6) remote=$wire6_server ;; esac
+    case $proto in tcp*) proto=$proto-client ;; esac
     cat <<CONF
 client
 remote $remote 1194 $proto
