@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use dco_core::{Device, Tick};
 use dco_sync::Shared;
 use dco_wire::DATA_OVERHEAD;
-use nt::status::Result;
+use nt::status::{Result, Status};
 use nt::time;
 use nt::wdf::deferred::{Dpc, WorkItem};
 use nt::wdf::device::Handle;
@@ -103,6 +103,11 @@ impl Receiver {
 impl Receive for Receiver {
     fn receive(&self, list: DatagramList) -> Option<DatagramList> {
         crate::rxqueue::receive(&self.0, list)
+    }
+
+    fn dead(&self) {
+        // What expiry is told with: OpenVPN makes a new peer on it, as it should here.
+        self.0.messages.disconnected(Status::CONNECTION_DISCONNECTED);
     }
 }
 

@@ -30,7 +30,7 @@ impl Messages {
     /// # Errors
     /// NO_MEMORY, or the framework's status.
     pub fn new(device: Handle<'_>) -> Result<Self> {
-        let waiting = Waiting { packets: Backlog::try_new()?, disconnected: false, refusing: true };
+        let waiting = Waiting { packets: Backlog::try_new()?, disconnected: None, refusing: true };
         Ok(Self { reads: ManualQueue::new(device)?, waiting: SpinLock::new(waiting) })
     }
 
@@ -44,15 +44,15 @@ impl Messages {
         true
     }
 
-    /// The connection ended: one read ends with CONNECTION_ABORTED, a parked one or the next (the existing driver tells none but a parked
-    /// one). What arrived before is read first. IRQL <= DISPATCH_LEVEL.
-    pub fn disconnected(&self) {
+    /// The connection, or the socket, ended: one read ends with `status`, a parked one or the next (the existing driver tells none but a
+    /// parked one). What arrived before is read first. IRQL <= DISPATCH_LEVEL.
+    pub fn disconnected(&self, status: Status) {
         let mut waiting = self.waiting.lock();
         let read = self.reads.take();
-        waiting.disconnected = read.is_none();
+        waiting.disconnected = if read.is_none() { Some(status) } else { None };
         drop(waiting);
         if let Some(read) = read {
-            read.complete(Status::CONNECTION_ABORTED);
+            read.complete(status);
         }
     }
 
@@ -68,7 +68,7 @@ impl Messages {
     pub fn flush(&self, reopen: bool) {
         let mut waiting = self.waiting.lock();
         waiting.packets.clear();
-        waiting.disconnected = false;
+        waiting.disconnected = None;
         let before = core::mem::replace(&mut waiting.refusing, true);
         drop(waiting);
         while let Some(read) = self.reads.take() {
@@ -83,8 +83,8 @@ impl Messages {
 /// What the spin lock guards.
 struct Waiting {
     packets: Backlog,
-    /// The connection ended, and no read was there to be told.
-    disconnected: bool,
+    /// The connection ended, and no read was there to be told so.
+    disconnected: Option<Status>,
     /// Nobody reads: reads are completed with CANCELLED instead of parked.
     refusing: bool,
 }
@@ -93,8 +93,8 @@ struct Waiting {
 pub fn read(link: &Link, mut request: Request) {
     let mut waiting = link.messages.waiting.lock();
     let Some(packet) = waiting.packets.oldest() else {
-        let refused = if core::mem::take(&mut waiting.disconnected) {
-            Err((request, Status::CONNECTION_ABORTED))
+        let refused = if let Some(status) = waiting.disconnected.take() {
+            Err((request, status))
         } else if waiting.refusing {
             Err((request, Status::CANCELLED))
         } else {

@@ -6,6 +6,7 @@ use crate::rxqueue::{self, Arrival};
 use dco_core::DropReason;
 use dco_wire::stream::{Frames, PREFIX_LEN};
 use dco_wire::{Class, classify};
+use nt::status::Status;
 use nt::time;
 use nt::wsk::{Arrived, Received, StreamBuffer};
 
@@ -23,14 +24,14 @@ pub fn received(link: &Link) {
                 link.core.count_drop(cpu, DropReason::RxStreamBroken);
                 data.end();
                 socket.abort();
-                link.messages.disconnected();
+                link.messages.disconnected(Status::CONNECTION_ABORTED);
             }
         }
         Some(Arrived::End { unfinished, .. }) => {
             if unfinished != 0 {
                 link.core.count_drop(cpu, DropReason::RxStreamBroken);
             }
-            link.messages.disconnected();
+            link.messages.disconnected(Status::CONNECTION_ABORTED);
         }
     }
 }

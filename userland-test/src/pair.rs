@@ -8,9 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use dco_uapi::raw;
 use socket2::SockRef;
-use zerocopy::IntoBytes;
 
 use crate::device::{ADAPTER, Device, PeerSettings, READ_LENGTH, Slot, VERSION};
 use crate::key::{Cipher, Direction, StaticKey};
@@ -83,6 +81,16 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
         Ok("both drivers, nothing left behind, nothing violated".into())
     });
     checked?;
+    let mortal = rig.start_with([&[], &["--net", "die=20"]])?;
+    checks.check("dead socket", || {
+        let [a, b] = &mortal;
+        let (a, b) = (Device::open(&a.lab, ADAPTER)?, Device::open(&b.lab, ADAPTER)?);
+        Pair { rig: &rig, machines: &mortal, a, b }.dead_socket()
+    });
+    checks.check("unload after dead sockets", || {
+        stop_both(mortal)?;
+        Ok("both drivers, nothing left behind, nothing violated".into())
+    });
     rig.set_wire_mtu(9216)?;
     /// Name, the keyword at both ends, the check.
     type Jumbo = (&'static str, [&'static str; 2], fn(&Pair<'_>) -> Result<String>);
@@ -133,6 +141,8 @@ fn check_all(rig: &Rig, machines: &[Machine; 2], checks: &mut Checks) -> Result<
     checks.check("MSS", || pair.mss());
     checks.check("keepalive", || pair.keepalive());
     tcp::check_all(&pair, checks);
+    checks.check("sleep", || pair.sleep());
+    checks.check("sleep, wake and link down under traffic", || pair.power_cycles());
     checks.check("close", || {
         let connecting = pair.connect_into_black_hole()?;
         let Pair { a, b, .. } = pair;
@@ -164,6 +174,10 @@ fn check_software_chacha(rig: &Rig, machines: &[Machine; 2], checks: &mut Checks
     checks.check("AES-256-GCM where CNG lacks ChaCha20-Poly1305", || pair.tunnel(Transport::V4, Cipher::Aes256));
     Ok(())
 }
+
+mod jumbo;
+mod keys;
+mod power;
 
 struct Pair<'a> {
     rig: &'a Rig,
@@ -323,73 +337,6 @@ impl Pair<'_> {
         Ok(format!("{sent} forged packets, each counted by its reason"))
     }
 
-    /// Who waits for a packet id is told once, when it is reached, and not before; or that nothing comes any more.
-    fn key_events(&self) -> Result<String> {
-        const AT: u32 = 40;
-        // More than the second that lies between two looks.
-        let looks = Duration::from_millis(2_500);
-        self.up(Transport::V4, Cipher::Aes256, None)?;
-        let probe = self.rig.probe(Transport::V4)?;
-        let (mut near, mut far) = (self.a.key_event(AT)?, self.a.key_event(1_000_000)?);
-        let (mut cancelled, mut default) = (self.a.key_event(2_000_000)?, self.a.key_event(0)?);
-        for number in 1..u64::from(AT) - 1 {
-            probe.exchange(100, number)?;
-        }
-        let early = near.wait(looks)?.map(|completion| completion.status);
-        ensure!(early.is_none(), "next packet id {}: expected the request to wait on, it ended with {early:?}", AT - 1);
-        probe.exchange(100, 0)?;
-        let Some(told) = near.wait(looks)? else {
-            anyhow::bail!("next packet id {AT}: expected the request to end within {looks:?}, it still waits");
-        };
-        let expected = raw::KeyEvent { slot: 0.into(), key_id: 0.into(), peer_id: 7.into(), packet_id: AT.into() };
-        ensure!(
-            told.status == NtStatus::SUCCESS && told.output == expected.as_bytes(),
-            "expected {expected:?}, got {} and {:02x?}",
-            told.status,
-            told.output
-        );
-        // One that is reached already is told at the next look.
-        let told = self.a.key_event(1)?.wait(looks)?.map(|completion| completion.status);
-        ensure!(told == Some(NtStatus::SUCCESS), "a packet id of the past: expected SUCCESS, got {told:?}");
-        cancelled.cancel()?;
-        let ended = cancelled.wait(looks)?.map(|completion| completion.status);
-        ensure!(ended == Some(NtStatus::CANCELLED), "cancelled: expected CANCELLED, got {ended:?}");
-        for (waiting, name) in [(&mut far, "for 1000000"), (&mut default, "for the default")] {
-            let early = waiting.wait(Duration::from_millis(1))?.map(|completion| completion.status);
-            ensure!(early.is_none(), "{name}: expected the request to wait on, it ended with {early:?}");
-        }
-        self.down()?;
-        for (waiting, name) in [(&mut far, "for 1000000"), (&mut default, "for the default")] {
-            let ended = waiting.wait(Duration::from_secs(2))?.map(|completion| completion.status);
-            ensure!(ended == Some(NtStatus::CANCELLED), "{name}, at DEL_PEER: expected CANCELLED, got {ended:?}");
-        }
-        Ok(format!("told at packet id {AT} and not at {}; CANCELLED at DEL_PEER", AT - 1))
-    }
-
-    /// A slot that is emptied neither seals nor opens; the other one is as it was.
-    fn deleted_keys(&self) -> Result<String> {
-        self.up(Transport::V4, Cipher::Aes256, None)?;
-        let probe = self.rig.probe(Transport::V4)?;
-        probe.exchange(100, 1)?;
-        self.a.del_key(Slot::Primary)?;
-        let lost = |reason| Ok::<_, anyhow::Error>([self.count(&self.a, reason)?, self.count(&self.b, reason)?]);
-        let before = lost("TxNoKey")?;
-        probe.lost(Side::A, 100)?;
-        self.eventually("TxNoKey at a", || Ok(lost("TxNoKey")? == [before[0] + 1, before[1]]))?;
-        let before = lost("RxUnknownKey")?;
-        probe.lost(Side::B, 100)?;
-        self.eventually("RxUnknownKey at a", || Ok(lost("RxUnknownKey")? == [before[0] + 1, before[1]]))?;
-        for (device, direction) in [(&self.a, Direction::Normal), (&self.b, Direction::Inverse)] {
-            device.new_key(&StaticKey::of_test(2, Cipher::Aes256, direction), Slot::Primary, 1, 7)?;
-            device.new_key(&StaticKey::of_test(3, Cipher::Aes256, direction), Slot::Secondary, 2, 7)?;
-            device.del_key(Slot::Secondary)?;
-            device.del_key(Slot::Secondary)?;
-        }
-        probe.exchange(100, 2).context("with another key")?;
-        self.down()?;
-        Ok("an empty slot neither seals nor opens".into())
-    }
-
     /// One drop reason's count.
     fn count(&self, device: &Device, name: &str) -> Result<i64> {
         let found = device.drops()?.into_iter().find(|(found, _)| found == name);
@@ -407,66 +354,6 @@ impl Pair<'_> {
             thread::sleep(Duration::from_millis(5));
         }
         Ok(())
-    }
-
-    /// Packets up to the keyword's MTU pass, one byte more is dropped by name.
-    fn jumbo(&self) -> Result<String> {
-        const MTU: usize = 9000;
-        for machine in self.machines {
-            let mtu = machine.mtu()?;
-            ensure!(mtu == MTU, "expected an MTU of {MTU}, got {mtu}");
-        }
-        let mut sum = Traffic::default();
-        for transport in [Transport::V4, Transport::V6] {
-            self.up(transport, Cipher::Aes256, None)?;
-            sum = Traffic::default();
-            for inner in [Transport::V4, Transport::V6] {
-                let probe = self.rig.probe(inner)?;
-                for bytes in [48, 1500, 1501, 2048, 2049, 4096, 8999, MTU] {
-                    for number in 0..PACKETS {
-                        sum +=
-                            probe.exchange(probe.filling(bytes), number).with_context(|| format!("{bytes} bytes"))?;
-                    }
-                }
-            }
-            sum.expect_counted(&self.a).context("lab a")?;
-            sum.expect_counted(&self.b).context("lab b")?;
-            self.down()?;
-        }
-        self.up(Transport::V4, Cipher::Aes256, None)?;
-        self.rig.set_tun_mtu(Side::A, 9400)?;
-        let probe = self.rig.probe(Transport::V4)?;
-        let too_long = [MTU + 1, MTU + 2, 9400];
-        let before = self.count(&self.a, "TxTooLong")?;
-        for bytes in too_long {
-            probe.lost(Side::A, probe.filling(bytes))?;
-        }
-        let expected = before + too_long.len() as i64;
-        self.eventually("each longer packet in TxTooLong", || Ok(self.count(&self.a, "TxTooLong")? == expected))?;
-        probe.exchange(probe.filling(MTU), 1).context("after longer ones")?;
-        self.down()?;
-        Ok(format!(
-            "{} packets each way up to {MTU} bytes, counters exact; longer ones dropped as TxTooLong",
-            sum.packets
-        ))
-    }
-
-    /// One end has the keyword, the other one that is out of range, and so 1500: what does not fit its buffers is dropped by name.
-    fn jumbo_to_small(&self) -> Result<String> {
-        let [a, b] = self.machines;
-        let mtus = [a.mtu()?, b.mtu()?];
-        ensure!(mtus == [9000, 1500], "expected MTUs of 9000 and 1500, got {mtus:?}");
-        self.up(Transport::V4, Cipher::Aes256, None)?;
-        let probe = self.rig.probe(Transport::V4)?;
-        probe.exchange(probe.largest(), 1)?;
-        let before = self.count(&self.b, "RxTooLong")?;
-        for bytes in [2049, 4000, 9000] {
-            probe.lost(Side::A, probe.filling(bytes))?;
-        }
-        self.eventually("each longer packet in RxTooLong", || Ok(self.count(&self.b, "RxTooLong")? == before + 3))?;
-        probe.exchange(probe.largest(), 2).context("after longer ones")?;
-        self.down()?;
-        Ok("what does not fit is dropped as RxTooLong".into())
     }
 
     /// TCP connections through the tunnel see the lowered MSS at both ends.

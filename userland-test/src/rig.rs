@@ -288,6 +288,15 @@ impl Rig {
         set_mtu(&self.place(side).netns, &self.tun(), mtu)
     }
 
+    /// Takes the stack's side of the tunnel down, or up again.
+    pub fn set_tun_up(&self, side: Side, up: bool) -> Result<()> {
+        let (netns, tun) = (&self.place(side).netns, self.tun());
+        let state = if up { "up" } else { "down" };
+        let status = Command::new("ip").args(["-n", netns, "link", "set", "dev", &tun, state]).status()?;
+        ensure!(status.success(), "taking {tun} in {netns} {state}: ip ended with {status}");
+        Ok(())
+    }
+
     /// That no TUN is left in either namespace.
     pub fn expect_no_tun(&self) -> Result<()> {
         for place in &self.places {
@@ -475,6 +484,14 @@ impl Machine {
         let text = query_lab(&self.lab, "adapter")?;
         let mtu = text.lines().find_map(|line| line.strip_prefix("mtu "));
         mtu.context("QUERY adapter: expected an MTU")?.parse().context("QUERY adapter: mtu")
+    }
+
+    /// One of the lab's counters of the adapter and its sockets.
+    pub fn netcx(&self, name: &str) -> Result<i64> {
+        let text = query_lab(&self.lab, "netcx")?;
+        let count = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let count = count.with_context(|| format!("QUERY netcx: expected {name}, found none"))?;
+        count.trim().parse().with_context(|| format!("QUERY netcx: {name} {count}"))
     }
 
     /// How many objects of this kind there are in the lab.

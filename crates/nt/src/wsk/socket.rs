@@ -21,6 +21,8 @@ pub trait Receive: Send + Sync + 'static {
     /// Datagrams arrived. Returns the list to be done with it at once, or keeps it (returns `None`) and drops it later.
     /// DISPATCH_LEVEL or below; possibly on several processors at once; must not wait.
     fn receive(&self, list: DatagramList) -> Option<DatagramList>;
+    /// The network stack has given the socket up: nothing more is received or sent. DISPATCH_LEVEL or below; must not wait.
+    fn dead(&self);
 }
 
 /// What does not depend on the receiver's type.
@@ -194,15 +196,17 @@ unsafe extern "C" fn receive_from<R: Receive>(
     _flags: u32,
     list: *mut wsk::WSK_DATAGRAM_INDICATION,
 ) -> NTSTATUS {
-    // A NULL list says that the socket is dead. Its peer then expires like one that went silent, which is what userspace acts on.
-    let (Some(inner), Some(list)) = (NonNull::new(context.cast::<Inner<R>>()), NonNull::new(list)) else {
-        return Status::SUCCESS.0;
-    };
+    let Some(inner) = NonNull::new(context.cast::<Inner<R>>()) else { return Status::SUCCESS.0 };
     // SAFETY: the context was given at creation and lives until the socket is closed.
     let inner = unsafe { inner.as_ref() };
     if inner.core.closing.load(Ordering::SeqCst) {
         return Status::SUCCESS.0;
     }
+    // A NULL list says that the socket is dead.
+    let Some(list) = NonNull::new(list) else {
+        inner.receiver.dead();
+        return Status::SUCCESS.0;
+    };
     let head = list;
     // SAFETY: the list was just indicated on this socket.
     let list = unsafe { DatagramList::retain(list, NonNull::from(&inner.core)) };
