@@ -157,7 +157,7 @@ impl Device {
         match self.start_new_peer(protocol, local, remote)?.wait(PROMPT)?.map(|completion| completion.status) {
             Some(NtStatus::SUCCESS) => Ok(()),
             Some(status) => bail!("{}: expected SUCCESS, got {status}", Ioctl::NewPeer.name()),
-            None => bail!("{}: expected it to end, it still pends after {PROMPT:?}", Ioctl::NewPeer.name()),
+            None => Err(Hang(Ioctl::NewPeer.name().to_owned()).into()),
         }
     }
 

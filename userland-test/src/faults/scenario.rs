@@ -8,11 +8,12 @@ use anyhow::{Context, Result, bail, ensure};
 use socket2::SockRef;
 
 use crate::commands::query_lab;
-use crate::device::{ADAPTER, Device, Hang, PeerSettings, READ_LENGTH, Slot, VERSION};
+use crate::device::{ADAPTER, Device, Hang, PeerSettings, Protocol, READ_LENGTH, Slot, VERSION};
 use crate::key::{Cipher, Direction, StaticKey};
 use crate::rig::{Machine, Rig, Side, Transport};
 use crate::status::NtStatus;
 use crate::targets::Pending;
+use crate::tcp::{BlackHole, Listener, Relay};
 use crate::tunnel::Tunnel;
 
 /// A step, and its name.
@@ -40,6 +41,9 @@ pub const LIFE: &[Step] = steps![
     "DEL_PEER under a read" => del_peer,
     "second tunnel" => second_tunnel,
     "packets again" => packets,
+    "connects taken back" => connects,
+    "tunnel over TCP" => over_tcp,
+    "the far end ends it" => far_end,
     "close under a read" => close,
     "disable and enable" => disable,
     "open again" => open,
@@ -72,6 +76,12 @@ const WAITS: [Duration; 5] = [
 /// How long an end may take that depends on the driver's clock of whole seconds.
 const TICKS: Duration = Duration::from_secs(10);
 
+/// The port of the UDP side of what relays between A's connection and B, which speaks UDP.
+const RELAY: u16 = 1195;
+
+/// The port where connecting does not end.
+const NOWHERE: u16 = 1196;
+
 /// One packet through the tunnel that did not come, though it was sent again and again.
 const LOST: &str = "it did not come";
 
@@ -92,12 +102,14 @@ pub struct Scene<'a> {
     /// Counts what is sent, so that each is different.
     sent: u64,
     restarted: bool,
+    /// While the tunnel is one over TCP.
+    relay: Option<Relay>,
 }
 
 impl<'a> Scene<'a> {
     /// At the start.
     pub fn new(rig: &'a Rig, a: &'a Machine, b: &'a Machine) -> Self {
-        Self { rig, a, b, a_device: None, b_device: None, sent: 0, restarted: false }
+        Self { rig, a, b, a_device: None, b_device: None, sent: 0, restarted: false, relay: None }
     }
 
     /// The stack that has failed in this run, if one has.
@@ -177,6 +189,77 @@ impl<'a> Scene<'a> {
         self.up(Transport::V6, Cipher::ChaCha20, None)
     }
 
+    /// A's connection, relayed to B in small pieces. One step, for a failure may end the connection, and then all of it is done again.
+    fn over_tcp(&mut self) -> Result<()> {
+        if self.relay.is_some() && self.injected()?.is_some_and(|stack| stack.starts_with("WskReceive ")) {
+            self.told_of_the_end().context("after a receive that failed")?;
+        }
+        drop(self.relay.take());
+        let far = self.rig.wire(Side::B, Transport::V4);
+        let [mut local, mut relay_at] = [self.rig.wire(Side::A, Transport::V4), far];
+        local.set_port(0);
+        relay_at.set_port(RELAY);
+        let [near_key, far_key] =
+            [Direction::Normal, Direction::Inverse].map(|d| StaticKey::of_test(3, Cipher::Aes256, d));
+        let listener = self.rig.within(Side::B, || Listener::bind(far))?;
+        let near = Tunnel { local, remote: far, peer_id: 7, key: &near_key, settings: None };
+        near.up_over(Protocol::Tcp, self.device()?)?;
+        Tunnel { local: far, remote: relay_at, key: &far_key, ..near }.up(self.other()?)?;
+        let socket = self.rig.within(Side::B, || {
+            let socket = UdpSocket::bind(relay_at).context("binding the relay")?;
+            socket.connect(far)?;
+            Ok(socket)
+        })?;
+        self.relay = Some(listener.accept()?.relay(socket, 700)?);
+        self.rig.configure_some(&[Side::A])?;
+        self.packets()?;
+        self.control()
+    }
+
+    /// The connection ends: a read that waits is told, or the next.
+    fn far_end(&mut self) -> Result<()> {
+        drop(self.relay.take());
+        self.told_of_the_end()?;
+        self.device()?.del_peer()?;
+        self.other()?.del_peer()
+    }
+
+    fn told_of_the_end(&self) -> Result<()> {
+        let until = Instant::now() + TICKS;
+        loop {
+            let mut read = self.device()?.read(READ_LENGTH)?;
+            match read.wait(until.saturating_duration_since(Instant::now()))?.map(|completion| completion.status) {
+                Some(NtStatus::CONNECTION_ABORTED) => return Ok(()),
+                // What came before the end.
+                Some(NtStatus::SUCCESS) => {}
+                Some(status) => bail!("a read at the connection's end: expected CONNECTION_ABORTED, got {status}"),
+                None => return Err(Hang("a read at the connection's end".into()).into()),
+            }
+        }
+    }
+
+    /// Connects that do not end by themselves: cancelled, and taken back by DEL_PEER.
+    fn connects(&mut self) -> Result<()> {
+        let [mut local, mut nowhere] = [Side::A, Side::B].map(|side| self.rig.wire(side, Transport::V4));
+        local.set_port(0);
+        nowhere.set_port(NOWHERE);
+        let _hole = self.rig.within(Side::B, || BlackHole::open(nowhere))?;
+        let device = self.device()?;
+        for cancelled in [true, false] {
+            let mut connect = device.start_new_peer(Protocol::Tcp, local, nowhere)?;
+            if let Some(ended) = connect.wait(Duration::from_millis(5))? {
+                bail!("NEW_PEER to where nobody answers: expected it to wait, got {}", ended.status);
+            }
+            if cancelled {
+                connect.cancel()?;
+            } else {
+                device.del_peer()?;
+            }
+            ended(connect, &[NtStatus::CANCELLED])?;
+        }
+        Ok(())
+    }
+
     fn third_tunnel(&mut self) -> Result<()> {
         self.up(Transport::V4, Cipher::Aes256, None)
     }
@@ -198,6 +281,8 @@ impl<'a> Scene<'a> {
                 return Ok(());
             }
             ensure!(!self.without_data_path()?, "{what}: there is no data path");
+            // It may have ended with the connection.
+            ensure!(self.relay.is_none() || self.injected()?.is_none(), "{what}: it did not come over TCP");
         }
         Err(Hang(format!("{what}: {LOST}")).into())
     }
@@ -353,6 +438,7 @@ impl<'a> Scene<'a> {
     fn parked(&self) -> Result<Box<dyn Pending>> {
         let mut read = self.device()?.read(READ_LENGTH)?;
         loop {
+            self.answered()?;
             match read.wait(Duration::ZERO)?.map(|completion| completion.status) {
                 None => return Ok(read),
                 // A control packet that was sent twice, or told too late.
@@ -362,9 +448,15 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// Whatever the driver completed at once is answered when this, which was asked for later, is.
+    fn answered(&self) -> Result<()> {
+        self.device()?.version().map(|_| ())
+    }
+
     /// A request that waits for a packet id.
     fn key_event(&self, packet_id: u32) -> Result<Box<dyn Pending>> {
         let mut event = self.device()?.key_event(packet_id)?;
+        self.answered()?;
         match event.wait(Duration::ZERO)?.map(|completion| completion.status) {
             None => Ok(event),
             Some(status) => bail!("KEY_EVENT: expected it to wait, got {status}"),
@@ -429,7 +521,7 @@ impl<'a> Scene<'a> {
     }
 
     fn silent_tunnel(&mut self) -> Result<()> {
-        let settings = PeerSettings { keepalive_interval: Some(1), keepalive_timeout: Some(4), mss: None };
+        let settings = PeerSettings { keepalive_interval: Some(20), keepalive_timeout: Some(600), mss: None };
         self.up(Transport::V4, Cipher::Aes256, Some(settings))
     }
 
@@ -437,9 +529,16 @@ impl<'a> Scene<'a> {
     fn ping(&mut self) -> Result<()> {
         let received = || Ok::<i32, anyhow::Error>(self.other()?.stats()?.0.received_data_packets.get());
         let (before, until) = (received()?, Instant::now() + TICKS);
+        // The driver looks once a second. A ping that was lost is not sent again, but the next one is.
+        let mut next = Instant::now();
         while received()? == before {
-            if Instant::now() > until {
+            let now = Instant::now();
+            if now > until {
                 return Err(Hang("a ping".into()).into());
+            }
+            if now >= next {
+                query_lab(&self.a.lab, "clock +21")?;
+                next = now + Duration::from_secs(2);
             }
             thread::sleep(Duration::from_millis(10));
         }
@@ -454,6 +553,7 @@ impl<'a> Scene<'a> {
     /// B is silent, so A's peer expires: a read that waits is told, or else the next.
     fn expiry(&mut self) -> Result<()> {
         let mut read = self.device()?.read(READ_LENGTH)?;
+        query_lab(&self.a.lab, "clock +601")?;
         let Some(told) = read.wait(TICKS)? else { return Err(Hang("a read at expiry".into()).into()) };
         ensure!(
             told.status == NtStatus::CONNECTION_DISCONNECTED,
