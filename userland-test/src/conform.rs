@@ -7,6 +7,7 @@ mod cases;
 mod orders;
 mod races;
 mod report;
+mod stream;
 mod table;
 mod traffic;
 
@@ -259,6 +260,7 @@ fn list(own: SocketAddr) -> Vec<(&'static str, Vec<Case>)> {
         ("values", table::values()),
         ("codes", table::codes()),
         ("traffic", traffic::all()),
+        ("stream", stream::all()),
         ("races", races::all()),
         ("orders", vec![every_order]),
     ]
@@ -268,7 +270,7 @@ fn help() -> String {
     format!(
         "usage: dco-cli conform [--only TEXT]... [--list] [--json FILE] [--junit FILE] [OPTION]... [--target ADDRESS]\n\n\
          Checks what docs/testing.md calls conformance: every request with every shape of its buffers, values out of range, unknown\n\
-         codes, every order of calls, data packets sound and forged, keepalive, rekeys, races with close, churn. One list, for the\n\
+         codes, every order of calls, data packets sound and forged, keepalive, rekeys, TCP, races with close, churn. One list, for the\n\
          lab and for Windows. A line a case, a table, and `N passed, N failed`.\n\n\
          \x20 --only TEXT         only cases whose group or name contains TEXT; may be repeated\n\
          \x20 --list              the names of the cases\n\

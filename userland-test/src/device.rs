@@ -84,6 +84,11 @@ impl Device {
         }
     }
 
+    /// Starts an ioctl that may pend, whatever it ends with.
+    pub fn start_ioctl(&self, code: u32, input: &[u8], output: usize) -> Result<Box<dyn Pending>> {
+        Ok(self.file.start(Request::Ioctl { code, input, output, null: Null::default() })?)
+    }
+
     /// One ioctl, whatever it ends with.
     pub fn ioctl(&self, code: u32, input: &[u8], output: usize) -> Result<Completion> {
         let mut pending = self.file.start(Request::Ioctl { code, input, output, null: Null::default() })?;

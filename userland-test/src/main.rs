@@ -1,5 +1,10 @@
 //! Drives the driver from user space: by hand, and as a test of a running driver.
 
+#![cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "what works with namespaces and labs is Linux's alone")
+)]
+
 mod commands;
 mod conform;
 mod device;
@@ -22,7 +27,6 @@ mod netns;
 mod pair;
 #[cfg(target_os = "linux")]
 mod rig;
-#[cfg(target_os = "linux")]
 mod tcp;
 
 use std::process::ExitCode;

@@ -34,6 +34,11 @@ impl Listener {
         Ok(Self(listener))
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> Result<SocketAddr> {
+        Ok(self.0.local_addr()?)
+    }
+
     /// The next connection.
     pub fn accept(&self) -> Result<Far> {
         let deadline = Instant::now() + PATIENCE;

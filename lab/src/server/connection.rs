@@ -53,13 +53,21 @@ impl Connection {
     pub fn new(mut writer: Box<dyn Write + Send>) -> std::io::Result<Arc<Self>> {
         let (out, messages) = channel();
         ke::spawn("lab-write", move || {
-            for m in messages {
-                match m {
-                    // A peer that is gone is noticed by the reader.
-                    Message::Bytes(b) => {
-                        let _ = writer.write_all(&b);
+            let mut ready = Vec::new();
+            while let Ok(first) = messages.recv() {
+                // What is there already goes out in one write.
+                let mut end = None;
+                for m in std::iter::once(first).chain(messages.try_iter()) {
+                    match m {
+                        Message::Bytes(b) => ready.extend(b),
+                        Message::Finish(code, report) => end = Some((code, report)),
                     }
-                    Message::Finish(code, report) => super::finish(code, &report, None),
+                }
+                // A peer that is gone is noticed by the reader.
+                let _ = writer.write_all(&ready);
+                ready.clear();
+                if let Some((code, report)) = end {
+                    super::finish(code, &report, None);
                 }
             }
         })?;

@@ -253,8 +253,31 @@ pub fn every_order(bench: &Bench<'_>) -> Result<String> {
 }
 
 #[cfg(test)]
+mod mock;
+
+#[cfg(test)]
 mod tests {
+    use super::mock::{FAULTS, Fault, Mock};
     use super::*;
+
+    fn run(fault: Fault) -> Result<String> {
+        let mock = Mock::new(fault);
+        let own = ([127, 0, 0, 1], 1).into();
+        every_order(&Bench { target: &mock, own, depth: 4, seconds: Duration::ZERO })
+    }
+
+    #[test]
+    fn a_device_that_keeps_its_promises_passes() {
+        run(Fault::None).expect("all is as promised");
+    }
+
+    #[test]
+    fn each_broken_promise_is_found() {
+        for fault in FAULTS {
+            let found = run(fault).map(|_| ());
+            assert!(found.is_err(), "{fault:?}");
+        }
+    }
 
     #[test]
     fn each_sequence_occurs_once() {

@@ -45,7 +45,7 @@ struct Row {
 const NOT_SERVED: Answer = Answer::Never(NtStatus::INVALID_DEVICE_REQUEST);
 
 /// The additive requests that the driver serves, by function number.
-const ADDITIVE: &[u32] = &[0x801];
+const ADDITIVE: &[u32] = &[0x801, 0x802, 0x803];
 
 fn rows() -> Vec<Row> {
     use Answer::{Done, Refused};
@@ -86,6 +86,21 @@ fn rows() -> Vec<Row> {
             input: vec![],
             output: Output::Records(40),
             answers: [Done, Done],
+        },
+        Row {
+            name: "DEL_KEY",
+            code: additive::DEL_KEY,
+            input: vec![1, 0, 0, 0],
+            output: Output::Exactly(0),
+            answers: [unknown_peer, Done],
+        },
+        Row {
+            name: "KEY_EVENT",
+            code: additive::KEY_EVENT,
+            // A packet id that no key reaches; a sound one would pend.
+            input: vec![0xFF; 4],
+            output: Output::Exactly(16),
+            answers: [Answer::Never(NtStatus::OBJECTID_NOT_FOUND), Refused(NtStatus::INVALID_PARAMETER)],
         },
     ]
 }
@@ -263,6 +278,14 @@ pub fn values() -> Vec<Case> {
     let key_ids = (0..=255u8).map(|id| key(&cases::key_with(|key| key.key_id = id), Expected::DONE));
     let peer_ids = extremes.map(|id| key(&cases::key_with(|key| key.peer_id = id.into()), Expected::DONE));
     let options = (0..32).map(|bit| cases::ioctl(Ioctl::NewKeyV2, &cases::key_v2(1 << bit), 0, wrong()));
+    let deleted = extremes.map(|slot: i32| Step::Ioctl {
+        name: "DEL_KEY".to_owned(),
+        code: additive::DEL_KEY,
+        input: slot.to_le_bytes().to_vec(),
+        output: 0,
+        null: Null::default(),
+        expected: if [0, 1].contains(&slot) { Expected::DONE } else { wrong() },
+    });
     let ids = extremes
         .map(|id| cases::ioctl(Ioctl::GetPeerStats, &cases::peer_ref(id), 40, Expected::Length(NtStatus::SUCCESS, 40)));
     let padded = cases::key_with(|key| {
@@ -283,5 +306,6 @@ pub fn values() -> Vec<Case> {
         with("values: NEW_KEY's padding is ignored", vec![key(&padded, Expected::DONE)]),
         with("values: NEW_KEY_V2's options, each bit", options.collect()),
         with("values: GET_PEER_STATS's peer id", ids.to_vec()),
+        with("values: DEL_KEY's slot", deleted.to_vec()),
     ]
 }
