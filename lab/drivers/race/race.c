@@ -154,7 +154,7 @@ static NTSTATUS NTAPI Control(PDEVICE_OBJECT Device, PIRP Irp)
     KeInitializeEvent(&s->Event, NotificationEvent, FALSE);
     for (i = 0; i < RTL_NUMBER_OF(parts); i++) {
         parts[i].Shared = s;
-        parts[i].Delay = i * 16;
+        parts[i].Delay = i * 4;
     }
     switch (l->Parameters.DeviceIoControl.IoControlCode) {
     case REQUEST_RACE:
