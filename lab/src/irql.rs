@@ -100,6 +100,8 @@ fn own_a_processor() {
                 return;
             }
         }
-        std::thread::yield_now();
+        if !crate::ke::sched::spin() {
+            std::thread::yield_now();
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! The kernel's executive: locks, dispatcher objects, timers, DPCs, threads, time.
 //!
-//! Files here: `spin` (spin locks), `order` (their order), `stack` (depth), `wait` (events, semaphores, waits), `timer`, `dpc`, `thread`, `time`.
+//! Files here: `spin` (spin locks), `order` (their order), `sched` (who runs), `stack` (depth),
+//! `wait` (events, semaphores, waits), `timer`, `dpc`, `thread`, `time`.
 
 pub mod dpc;
 pub mod order;
+pub mod sched;
 pub mod spin;
 pub mod stack;
 pub mod thread;
@@ -11,7 +13,7 @@ pub mod time;
 pub mod timer;
 pub mod wait;
 
-pub use thread::{spawn, spawn_or_abort, thread_id};
+pub use thread::{spawn, spawn_aside, spawn_or_abort, thread_id};
 pub use wait::{event_clear, event_init, event_is_set, event_set, wait_event};
 
 use crate::Export;

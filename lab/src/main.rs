@@ -1,6 +1,6 @@
 //! `dco-lab`: runs a Windows driver image on Linux, strictly. `dco-lab --help` says how.
 
-use dco_lab::{cng, crash, fault, netcx, options, pe, pnp, pool, report, rtl, server, thunk, wdf, wsk};
+use dco_lab::{cng, crash, fault, ke, netcx, options, pe, pnp, pool, report, rtl, server, thunk, wdf, wsk};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -28,6 +28,11 @@ options of run:
   --fault-at STACK       the call made from this stack, a line of such a FILE, fails once
   --patience SECONDS     how long a request that Windows waits for may take (60; those of a closed file: 30)
   --special-pool         the driver's blocks end where a page does, and go away when they are freed: each wrong access faults
+  --schedule SEED        one thread of the driver's at a time; who runs next is drawn from SEED at each scheduling point
+  --record FILE          writes the schedule down (with --schedule, SEED 0 if it is not given)
+  --replay FILE          repeats a recorded schedule, step by step
+  --time virtual         the clock stands still while anything can run, and jumps to the next timer when nothing can and
+                         every client waits for an answer; schedules, too
   --no-chacha            CNG without ChaCha20-Poly1305, as before Windows Server 2022
   --wsk-completion HOW   inline, async or alternate: when WSK completes an IRP
   --wsk-segments N       streams arrive in pieces of at most N bytes, their MDL chains cut at odd places
@@ -44,6 +49,7 @@ exit status:
   65  the image was not loaded: no driver image, or imports that the lab does not provide
   69  the driver's entry point, AddDevice or start failed
   71  the host refused something (a socket, a thread)
+  72  a replay went otherwise than it was recorded
 
 examples:
   dco-lab check --sys ovpn-dco.sys
@@ -91,6 +97,10 @@ const SWITCHES: &[&str] = &["verbose", "no-chacha", "special-pool", "wsk-locked-
 const VALUES: &[&str] = &[
     "sys",
     "tun",
+    "schedule",
+    "record",
+    "replay",
+    "time",
     "patience",
     "listen",
     "registry",
@@ -208,18 +218,40 @@ fn apply(given: &[(String, String)]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Turns the scheduler on, where an option asks for it. The calling thread is the first that it schedules.
+fn schedule(given: &[(String, String)]) -> Result<(), Failure> {
+    let time = one(given, "time");
+    match time {
+        None | Some("real") => {}
+        Some("virtual") => ke::time::make_virtual(),
+        Some(other) => return Err(usage(format!("--time {other:?} is neither real nor virtual"))),
+    }
+    let seed = one(given, "schedule");
+    let options = ke::sched::Options {
+        seed: seed.unwrap_or("0").parse().map_err(|e| usage(format!("--schedule {seed:?}: {e}")))?,
+        record: one(given, "record").map(str::to_owned),
+        replay: one(given, "replay").map(str::to_owned),
+    };
+    if seed.is_some() || options.record.is_some() || options.replay.is_some() || time == Some("virtual") {
+        ke::sched::start(&options).map_err(|e| Failure(HOST, e))?;
+    }
+    Ok(())
+}
+
 fn run(arguments: &[String]) -> Result<(), Failure> {
     let given = parse(arguments)?;
     let path = sys(&given)?;
     apply(&given)?;
     let signals = block_signals();
+    // After that: the watch is a thread, and signals are not for it.
+    schedule(&given)?;
     crash::prepare_thread();
     let server = server::Server::bind(one(&given, "listen").unwrap_or("127.0.0.1:0")).map_err(|e| Failure(HOST, e))?;
     let address = server.address();
-    dco_lab::ke::spawn("lab-signals", {
+    ke::spawn("lab-signals", {
         let address = address.clone();
         move || {
-            wait_for_signal(&signals);
+            ke::sched::outside("signal", || wait_for_signal(&signals));
             let (code, report) = server::stop();
             server::finish(code, &report, Some(&address));
         }

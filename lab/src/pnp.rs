@@ -415,7 +415,7 @@ fn settle() {
     while Instant::now() < end
         && (ex::work::pending() != 0 || crate::ke::thread::running() != 0 || crate::ke::dpc::busy())
     {
-        std::thread::sleep(Duration::from_millis(1));
+        crate::ke::sched::sleep(Duration::from_millis(1));
     }
 }
 

@@ -137,6 +137,7 @@ impl InCall {
     #[must_use]
     pub fn enter(name: &'static str) -> Self {
         crate::ke::stack::check(name);
+        crate::ke::sched::point(name);
         Self(CALL.replace(name))
     }
 
@@ -150,7 +151,7 @@ impl InCall {
 
 impl Drop for InCall {
     fn drop(&mut self) {
-        CALL.set(self.0);
+        crate::ke::sched::point(CALL.replace(self.0));
     }
 }
 

@@ -7,12 +7,13 @@ pub mod connection;
 pub mod frame;
 
 use crate::io::request::Control;
+use crate::ke::sched;
 use crate::nt::{NTSTATUS, nt_success, status};
 use crate::report::{collected, exit_now};
 use crate::{fault, io, ke, objects, pnp, pool};
 use connection::Connection;
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,7 +65,7 @@ pub fn peek(arguments: &str) -> Result<String, NTSTATUS> {
             let _ = sender.send(o);
         }),
     );
-    let outcome = receiver.recv_timeout(Duration::from_secs(5)).map_err(|_| {
+    let outcome = sched::outside("peek", || receiver.recv_timeout(Duration::from_secs(5))).map_err(|_| {
         if let Some(r) = request {
             r.cancel();
         }
@@ -83,6 +84,7 @@ fn register_own() {
     register_query("interfaces", io::names::interface_listing);
     register_query("names", io::names::listing);
     register_query("stack", ke::stack::listing);
+    register_query("clock", ke::time::listing);
     register_query("faults", fault::listing);
     register_query("fault-stacks", fault::stacks);
     register_query("pool", || {
@@ -97,6 +99,27 @@ fn register_own() {
 
 /// A byte stream's two halves.
 pub type Halves = (Box<dyn Read + Send>, Box<dyn Write + Send>);
+
+/// A stream that is waited for without the baton. Requests that come in one write are there one after the other.
+struct Input<S>(BufReader<S>);
+
+impl<S: Read> Input<S> {
+    fn new(stream: S) -> Self {
+        Self(BufReader::with_capacity(1 << 16, stream))
+    }
+}
+
+impl<S: Read> Read for Input<S> {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        if self.0.buffer().is_empty() {
+            sched::outside("request", || self.0.fill_buf().map(|_| ()))?;
+        }
+        let mut from = self.0.buffer();
+        let n = from.read(to)?;
+        self.0.consume(n);
+        Ok(n)
+    }
+}
 
 enum Listener {
     Tcp(TcpListener),
@@ -148,19 +171,20 @@ impl Server {
     fn accept(&self) -> std::io::Result<Halves> {
         match &self.0 {
             Listener::Tcp(l) => {
-                let s: TcpStream = l.accept()?.0;
+                let s: TcpStream = sched::outside("accept", || l.accept())?.0;
                 s.set_nodelay(true)?;
-                Ok((Box::new(s.try_clone()?), Box::new(s)))
+                Ok((Box::new(Input::new(s.try_clone()?)), Box::new(s)))
             }
             Listener::Unix(l, _) => {
-                let s = l.accept()?.0;
-                Ok((Box::new(s.try_clone()?), Box::new(s)))
+                let s = sched::outside("accept", || l.accept())?.0;
+                Ok((Box::new(Input::new(s.try_clone()?)), Box::new(s)))
             }
         }
     }
 
     /// Serves connections until the process ends.
     pub fn run(&self) -> ! {
+        sched::ask_before_jump(clients_wait);
         loop {
             match self.accept() {
                 Ok(halves) => {
@@ -170,7 +194,7 @@ impl Server {
                 }
                 Err(e) => {
                     eprintln!("dco-lab: accept: {e}");
-                    std::thread::sleep(Duration::from_millis(50));
+                    sched::sleep(Duration::from_millis(50));
                 }
             }
         }
@@ -202,7 +226,7 @@ pub fn serve(halves: Halves) -> std::io::Result<()> {
 pub fn stop() -> (i32, String) {
     if STOPPING.swap(true, Ordering::SeqCst) {
         loop {
-            std::thread::park();
+            sched::outside("stopped", std::thread::park);
         }
     }
     let all: Vec<Arc<Connection>> =
@@ -211,7 +235,16 @@ pub fn stop() -> (i32, String) {
         c.close_all();
     }
     let (violations, report) = pnp::unload();
+    sched::end_log();
     (if violations == 0 { 0 } else { crate::report::EXIT_VIOLATION }, report)
+}
+
+/// Whether the machine's clients wait for it, so that virtual time may pass: there are some, and each waits for an answer. One that does
+/// not is about to ask for something. A stop is waited for.
+fn clients_wait() -> bool {
+    let all: Vec<Arc<Connection>> =
+        CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
+    stopping() || !all.is_empty() && all.iter().all(|c| c.waits())
 }
 
 /// Whether a stop has begun: nothing more is opened.

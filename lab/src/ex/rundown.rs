@@ -2,13 +2,14 @@
 
 use crate::fault;
 use crate::irql::{self, APC, DISPATCH};
+use crate::ke::sched::Condvar;
 use crate::ke::wait;
 use crate::nt::EX_RUNDOWN_REF;
 use crate::objects::Kind;
 use crate::report::{InCall, Rule, record_about, stop_about};
 use crate::{Export, pool};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 const UNDERFLOW: Rule = Rule::new("rundown.underflow", "WDK: ExReleaseRundownProtection (balances an acquire)");
 const COMPLETED: Rule =
@@ -57,7 +58,7 @@ fn wait_release(r: &AtomicU64) {
     }
     let mut g = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     while r.load(Ordering::Acquire) != 1 {
-        g = RELEASED.wait(g).unwrap_or_else(PoisonError::into_inner);
+        g = RELEASED.wait(&LOCK, g);
     }
 }
 

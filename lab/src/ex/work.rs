@@ -2,6 +2,7 @@
 
 use crate::fault;
 use crate::irql::{self, DISPATCH, PASSIVE};
+use crate::ke::sched::Condvar;
 use crate::ke::{Balance, spawn_or_abort};
 use crate::nt::{DEVICE_OBJECT, WORK_QUEUE_ITEM};
 use crate::objects::Kind;
@@ -10,7 +11,7 @@ use crate::{Export, pool};
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, Once, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 
 const INVALID: Rule =
     Rule::new("workitem.invalid", "WDK: IoQueueWorkItem, IoFreeWorkItem (an item of IoAllocateWorkItem)");
@@ -58,7 +59,7 @@ fn serve() {
             PENDING.remove();
             q = QUEUE.lock().unwrap_or_else(PoisonError::into_inner);
         } else {
-            q = WORK.wait(q).unwrap_or_else(PoisonError::into_inner);
+            q = WORK.wait(&QUEUE, q);
         }
     }
 }

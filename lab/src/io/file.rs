@@ -2,6 +2,7 @@
 
 use super::request::{Outcome, Request};
 use super::{device, irp, names};
+use crate::ke::sched::Condvar;
 use crate::nt::{
     DEVICE_OBJECT, FILE_OBJECT, IO_PARAMETERS_CREATE, IO_SECURITY_CONTEXT, IRP, NTSTATUS, OwnedUnicode, dev_flags, mj,
     nt_success, status,
@@ -11,7 +12,7 @@ use crate::report::{Rule, record};
 use crate::{ke, pnp, pool};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 const STUCK: Rule = Rule::new(
     "irp.not-cancelled",
@@ -272,9 +273,9 @@ impl OpenFile {
         let patience = irp::patience(PATIENCE);
         let mut q = self.requests();
         while !q.is_empty() {
-            let (guard, timeout) = self.ended.wait_timeout(q, patience).unwrap_or_else(PoisonError::into_inner);
+            let (guard, late) = self.ended.wait_timeout(&self.outstanding, q, patience);
             q = guard;
-            if timeout.timed_out() && !q.is_empty() {
+            if late && !q.is_empty() {
                 record(STUCK, &format!("{} request(s) of a closed file still outstanding after {patience:?}", q.len()));
                 return;
             }

@@ -6,6 +6,7 @@
 use crate::fault;
 use crate::irql::{self, DISPATCH};
 use crate::ke::Balance;
+use crate::ke::sched;
 use crate::nt::{
     DEVICE_OBJECT, IO_STACK_LOCATION, IO_STATUS_BLOCK, IRP, IRP_TAIL, LIST_ENTRY, NTSTATUS, PDRIVER_CANCEL,
     PIO_COMPLETION_ROUTINE, nt_success, sl, status,
@@ -500,7 +501,7 @@ pub(super) fn patience(seconds: u64) -> Duration {
 #[must_use]
 pub fn await_status(receiver: &Receiver<NTSTATUS>, what: &str) -> NTSTATUS {
     let patience = patience(PATIENCE);
-    match receiver.recv_timeout(patience) {
+    match sched::outside("request", || receiver.recv_timeout(patience)) {
         Ok(code) => code,
         Err(_) => stop(STUCK, &format!("{what} has not completed within {patience:?}")),
     }

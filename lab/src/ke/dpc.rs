@@ -3,12 +3,13 @@
 use super::{Balance, thread};
 use crate::Export;
 use crate::irql::{self, DISPATCH, PASSIVE};
+use crate::ke::sched::Condvar;
 use crate::nt::{KDPC, PKDEFERRED_ROUTINE};
 use crate::report::{InCall, Rule, record, stop_about};
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 const NOT_INIT: Rule = Rule::new("dpc.not-initialized", "WDK: KeInitializeDpc must come before KeInsertQueueDpc");
 const FREED: Rule = Rule::new("dpc.freed-while-queued", "WDK: the KDPC must stay valid while it is queued");
@@ -54,7 +55,7 @@ fn serve(n: usize) {
     let mut q = lock();
     loop {
         let Some(item) = q.waiting.pop_front() else {
-            q = WORK.wait(q).unwrap_or_else(PoisonError::into_inner);
+            q = WORK.wait(&QUEUE, q);
             continue;
         };
         if let Some(r) = q.running.get_mut(n) {
@@ -128,7 +129,7 @@ pub fn flush() {
     let mut q = lock();
     let upto = q.next;
     while q.waiting.front().is_some_and(|w| w.sequence <= upto) || q.running.iter().flatten().any(|&s| s <= upto) {
-        q = DONE.wait(q).unwrap_or_else(PoisonError::into_inner);
+        q = DONE.wait(&QUEUE, q);
     }
 }
 

@@ -3,8 +3,8 @@
 //! A held lock contains the lab's id of the thread that holds it, so recursion, a release by another thread and a lock
 //! that is freed while held are seen. What each thread holds is kept in a small list.
 
-use super::order;
 use super::thread::thread_id;
+use super::{order, sched};
 use crate::Export;
 use crate::irql::{self, DISPATCH, Kirql};
 use crate::nt::{EX_SPIN_LOCK, KLOCK_QUEUE_HANDLE, KSPIN_LOCK};
@@ -83,6 +83,9 @@ impl Spinner {
         Self(0)
     }
     pub(crate) fn spin(&mut self) {
+        if sched::spin() {
+            return;
+        }
         self.0 += 1;
         if self.0 < 64 {
             std::hint::spin_loop();

@@ -1,5 +1,6 @@
 //! Threads: the lab's own that run driver code, and the driver's system threads.
 
+use super::sched;
 use crate::fault;
 use crate::irql::{self, PASSIVE};
 use crate::nt::{DISPATCHER_HEADER, HANDLE, LIST_ENTRY, NTSTATUS, dispatcher, status};
@@ -54,9 +55,25 @@ pub fn spawn_or_abort(name: &str, f: impl FnOnce() + Send + 'static) {
 /// # Errors
 /// When the host cannot make a thread.
 pub fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let place = sched::announce(name);
+    let thread = spawn_aside(name, move || {
+        let _life = sched::Life::begin(place);
+        let _ = thread_id();
+        f();
+    });
+    if thread.is_err() {
+        sched::withdraw(place);
+    }
+    thread
+}
+
+/// Makes a thread that runs no driver code, and that the scheduler leaves alone.
+///
+/// # Errors
+/// When the host cannot make a thread.
+pub fn spawn_aside(name: &str, f: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.to_owned()).stack_size(1 << 20).spawn(move || {
         crash::prepare_thread();
-        let _ = thread_id();
         f();
     })
 }

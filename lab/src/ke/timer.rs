@@ -1,5 +1,7 @@
 //! Timers: one queue and one thread, which signals, re-arms and queues DPCs.
 
+use super::sched::Condvar;
+use super::time::Moment;
 use super::{dpc, thread, time, wait};
 use crate::irql::{self, DISPATCH};
 use crate::nt::{KDPC, KTIMER, dispatcher};
@@ -8,8 +10,8 @@ use crate::report::{InCall, Origin, Rule, record_about, stop_about};
 use crate::{Export, pool};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
 
 const NOT_INIT: Rule = Rule::new("timer.not-initialized", "WDK: KeInitializeTimer must come before KeSetTimer");
 const FREED: Rule =
@@ -20,7 +22,9 @@ static ACTIVE: Kind = Kind::new("ke.timer.active").described(set_timers);
 
 #[derive(Clone, Copy)]
 struct Armed {
-    due: Instant,
+    due: Moment,
+    /// By system time: a machine that sleeps comes nearer to it.
+    absolute: bool,
     sequence: u64,
     period: Duration,
     dpc: usize,
@@ -29,7 +33,7 @@ struct Armed {
 
 #[derive(Default)]
 struct Timers {
-    by_due: BTreeMap<(Instant, u64), usize>,
+    by_due: BTreeMap<(Moment, u64), usize>,
     by_address: BTreeMap<usize, Armed>,
     /// KDPCs of armed timers, and how many timers have each.
     dpcs: BTreeMap<usize, usize>,
@@ -47,12 +51,13 @@ fn lock() -> MutexGuard<'static, Timers> {
 }
 
 impl Timers {
-    fn insert(&mut self, timer: usize, due: Instant, period: Duration, dpc: usize, by: Origin) {
+    /// Arms a timer; its sequence is given here.
+    fn insert(&mut self, timer: usize, mut a: Armed) {
         self.next += 1;
-        let sequence = self.next;
-        self.by_due.insert((due, sequence), timer);
-        *self.dpcs.entry(dpc).or_default() += 1;
-        self.by_address.insert(timer, Armed { due, sequence, period, dpc, by });
+        a.sequence = self.next;
+        self.by_due.insert((a.due, a.sequence), timer);
+        *self.dpcs.entry(a.dpc).or_default() += 1;
+        self.by_address.insert(timer, a);
         ARMED.fetch_add(1, Ordering::Relaxed);
         ACTIVE.add();
     }
@@ -87,20 +92,20 @@ fn start() {
 fn serve() {
     let mut t = lock();
     loop {
-        let now = Instant::now();
+        let now = Moment::now();
         let Some((&(due, _), &timer)) = t.by_due.first_key_value() else {
-            t = CHANGED.wait(t).unwrap_or_else(PoisonError::into_inner);
+            t = CHANGED.wait(&TIMERS, t);
             continue;
         };
         if due > now {
-            t = CHANGED.wait_timeout(t, due - now).unwrap_or_else(PoisonError::into_inner).0;
+            t = CHANGED.wait_until(&TIMERS, t, due).0;
             continue;
         }
         let Some(a) = t.remove(timer) else { continue };
         if !a.period.is_zero() {
             // A late timer does not run a burst to catch up.
-            let next = (a.due + a.period).max(now);
-            t.insert(timer, next, a.period, a.dpc, a.by);
+            let due = (a.due + a.period).max(now);
+            t.insert(timer, Armed { due, absolute: false, ..a });
         }
         let timer = timer as *mut KTIMER;
         // The lock is held, so that a cancel that returns means that the timer is no longer touched.
@@ -119,6 +124,18 @@ fn serve() {
             }
         }
     }
+}
+
+/// The machine has slept for `units`: absolute timers are so much nearer.
+pub(super) fn slept(units: i64) {
+    let mut t = lock();
+    let absolute: Vec<usize> = t.by_address.iter().filter(|(_, a)| a.absolute).map(|(at, _)| *at).collect();
+    for at in absolute {
+        if let Some(a) = t.remove(at) {
+            t.insert(at, Armed { due: Moment::from_units(a.due.units() - units), ..a });
+        }
+    }
+    CHANGED.notify_one();
 }
 
 pub(super) fn before_free(start: usize, size: usize) {
@@ -175,7 +192,15 @@ pub unsafe fn set(timer: *mut KTIMER, due: i64, period: u32, kdpc: *mut KDPC) ->
         (*timer).Dpc = kdpc;
         (*timer).Period = period;
     }
-    t.insert(timer as usize, time::due(due), Duration::from_millis(u64::from(period)), kdpc as usize, Origin::here());
+    let armed = Armed {
+        due: time::due(due),
+        absolute: due >= 0,
+        sequence: 0,
+        period: Duration::from_millis(u64::from(period)),
+        dpc: kdpc as usize,
+        by: Origin::here(),
+    };
+    t.insert(timer as usize, armed);
     CHANGED.notify_one();
     was
 }

@@ -5,7 +5,7 @@
 //! followed at once by a reset still wakes those that were waiting.
 
 use super::thread::thread_id;
-use super::time;
+use super::{sched, time};
 use crate::Export;
 use crate::irql::{self, APC, DISPATCH};
 use crate::nt::{DISPATCHER_HEADER, KEVENT, KSEMAPHORE, LIST_ENTRY, NTSTATUS, dispatcher, status};
@@ -15,7 +15,7 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const NOT_INIT: Rule = Rule::new("dispatcher.not-initialized", "WDK: KeInitializeEvent and its kin must come first");
 const WAIT_IRQL: Rule = Rule::new("wait.irql", "WDK: KeWaitForSingleObject (<= APC_LEVEL unless the timeout is zero)");
@@ -59,6 +59,26 @@ pub(super) fn check_promise() {
 struct WaitState {
     outcome: AtomicI32,
     thread: Thread,
+}
+
+impl WaitState {
+    /// Makes the waiting thread look. Looking and waiting again are one to the scheduler.
+    fn wake(self: &Arc<Self>) {
+        sched::wake(Arc::as_ptr(self).addr(), true);
+        self.thread.unpark();
+    }
+
+    /// Waits for [`Self::wake`], or until `deadline`.
+    fn sleep(self: &Arc<Self>, deadline: Option<time::Moment>) {
+        if sched::schedules_me() {
+            sched::wait(Arc::as_ptr(self).addr(), "wait", deadline, || {});
+            return;
+        }
+        match deadline {
+            Some(d) => std::thread::park_timeout(d.left()),
+            None => std::thread::park(),
+        }
+    }
 }
 
 struct Waiter {
@@ -141,11 +161,11 @@ pub(crate) unsafe fn signal(h: *mut DISPATCHER_HEADER, count: i32) -> i32 {
             if w.object != h as usize {
                 i += 1;
             } else if w.all {
-                w.state.thread.unpark();
+                w.state.wake();
                 i += 1;
             } else if w.state.outcome.compare_exchange(WAITING, w.index, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 consume(h);
-                w.state.thread.unpark();
+                w.state.wake();
                 waiters.remove(i);
                 waiters_of(h as usize).fetch_sub(1, Ordering::Relaxed);
                 if (*h).SignalState.load(Ordering::Relaxed) <= 0 {
@@ -257,7 +277,7 @@ pub unsafe fn wait(objects: &[*mut DISPATCHER_HEADER], all: bool, timeout: Optio
     let deadline = timeout.map(time::due);
     loop {
         let mut outcome = state.outcome.load(Ordering::Acquire);
-        let expired = deadline.is_some_and(|d| Instant::now() >= d);
+        let expired = deadline.is_some_and(time::Moment::has_come);
         if outcome == WAITING && (all || expired) {
             let _stripes = locked(objects);
             outcome = state.outcome.load(Ordering::Acquire);
@@ -281,10 +301,7 @@ pub unsafe fn wait(objects: &[*mut DISPATCHER_HEADER], all: bool, timeout: Optio
             }
             return if outcome == TIMED_OUT { status::TIMEOUT } else { status::WAIT_0 + outcome };
         }
-        match deadline {
-            Some(d) => std::thread::park_timeout(d.saturating_duration_since(Instant::now())),
-            None => std::thread::park(),
-        }
+        state.sleep(deadline);
     }
 }
 
@@ -498,7 +515,7 @@ extern "win64" fn delay(_mode: i8, _alertable: u8, interval: *const i64) -> NTST
     before_blocking();
     // SAFETY: the driver passes an interval.
     let t = unsafe { timeout_of(interval) }.unwrap_or(0);
-    std::thread::sleep(time::due(t).saturating_duration_since(Instant::now()));
+    sched::sleep(time::due(t).left());
     let _ = thread_id();
     status::SUCCESS
 }

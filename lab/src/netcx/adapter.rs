@@ -184,7 +184,7 @@ impl Adapter {
         }
         for r in running.drain(..) {
             // A thread that panicked has printed why.
-            let _ = r.thread.join();
+            let _ = crate::ke::sched::outside("join", || r.thread.join());
             // Not when the driver deletes the adapter: the queues were claimed with it.
             object::delete_if_live(r.queue);
         }

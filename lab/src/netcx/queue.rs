@@ -320,8 +320,7 @@ impl Queue {
             libc::pollfd { fd: self.wake.as_raw_fd(), events: libc::POLLIN, revents: 0 },
             libc::pollfd { fd: input.unwrap_or(-1), events: libc::POLLIN, revents: 0 },
         ];
-        // SAFETY: two entries of ours.
-        unsafe { libc::poll(p.as_mut_ptr(), 2, -1) };
+        crate::ke::sched::poll("adapter", &mut p, -1);
         if p[0].revents != 0 {
             let mut n = 0u64;
             // SAFETY: eight bytes of ours.
@@ -329,7 +328,7 @@ impl Queue {
         }
         if p[1].revents & (libc::POLLERR | libc::POLLNVAL | libc::POLLHUP) != 0 {
             // The interface is down or gone: nothing comes, and poll would not wait.
-            std::thread::sleep(Duration::from_millis(5));
+            crate::ke::sched::sleep(Duration::from_millis(5));
         }
     }
 
@@ -376,7 +375,7 @@ impl Queue {
             }
             self.advance(me, side);
             if !side.collect() {
-                std::thread::sleep(Duration::from_micros(200));
+                crate::ke::sched::sleep(Duration::from_micros(200));
             }
         }
         Self::call(me, "EvtPacketQueueStop", PASSIVE, self.config.stop);

@@ -3,6 +3,7 @@
 use super::frame::{MAX_OUTPUT, Op, Request as Frame, response};
 use crate::io::file::{Completed, OpenFile, OpenOptions, open};
 use crate::io::request::{Control, Outcome, Request};
+use crate::ke::sched::Condvar;
 use crate::nt::{NTSTATUS, status};
 use crate::{ke, pnp};
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ use std::collections::hash_map::Entry;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Numbers of files: never used twice, so that a stale one is an invalid handle.
 static NEXT_FILE: AtomicU64 = AtomicU64::new(1);
@@ -52,7 +53,7 @@ impl Connection {
     /// When the host cannot make the thread.
     pub fn new(mut writer: Box<dyn Write + Send>) -> std::io::Result<Arc<Self>> {
         let (out, messages) = channel();
-        ke::spawn("lab-write", move || {
+        ke::spawn_aside("lab-write", move || {
             let mut ready = Vec::new();
             while let Ok(first) = messages.recv() {
                 // What is there already goes out in one write.
@@ -117,6 +118,11 @@ impl Connection {
     fn reply(&self, id: u64, code: NTSTATUS, information: u64, output: &[u8]) {
         self.lock().outstanding.remove(&id);
         self.answer(id, code, information, output);
+    }
+
+    /// Whether its client waits for an answer.
+    pub(super) fn waits(&self) -> bool {
+        !self.lock().outstanding.is_empty()
     }
 
     fn file(&self, number: u64) -> Option<Arc<OpenFile>> {
@@ -228,7 +234,7 @@ impl Connection {
             return match seconds.parse() {
                 Ok(seconds) => {
                     ke::time::jump(seconds);
-                    let text = format!("interrupt_time {}\n", ke::time::interrupt_time());
+                    let text = ke::time::listing();
                     self.reply(id, status::SUCCESS, text.len() as u64, text.as_bytes());
                 }
                 Err(_) => self.reply(id, status::INVALID_PARAMETER, 0, &[]),
@@ -280,7 +286,7 @@ impl Connection {
         let mut s = self.lock();
         s.closed = true;
         while s.opening != 0 {
-            s = self.settled.wait(s).unwrap_or_else(PoisonError::into_inner);
+            s = self.settled.wait(&self.state, s);
         }
         let files: Vec<Arc<OpenFile>> = s.files.drain().map(|(_, f)| f).collect();
         drop(s);

@@ -2,10 +2,11 @@
 
 use super::abi::NtStatus;
 use crate::io;
+use crate::ke::sched::Condvar;
 use crate::nt::{DEVICE_OBJECT, DRIVER_OBJECT, FILE_OBJECT, IO_STACK_LOCATION, IRP, PDRIVER_CANCEL, sl};
 use std::ffi::c_void;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// An IRP the framework has been given and not yet completed. The pointer is valid until it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +141,7 @@ impl Irp {
         let (flag, cond) = &*done;
         let mut d = flag.lock().unwrap_or_else(PoisonError::into_inner);
         while !*d {
-            d = cond.wait(d).unwrap_or_else(PoisonError::into_inner);
+            d = cond.wait(flag, d);
         }
         let _ = status;
         // SAFETY: the IRP is ours again.

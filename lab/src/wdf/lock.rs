@@ -9,11 +9,11 @@ use super::table::{Entry, entries};
 use super::{driver, text};
 use crate::fault;
 use crate::irql::{self, DISPATCH, PASSIVE};
+use crate::ke::sched::Condvar;
 use crate::ke::{order, spin};
 use crate::report::{Rule, record, stop};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Instant;
 
 /// WDFSPINLOCK.
 pub static SPINLOCK: Kind = Kind::new("WDFSPINLOCK", true, false, false);
@@ -134,13 +134,13 @@ unsafe extern "win64" fn wait_acquire(g: G, handle: Handle, timeout: *const i64)
     while *owner != 0 {
         let left = match (timeout, until) {
             (Some(0), _) => return TIMEOUT,
-            (_, Some(u)) => Some(u.saturating_duration_since(Instant::now())),
+            (_, Some(u)) => Some(u.left()),
             _ => None,
         };
         owner = match left {
             Some(d) if d.is_zero() => return TIMEOUT,
-            Some(d) => l.free.wait_timeout(owner, d).unwrap_or_else(PoisonError::into_inner).0,
-            None => l.free.wait(owner).unwrap_or_else(PoisonError::into_inner),
+            Some(d) => l.free.wait_timeout(&l.owner, owner, d).0,
+            None => l.free.wait(&l.owner, owner),
         };
     }
     *owner = me;

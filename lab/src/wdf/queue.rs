@@ -14,12 +14,13 @@ use super::request::{self, Place, Request};
 use super::sync::{CallbackLock, driver_call, under};
 use super::{buffers, worker};
 use crate::irql;
+use crate::ke::sched::Condvar;
 use crate::nt::{DEVICE_OBJECT, IRP};
 use crate::report::{InCall, Rule, record, stop};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// WDFQUEUE.
@@ -224,7 +225,7 @@ impl Queue {
             if left.is_zero() {
                 return false;
             }
-            s = self.changed.wait_timeout(s, left).unwrap_or_else(PoisonError::into_inner).0;
+            s = self.changed.wait_timeout(&self.state, s, left).0;
         }
     }
 }

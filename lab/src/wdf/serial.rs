@@ -8,8 +8,9 @@ use super::device::DEVICE;
 use super::object::{Ref, lock};
 use super::sync::{CallbackLock, driver_call, lock_of, thread_number, under};
 use crate::irql;
+use crate::ke::sched::Condvar;
 use crate::report::{Rule, record, stop};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The parent of a timer, DPC or work item and the lock its callback runs under.
 ///
@@ -92,7 +93,7 @@ impl Runs {
         }
         let mut c = lock(&self.count);
         while c.running != 0 {
-            c = self.quiet.wait(c).unwrap_or_else(PoisonError::into_inner);
+            c = self.quiet.wait(&self.count, c);
         }
     }
 
@@ -103,7 +104,7 @@ impl Runs {
         }
         let mut c = lock(&self.count);
         while c.running != 0 {
-            c = self.quiet.wait(c).unwrap_or_else(PoisonError::into_inner);
+            c = self.quiet.wait(&self.count, c);
         }
     }
 }

@@ -3,10 +3,11 @@
 use super::object::Ref;
 use crate::irql::{self, Kirql};
 use crate::ke;
+use crate::ke::sched::Condvar;
 use crate::report::{InCall, Rule, record, stop};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 const NOT_HELD: Rule = Rule::new("wdf.lock-not-held", "WDK: WdfObjectReleaseLock (the caller must hold the lock)");
 const NO_LOCK: Rule = Rule::new(
@@ -98,7 +99,7 @@ impl CallbackLock {
         let mut h = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if h.owner != me {
             while h.owner != 0 {
-                h = self.free.wait(h).unwrap_or_else(PoisonError::into_inner);
+                h = self.free.wait(&self.held, h);
             }
             h.owner = me;
             h.saved = old;

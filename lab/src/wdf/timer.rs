@@ -10,11 +10,13 @@ use super::table::{Entry, entries};
 use super::{text, worker};
 use crate::fault;
 use crate::irql::{self, DISPATCH, PASSIVE};
+use crate::ke::sched::Condvar;
+use crate::ke::time::Moment;
 use crate::report::{Rule, stop};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, Once};
+use std::time::Duration;
 
 /// WDFTIMER.
 pub static TIMER: Kind = Kind::new("WDFTIMER", true, true, true);
@@ -44,7 +46,7 @@ const _: () = {
 
 #[derive(Debug, Default)]
 struct State {
-    due: Option<Instant>,
+    due: Option<Moment>,
     /// Counts starts and stops: an expiry of an older one is void.
     generation: u64,
 }
@@ -79,7 +81,7 @@ impl Timer {
     }
 }
 
-type Expiry = Reverse<(Instant, u64, Handle)>;
+type Expiry = Reverse<(Moment, u64, Handle)>;
 static HEAP: Mutex<BinaryHeap<Expiry>> = Mutex::new(BinaryHeap::new());
 static CHANGED: Condvar = Condvar::new();
 static START: Once = Once::new();
@@ -87,12 +89,11 @@ static START: Once = Once::new();
 fn serve() {
     let mut h = lock(&HEAP);
     loop {
-        let now = Instant::now();
         match h.peek() {
-            None => h = CHANGED.wait(h).unwrap_or_else(PoisonError::into_inner),
-            Some(Reverse((at, _, _))) if *at > now => {
-                let left = at.saturating_duration_since(now);
-                h = CHANGED.wait_timeout(h, left).unwrap_or_else(PoisonError::into_inner).0;
+            None => h = CHANGED.wait(&HEAP, h),
+            Some(Reverse((at, _, _))) if !at.has_come() => {
+                let at = *at;
+                h = CHANGED.wait_until(&HEAP, h, at).0;
             }
             Some(_) => {
                 if let Some(Reverse((_, generation, handle))) = h.pop() {
@@ -105,7 +106,7 @@ fn serve() {
     }
 }
 
-fn schedule(at: Instant, generation: u64, handle: Handle) {
+fn schedule(at: Moment, generation: u64, handle: Handle) {
     START.call_once(|| crate::ke::spawn_or_abort("wdf-timer", serve));
     lock(&HEAP).push(Reverse((at, generation, handle)));
     CHANGED.notify_one();

@@ -3,8 +3,9 @@
 
 use super::object::lock;
 use crate::irql;
+use crate::ke::sched::Condvar;
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, Once, PoisonError};
+use std::sync::{Mutex, Once};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -45,7 +46,7 @@ impl Pool {
                         s.busy += 1;
                         break j;
                     }
-                    s = self.ready.wait(s).unwrap_or_else(PoisonError::into_inner);
+                    s = self.ready.wait(&self.state, s);
                 }
             };
             if self.dispatch {
@@ -74,7 +75,7 @@ impl Pool {
     fn quiesce(&self) {
         let mut s = lock(&self.state);
         while s.busy != 0 || !s.jobs.is_empty() {
-            s = self.idle.wait(s).unwrap_or_else(PoisonError::into_inner);
+            s = self.idle.wait(&self.state, s);
         }
     }
 }

@@ -4,12 +4,13 @@ use super::abi::Irp;
 use super::lent;
 use super::socket::{AnySocket, Base};
 use crate::irql;
+use crate::ke::sched::Condvar;
 use crate::nt::{DEVICE_OBJECT, IO_STACK_LOCATION, IRP, NTSTATUS, sl, status};
 use crate::report::{Rule, current_call, record};
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Condvar, Mutex, Once, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 
 const DOC: &str = "WDK: Using IRPs with Winsock Kernel Functions";
 const MISSING: Rule = Rule::new("wsk.irp-missing", DOC);
@@ -238,7 +239,7 @@ pub fn later_do(job: Job) {
                     loop {
                         match jobs.pop_front() {
                             Some(job) => break job,
-                            None => jobs = WORK.wait(jobs).unwrap_or_else(PoisonError::into_inner),
+                            None => jobs = WORK.wait(&JOBS, jobs),
                         }
                     }
                 };

@@ -3,10 +3,12 @@
 
 use super::address::LinuxAddress;
 use super::net::{self, Choices};
+use crate::ke::sched::Condvar;
+use crate::ke::time::Moment;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, Once, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::Duration;
 
 /// Datagrams lost and put behind another since the start.
 pub static DROPPED: AtomicU64 = AtomicU64::new(0);
@@ -28,7 +30,7 @@ struct Packet {
 
 struct Line {
     /// By time, then by the order of the sends.
-    packets: BTreeMap<(Instant, u64), Packet>,
+    packets: BTreeMap<(Moment, u64), Packet>,
     order: u64,
 }
 
@@ -58,7 +60,7 @@ pub unsafe fn send(fd: i32, vecs: &[libc::iovec], to: &LinuxAddress, control: &[
         return len;
     }
     let waiting = choices.one_in(n.reorder);
-    let due = Instant::now() + n.delay;
+    let due = Moment::now() + n.delay;
     let packet = Packet { fd, bytes, to: *to, control: control.to_vec(), waiting };
     START.call_once(|| crate::ke::spawn_or_abort("wsk-net", run));
     let mut line = LINE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,13 +92,12 @@ pub fn flush(fd: i32) {
 fn run() {
     let mut line = LINE.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
-        let now = Instant::now();
         let Some(first) = line.packets.first_key_value().map(|(k, _)| k.0) else {
-            line = CHANGE.wait(line).unwrap_or_else(PoisonError::into_inner);
+            line = CHANGE.wait(&LINE, line);
             continue;
         };
-        if first > now {
-            line = CHANGE.wait_timeout(line, first - now).unwrap_or_else(PoisonError::into_inner).0;
+        if !first.has_come() {
+            line = CHANGE.wait_until(&LINE, line, first).0;
             continue;
         }
         // With the lock held: the socket cannot close meanwhile.

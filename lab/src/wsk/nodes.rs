@@ -4,6 +4,7 @@ use super::abi::{Buf, CmsgHdr, DatagramIndication};
 use super::address::{self, CONTROL_ROOM};
 use super::lease::{BAD, Lease, Released};
 use super::net::{self, Choices};
+use crate::ke::sched::Condvar;
 use crate::nt::{MDL, NTSTATUS, mdl_flags, status};
 use crate::objects::Kind;
 use crate::pool;
@@ -12,7 +13,7 @@ use std::mem::offset_of;
 use std::os::fd::RawFd;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Datagrams in one list at most.
@@ -149,8 +150,7 @@ impl Nodes {
                 return false;
             }
             // The time-out only guards against a wake-up lost to a bug of the lab's.
-            store =
-                self.freed.wait_timeout(store, Duration::from_millis(500)).unwrap_or_else(PoisonError::into_inner).0;
+            store = self.freed.wait_timeout(&self.store, store, Duration::from_millis(500)).0;
         }
     }
 

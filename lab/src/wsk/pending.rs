@@ -7,8 +7,9 @@ use super::abi::Irp;
 use super::irp::Held;
 use super::lent::Range;
 use super::socket::AnySocket;
+use crate::ke::sched::Condvar;
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A WSK call that has not completed.
 pub trait Call: Send {
@@ -53,8 +54,8 @@ impl<T: Call, S> Pending<T, S> {
     }
 
     /// Waits for [`Self::notify`].
-    pub fn wait<'a>(&self, guard: Guard<'a, T, S>) -> Guard<'a, T, S> {
-        self.change.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    pub fn wait<'a>(&'a self, guard: Guard<'a, T, S>) -> Guard<'a, T, S> {
+        self.change.wait(&self.inner, guard)
     }
 
     /// Wakes who waits. The lock is held, or has been since the change.

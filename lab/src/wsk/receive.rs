@@ -127,8 +127,7 @@ pub fn wait_io(fd: i32, events: i16, wake: &OwnedFd, timeout_ms: i32) -> bool {
         libc::pollfd { fd, events, revents: 0 },
         libc::pollfd { fd: wake.as_raw_fd(), events: libc::POLLIN, revents: 0 },
     ];
-    // SAFETY: two entries of ours.
-    unsafe { libc::poll(p.as_mut_ptr(), 2, timeout_ms) };
+    crate::ke::sched::poll("socket", &mut p, timeout_ms);
     if p[1].revents != 0 {
         drain(wake);
     }

@@ -214,7 +214,7 @@ pub extern "win64" fn deregister(memory: *mut RegistrationMemory) {
             }
             break;
         }
-        std::thread::sleep(Duration::from_millis(2));
+        crate::ke::sched::sleep(Duration::from_millis(2));
     }
     client.gone.store(true, Ordering::SeqCst);
     LIVE.lock().unwrap_or_else(PoisonError::into_inner).retain(|(m, _)| *m != memory.addr());

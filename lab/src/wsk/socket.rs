@@ -331,14 +331,14 @@ impl AnySocket {
         let threads = std::mem::take(&mut *base.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for t in threads {
             // A thread that panicked has printed why.
-            let _ = t.join();
+            let _ = crate::ke::sched::outside("join", || t.join());
         }
         match self {
             AnySocket::Datagram(d) => d.cancel_all(),
             AnySocket::Stream(s) => s.cancel_all(),
         }
         while base.later.load(Ordering::SeqCst) != 0 {
-            std::thread::sleep(Duration::from_micros(200));
+            crate::ke::sched::sleep(Duration::from_micros(200));
         }
         self.check_released();
         match self {

@@ -3,8 +3,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// Operations.
 pub const OPEN: u8 = 1;
@@ -17,7 +18,9 @@ pub const STOP: u8 = 8;
 
 /// A running lab and a connection to it. The lab is killed when a test fails.
 pub struct Lab {
-    process: Child,
+    /// None: a second connection to another's lab.
+    process: Option<Child>,
+    socket: PathBuf,
     stream: UnixStream,
     next: u64,
     /// The file that [`Lab::open`] opened.
@@ -48,7 +51,30 @@ impl Lab {
             panic!("expected `ready`, got {line:?}: {text}");
         }
         let stream = UnixStream::connect(&socket).expect("connects");
-        Self { process, stream, next: 1, file: 0 }
+        Self { process: Some(process), socket, stream, next: 1, file: 0 }
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.process.as_mut().expect("the first connection")
+    }
+
+    /// Another connection to the same lab.
+    pub fn second(&self) -> Self {
+        let stream = UnixStream::connect(&self.socket).expect("connects");
+        Self { process: None, socket: self.socket.clone(), stream, next: 1, file: 0 }
+    }
+
+    /// The next response, where it begins within `limit`.
+    pub fn receive_within(&mut self, limit: Duration) -> Option<(u64, Answer)> {
+        let mut word = [0; 4];
+        self.stream.set_read_timeout(Some(limit)).expect("a limit");
+        let begun = self.stream.read_exact(&mut word[..1]).is_ok();
+        self.stream.set_read_timeout(None).expect("no limit");
+        if !begun {
+            return None;
+        }
+        self.stream.read_exact(&mut word[1..]).ok()?;
+        self.body(u32::from_le_bytes(word))
     }
 
     /// Sends a request; its id.
@@ -75,7 +101,11 @@ impl Lab {
     pub fn receive(&mut self) -> Option<(u64, Answer)> {
         let mut word = [0; 4];
         self.stream.read_exact(&mut word).ok()?;
-        let mut f = vec![0; u32::from_le_bytes(word) as usize];
+        self.body(u32::from_le_bytes(word))
+    }
+
+    fn body(&mut self, length: u32) -> Option<(u64, Answer)> {
+        let mut f = vec![0; length as usize];
         self.stream.read_exact(&mut f).ok()?;
         let id = u64::from_le_bytes(f[..8].try_into().expect("8"));
         let status = u32::from_le_bytes(f[8..12].try_into().expect("4"));
@@ -98,7 +128,7 @@ impl Lab {
             Some(a) => a,
             None => {
                 let mut text = String::new();
-                let _ = self.process.stderr.as_mut().expect("piped").read_to_string(&mut text);
+                let _ = self.child().stderr.as_mut().expect("piped").read_to_string(&mut text);
                 panic!("the lab is gone: {text}");
             }
         }
@@ -147,8 +177,8 @@ impl Lab {
     /// Waits for the end; exit status and standard error.
     pub fn end(mut self) -> (i32, String) {
         let mut text = Vec::new();
-        self.process.stderr.as_mut().expect("piped").read_to_end(&mut text).expect("reads");
-        let status = self.process.wait().expect("ends");
+        self.child().stderr.as_mut().expect("piped").read_to_end(&mut text).expect("reads");
+        let status = self.child().wait().expect("ends");
         (status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
     }
 
@@ -172,9 +202,11 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        // Fails where the lab has ended, as it should have.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        if let Some(p) = &mut self.process {
+            // Fails where the lab has ended, as it should have.
+            let _ = p.kill();
+            let _ = p.wait();
+        }
     }
 }
 

@@ -45,33 +45,50 @@ fn run(command: &mut Command) {
     assert!(out.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&out.stderr));
 }
 
-/// The image of `drivers/c-driver`: what `LAB_C_SYS` names, or built with mingw's compiler and DDK headers.
+/// `drivers/c-driver`.
 pub fn c_driver() -> PathBuf {
-    if let Some(built) = std::env::var_os("LAB_C_SYS") {
+    c_image(
+        "c-driver",
+        &["driver", "machine", "library", "kernel", "fault"],
+        &["-fstack-protector-strong"],
+        "LAB_C_SYS",
+    )
+}
+
+/// `drivers/race`.
+pub fn race() -> PathBuf {
+    c_image("race", &["race"], &[], "LAB_RACE_SYS")
+}
+
+/// The image of a driver in C: what the environment's `variable` names, or built with mingw's compiler and DDK headers.
+fn c_image(name: &str, sources: &[&str], flags: &[&str], variable: &str) -> PathBuf {
+    if let Some(built) = std::env::var_os(variable) {
         return built.into();
     }
     for needed in [GCC, LD, &format!("{HEADERS}/wdm.h"), &format!("{LIBRARIES}/libntoskrnl.a")] {
         assert!(
             Path::new(needed).exists(),
-            "expected {needed}, found none: install gcc-mingw-w64-x86-64-posix mingw-w64-x86-64-dev lld, or set LAB_C_SYS"
+            "expected {needed}, found none: install gcc-mingw-w64-x86-64-posix mingw-w64-x86-64-dev lld, or set {variable}"
         );
     }
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers/c-driver");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c-driver");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers").join(name);
+    // Test programs run beside one another.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", env!("CARGO_CRATE_NAME")));
     std::fs::create_dir_all(&target).expect("a folder");
-    let image = target.join("c-driver.sys");
+    let image = target.join(format!("{name}.sys"));
     let mut link = Command::new(LD);
     link.args(["-m", "i386pep", "--shared", "--subsystem", "native", "--entry", "DriverEntry"])
         .args(["--exclude-all-symbols", "--no-insert-timestamp", "-o"])
         .arg(&image);
-    for name in ["driver", "machine", "library", "kernel", "fault"] {
-        let object = target.join(format!("{name}.o"));
+    for source_name in sources {
+        let object = target.join(format!("{source_name}.o"));
         run(Command::new(GCC)
             .args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-multichar", "-Wno-unknown-pragmas"])
             // The headers read gs:[n] through a pointer of value n.
-            .args(["--param=min-pagesize=0", "-ffreestanding", "-fstack-protector-strong", "-mno-stack-arg-probe"])
+            .args(["--param=min-pagesize=0", "-ffreestanding", "-mno-stack-arg-probe"])
+            .args(flags)
             .args(["-D_WIN32_WINNT=0x0601", "-DNTDDI_VERSION=0x06010000", "-isystem", HEADERS, "-c"])
-            .arg(source.join(format!("{name}.c")))
+            .arg(source.join(format!("{source_name}.c")))
             .arg("-o")
             .arg(&object));
         link.arg(object);
