@@ -1,7 +1,7 @@
 //! What breaks a rule, by number, and what breaks none.
 
 use crate::fault;
-use crate::nt::*;
+use crate::nt::{Device, IoFreeMdl, Irp, PENDING, SUCCESS, Status};
 use crate::wsk::*;
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
