@@ -45,7 +45,7 @@ struct Row {
 const NOT_SERVED: Answer = Answer::Never(NtStatus::INVALID_DEVICE_REQUEST);
 
 /// The additive requests that the driver serves, by function number.
-const ADDITIVE: &[u32] = &[0x801];
+const ADDITIVE: &[u32] = &[0x801, 0x802, 0x803];
 
 fn rows() -> Vec<Row> {
     use Answer::{Done, Refused};
@@ -86,6 +86,20 @@ fn rows() -> Vec<Row> {
             input: vec![],
             output: Output::Records(40),
             answers: [Done, Done],
+        },
+        Row {
+            name: "DEL_KEY",
+            code: additive::DEL_KEY,
+            input: vec![0; 4],
+            output: Output::Exactly(0),
+            answers: [unknown_peer, Done],
+        },
+        Row {
+            name: "KEY_EVENT, of a packet id that no key reaches",
+            code: additive::KEY_EVENT,
+            input: vec![0xFF; 4],
+            output: Output::Exactly(16),
+            answers: [Refused(NtStatus::INVALID_PARAMETER); 2],
         },
     ]
 }
