@@ -65,6 +65,9 @@ pub fn ioctl(dco: &Dco, mut request: Ioctl, code: u32) {
         return request.complete_result(deleted);
     }
     if code == uapi::additive::KEY_EVENT {
+        if let Err(status) = parse(&request, uapi::additive::parse_key_event) {
+            return request.complete(status);
+        }
         let state = dco.control.lock();
         return match state.socket {
             Some(_) => dco.link.key_events.wait(request),

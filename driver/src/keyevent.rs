@@ -25,11 +25,9 @@ impl KeyEvents {
         Ok(Self { queues: [IoctlQueue::new(device)?, IoctlQueue::new(device)?], second: AtomicBool::new(false) })
     }
 
-    /// Parks a request, if it is one that can be answered. PASSIVE_LEVEL, under the control lock, while there is a peer.
+    /// Parks a request whose input is sound, if there is room for the answer. PASSIVE_LEVEL, under the control lock, while there is a
+    /// peer.
     pub fn wait(&self, request: Ioctl) {
-        if let Err(status) = threshold(&request) {
-            return request.complete(status);
-        }
         if !request.has_room(size_of::<dco_uapi::raw::KeyEvent>()) {
             return request.complete(Status::BUFFER_TOO_SMALL);
         }

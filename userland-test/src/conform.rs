@@ -66,6 +66,8 @@ pub enum Step {
     Write(Vec<u8>, Expected),
     /// Starts a read, which may pend.
     Read(usize),
+    /// Starts an ioctl, which may pend as reads do: name, code, input, room for output.
+    Wait(&'static str, u32, Vec<u8>, usize),
     /// The oldest read still pends.
     Pends,
     /// Cancels the oldest read.
@@ -176,6 +178,12 @@ impl Session<'_> {
                 self.reads.push_back(file.start(Request::Read { length: *length }).map_err(io)?);
                 Ok(())
             }
+            Step::Wait(_, code, input, output) => {
+                let file = self.files.last().ok_or("the case has no file open")?;
+                let request = Request::Ioctl { code: *code, input, output: *output, null: Null::default() };
+                self.reads.push_back(file.start(request).map_err(io)?);
+                Ok(())
+            }
             Step::Pends => match self.oldest_read()?.wait(A_WHILE).map_err(io)? {
                 None => Ok(()),
                 Some(came) => Err(format!("expected the read to pend, it ended with {}", came.status)),
@@ -214,6 +222,7 @@ impl Step {
             }
             Self::Write(bytes, _) => format!("write of {} bytes", bytes.len()),
             Self::Read(length) => format!("start of a read of {length} bytes"),
+            Self::Wait(name, ..) => format!("start of {name}"),
             Self::Pends => "a look at the read".into(),
             Self::Cancel(_) => "cancel".into(),
             Self::Ends(_) => "end of the read".into(),

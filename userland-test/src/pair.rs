@@ -1,5 +1,8 @@
 //! Two driver instances and a tunnel between them: the quick test of the whole path.
 
+mod jumbo;
+mod keys;
+mod power;
 mod tcp;
 
 use std::net::{TcpListener, TcpStream};
@@ -174,10 +177,6 @@ fn check_software_chacha(rig: &Rig, machines: &[Machine; 2], checks: &mut Checks
     checks.check("AES-256-GCM where CNG lacks ChaCha20-Poly1305", || pair.tunnel(Transport::V4, Cipher::Aes256));
     Ok(())
 }
-
-mod jumbo;
-mod keys;
-mod power;
 
 struct Pair<'a> {
     rig: &'a Rig,

@@ -235,3 +235,29 @@ fn a_cipher_that_fails_is_a_reason_and_leaves_nothing() {
     let stats = device.stats();
     assert_eq!((stats.lost_out_data, stats.lost_in_data, stats.sent_data, stats.tun_received), (3, 1, 1, 40));
 }
+
+#[test]
+fn the_shell_says_how_long_packets_are_and_what_it_lost() {
+    let device = Toys::try_new(1).expect("memory").with_max_inner(60);
+    assert_eq!(device.max_inner(), 60);
+    let mut control = device.take_control().expect("the first to ask");
+    device.new_peer(&mut control, peer(&Arc::new(())), Tick(0), || ()).expect("memory");
+    let key = key(1, &Arc::new(AtomicBool::new(false)));
+    device.new_key(&mut control, PeerSelector::Only, KeySlot::Primary, key, || ()).expect("a peer");
+    {
+        let section = device.enter(0);
+        let mut batch = section.batch(Tick(0));
+        let mut out = [0; 200];
+        for (len, expected) in [(60u8, Ok(84)), (61, Err(DropReason::TxTooLong))] {
+            let mut packet = vec![0; usize::from(len)];
+            packet[..4].copy_from_slice(&[0x45, 0, 0, len]);
+            assert_eq!(batch.seal(&packet, &mut out).map(|sealed| sealed.len), expected);
+            out[24..24 + packet.len()].copy_from_slice(&packet);
+            assert_eq!(batch.seal_gathered(&mut out, packet.len()).map(|sealed| sealed.len), expected);
+        }
+        assert_eq!(batch.refuse(DropReason::RxNoBuffer, 100), DropReason::RxNoBuffer);
+    }
+    device.count_refused(0, DropReason::RxNoQueue, 50);
+    let stats = device.stats();
+    assert_eq!((stats.received_data, stats.transport_received, stats.lost_in_data), (2, 150, 2));
+}

@@ -101,9 +101,74 @@ pub fn all(own: SocketAddr) -> Vec<Case> {
     let mut cases = handles();
     cases.extend(peers());
     cases.extend(keys());
+    cases.extend(own_requests());
     cases.extend(peer_stats());
     cases.extend(control_packets(own));
     cases
+}
+
+/// DEL_KEY and KEY_EVENT, which are this driver's own.
+fn own_requests() -> Vec<Case> {
+    let del = |slot: i32, expected| Step::Ioctl {
+        name: "DEL_KEY".to_owned(),
+        code: additive::DEL_KEY,
+        input: slot.to_le_bytes().to_vec(),
+        output: 0,
+        null: Null::default(),
+        expected,
+    };
+    let wait = |id: u32, room| Step::Wait("KEY_EVENT", additive::KEY_EVENT, id.to_le_bytes().to_vec(), room);
+    let ends = |status| Step::Ends(refused(status));
+    let new_key = || ioctl(Ioctl::NewKey, &key_with(|key| key.key_id = 5), 0, Expected::DONE);
+    // Key 5 of peer 1 has sealed nothing.
+    let event = [0, 5, 1, 1u32].map(u32::to_le_bytes).concat();
+    let with = |name: &str, steps: Vec<Step>| case(name, with_peer().into_iter().chain(steps));
+    let wrong = refused(NtStatus::INVALID_DEVICE_REQUEST);
+    vec![
+        with("DEL_KEY: empty slots", vec![del(0, Expected::DONE), del(1, Expected::DONE), del(1, Expected::DONE)]),
+        with(
+            "DEL_KEY: full slots",
+            vec![new_key(), del(1, Expected::DONE), del(0, Expected::DONE), del(0, Expected::DONE), new_key()],
+        ),
+        with("DEL_KEY: slots that are none", [2, -1, i32::MAX, i32::MIN].map(|slot| del(slot, wrong.clone())).into()),
+        case("KEY_EVENT: without a peer", [OPEN, wait(0, 16), ends(NtStatus::OBJECTID_NOT_FOUND)]),
+        with("KEY_EVENT: no room", vec![wait(0, 15), ends(NtStatus::BUFFER_TOO_SMALL)]),
+        with(
+            "KEY_EVENT: reached at once",
+            vec![
+                new_key(),
+                wait(1, 16),
+                Step::Ends(Expected::Bytes(NtStatus::SUCCESS, event.clone())),
+                wait(1, 64),
+                Step::Ends(Expected::Bytes(NtStatus::SUCCESS, event.clone())),
+            ],
+        ),
+        with(
+            "KEY_EVENT: pends without a key, until there is one",
+            vec![wait(1, 16), Step::Pends, new_key(), Step::Ends(Expected::Bytes(NtStatus::SUCCESS, event))],
+        ),
+        with(
+            "KEY_EVENT: cancelled",
+            vec![new_key(), wait(0, 16), Step::Pends, Step::Cancel(NtStatus::SUCCESS), ends(NtStatus::CANCELLED)],
+        ),
+        with(
+            "KEY_EVENT: two, ended by DEL_PEER",
+            vec![
+                new_key(),
+                wait(0, 16),
+                wait(0xF000_0000, 16),
+                Step::Pends,
+                ioctl(Ioctl::DelPeer, &[], 0, Expected::DONE),
+                ends(NtStatus::CANCELLED),
+                ends(NtStatus::CANCELLED),
+            ],
+        ),
+        with(
+            "KEY_EVENT: ended by another NEW_PEER",
+            vec![wait(0, 16), ioctl(Ioctl::NewPeer, &quiet_peer(), 0, Expected::DONE), ends(NtStatus::CANCELLED)],
+        ),
+        with("KEY_EVENT: ended by close", vec![new_key(), wait(0, 16), Step::Close, ends(NtStatus::CANCELLED)]),
+    ]
 }
 
 fn handles() -> Vec<Case> {

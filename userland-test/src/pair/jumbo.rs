@@ -31,6 +31,18 @@ impl Pair<'_> {
             sum.expect_counted(&self.b).context("lab b")?;
             self.down()?;
         }
+        let relay = self.up_over_tcp(Transport::V4, Cipher::ChaCha20, 0)?;
+        let probe = self.rig.probe(Transport::V6)?;
+        let mut streamed = Traffic::default();
+        for bytes in [48, 1500, 2024, 2025, MTU] {
+            for number in 0..PACKETS {
+                streamed +=
+                    probe.exchange(probe.filling(bytes), number).with_context(|| format!("TCP, {bytes} bytes"))?;
+            }
+        }
+        self.expect_counted(streamed)?;
+        self.down()?;
+        drop(relay);
         self.up(Transport::V4, Cipher::Aes256, None)?;
         self.rig.set_tun_mtu(Side::A, 9400)?;
         let probe = self.rig.probe(Transport::V4)?;
@@ -44,8 +56,8 @@ impl Pair<'_> {
         probe.exchange(probe.filling(MTU), 1).context("after longer ones")?;
         self.down()?;
         Ok(format!(
-            "{} packets each way up to {MTU} bytes, counters exact; longer ones dropped as TxTooLong",
-            sum.packets
+            "{} packets each way up to {MTU} bytes over UDP, {} over TCP, counters exact; longer ones dropped as TxTooLong",
+            sum.packets, streamed.packets
         ))
     }
 

@@ -96,7 +96,7 @@ impl Pair<'_> {
     }
 
     /// A tunnel whose one end is lab a's TCP connection and whose other end is lab b, with a relay in between.
-    fn up_over_tcp(&self, transport: Transport, cipher: Cipher, pieces: usize) -> Result<Relay> {
+    pub fn up_over_tcp(&self, transport: Transport, cipher: Cipher, pieces: usize) -> Result<Relay> {
         let far = self.far(transport);
         let mut relay_at = far;
         relay_at.set_port(RELAY);
@@ -126,7 +126,7 @@ impl Pair<'_> {
         Ok(format!("{} packets each way, 2 rekeys, counters exact", sum.packets))
     }
 
-    fn expect_counted(&self, sum: Traffic) -> Result<()> {
+    pub fn expect_counted(&self, sum: Traffic) -> Result<()> {
         sum.expect_counted(&self.a).context("lab a")?;
         sum.expect_counted(&self.b).context("lab b")
     }
