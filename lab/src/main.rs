@@ -42,6 +42,8 @@ options of run:
   --tx-fragments N, --ring N, --advance passive|dispatch|alternate
                          how the adapter's queues are served
 
+Options may also come from the environment, in DCO_LAB_OPTIONS: for runs of scripts that start labs themselves.
+
 exit status:
   0   the driver was stopped and left nothing behind
   70  a violation: the driver broke a rule, leaked, or faulted (the report is on standard error)
@@ -239,7 +241,12 @@ fn schedule(given: &[(String, String)]) -> Result<(), Failure> {
 }
 
 fn run(arguments: &[String]) -> Result<(), Failure> {
-    let given = parse(arguments)?;
+    let mut given = parse(arguments)?;
+    if let Ok(more) = std::env::var("DCO_LAB_OPTIONS") {
+        let more: Vec<String> = more.split_whitespace().map(str::to_owned).collect();
+        eprintln!("dco-lab: with {} from the environment", more.join(" "));
+        given.extend(parse(&more)?);
+    }
     let path = sys(&given)?;
     apply(&given)?;
     let signals = block_signals();
