@@ -84,6 +84,8 @@ struct Parker {
 
 struct State {
     members: Vec<Member>,
+    /// Those that have not ended, in the order they were made.
+    live: Vec<usize>,
     /// Threads made so far by name: a thread is called NAME.N.
     names: BTreeMap<String, usize>,
     holder: Option<usize>,
@@ -212,6 +214,7 @@ impl State {
     const fn new() -> Self {
         Self {
             members: Vec::new(),
+            live: Vec::new(),
             names: BTreeMap::new(),
             holder: None,
             step: 0,
@@ -235,6 +238,7 @@ impl State {
             parker: Arc::default(),
         });
         let me = self.members.len() - 1;
+        self.live.push(me);
         if self.holder.is_none() && on() {
             // Made by a thread that is not scheduled, while nothing runs.
             self.pass("idle");
@@ -256,9 +260,17 @@ impl State {
     }
 
     fn set(&mut self, m: usize, condition: Condition) {
+        if condition == Condition::Gone {
+            self.live.retain(|&l| l != m);
+        }
         if let Some(m) = self.members.get_mut(m) {
             m.condition = condition;
         }
+    }
+
+    /// The threads that have not ended, with their numbers.
+    fn alive(&self) -> impl Iterator<Item = (usize, &Member)> {
+        self.live.iter().map(|&i| (i, self.member(i)))
     }
 
     fn next_random(&mut self) -> u64 {
@@ -270,16 +282,14 @@ impl State {
     }
 
     fn all(&self, wanted: impl Fn(Condition) -> bool) -> Vec<usize> {
-        self.members.iter().enumerate().filter(|(_, m)| wanted(m.condition)).map(|(i, _)| i).collect()
+        self.alive().filter(|(_, m)| wanted(m.condition)).map(|(i, _)| i).collect()
     }
 
     /// Who could be chosen: those that are ready; else those that spin; else who is back for longest.
     fn candidates(&self) -> Vec<usize> {
         let back = |limit: u64| {
             let oldest = self
-                .members
-                .iter()
-                .enumerate()
+                .alive()
                 .filter_map(|(i, m)| if let Condition::Back(s) = m.condition { Some((s, i)) } else { None })
                 .filter(|&(s, _)| self.step.saturating_sub(s) >= limit)
                 .min();
@@ -311,7 +321,7 @@ impl State {
                 let can =
                     |m: &Member| matches!(m.condition, Condition::Ready | Condition::Spinning | Condition::Back(_));
                 // Who is still in the host is waited for.
-                self.members.iter().position(|m| m.name == to && can(m))
+                self.alive().find(|(_, m)| m.name == to && can(m)).map(|(i, _)| i)
             }
         };
         let Some(next) = next else {
@@ -323,10 +333,8 @@ impl State {
         self.log.took(self.step, &name, &place, &to);
         self.holder = Some(next);
         self.set(next, Condition::Ready);
-        for m in &mut self.members {
-            if m.condition == Condition::Spinning {
-                m.condition = Condition::Ready;
-            }
+        for m in self.all(|c| c == Condition::Spinning) {
+            self.set(m, Condition::Ready);
         }
         if from == Some(next) {
             return true;
@@ -416,7 +424,7 @@ impl State {
             Condition::Waiting { deadline, .. } => deadline,
             _ => None,
         };
-        self.members.iter().filter_map(deadline).min()
+        self.alive().filter_map(|(_, m)| deadline(m)).min()
     }
 }
 
@@ -472,9 +480,7 @@ pub(super) fn wake(key: usize, all: bool) {
     }
     let mut s = lock();
     let mut waiting: Vec<(u64, usize)> = s
-        .members
-        .iter()
-        .enumerate()
+        .alive()
         .filter_map(|(i, m)| match m.condition {
             Condition::Waiting { key: k, since, .. } if k == key => Some((since, i)),
             _ => None,
