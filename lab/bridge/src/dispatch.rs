@@ -9,6 +9,8 @@ use crate::wire::{Request, Response};
 const NEW_PEER: u32 = 0x22_0004;
 /// Waits for an event; OpenVPN passes an OVERLAPPED with it.
 const NOTIFY_EVENT: u32 = 0x22_0038;
+/// Waits for an event, of this driver's own; dco-cli passes an OVERLAPPED with it.
+const KEY_EVENT: u32 = 0x22_200C;
 
 /// Wine's socket calls are ioctls too, which reach any driver whose handle is taken for a socket; OpenVPN does so with
 /// getsockname. Windows asks no driver, and says that the handle is no socket.
@@ -60,7 +62,11 @@ impl Bridge {
             Action::Ioctl { code, in_len, out_len } => {
                 let input = irp.input(in_len);
                 let request = |file| Request::Ioctl { file, code, out_len, input: &input };
-                if matches!(code, NEW_PEER | NOTIFY_EVENT) { self.pend(irp, request) } else { self.call(irp, request) }
+                if matches!(code, NEW_PEER | NOTIFY_EVENT | KEY_EVENT) {
+                    self.pend(irp, request)
+                } else {
+                    self.call(irp, request)
+                }
             }
             Action::Read { len } => self.pend(irp, |file| Request::Read { file, len }),
             Action::Write { len } => {

@@ -340,6 +340,7 @@ fn key_event(bench: &Bench<'_>) -> Result<String> {
     );
     // The pings are counted.
     let Some(came) = wait_for_key(&link.device, 3)?.wait(PROMPT)? else { bail!("expected two pings to be told of") };
+    is("KEY_EVENT", came.status, NtStatus::SUCCESS)?;
     let event = raw::KeyEvent::read_from_bytes(&came.output).map_err(|_| anyhow::anyhow!("expected 16 bytes"))?;
     ensure!(event.packet_id.get() >= 3, "expected a packet id of 3 or more, got {}", event.packet_id);
     let early = far.wait(Duration::ZERO)?.map(|completion| completion.status);
