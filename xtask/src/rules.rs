@@ -215,11 +215,12 @@ fn string(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// The rules of the lab: name and sources. A source may be a constant's name.
+/// The rules of the lab: name and sources. A source may be a constant's name, of the same file or else of another.
 fn collect_rules(files: &[Vec<Token>]) -> Result<Rules> {
-    let constants = constants(files);
+    let anywhere = constants(files);
     let mut rules = Rules::new();
     for tokens in files {
+        let here = constants(std::slice::from_ref(tokens));
         for w in tokens.windows(8) {
             let [Word(rule), Mark(':'), Mark(':'), Word(new), Mark('('), Text(name), Mark(','), source] = w else {
                 continue;
@@ -229,7 +230,10 @@ fn collect_rules(files: &[Vec<Token>]) -> Result<Rules> {
             }
             let source = match source {
                 Text(t) => t,
-                Word(w) => constants.get(w).with_context(|| format!("{name}: its source {w} is no string constant"))?,
+                Word(w) => here
+                    .get(w)
+                    .or_else(|| anywhere.get(w))
+                    .with_context(|| format!("{name}: its source {w} is no string constant"))?,
                 Mark(m) => bail!("{name}: its source begins with {m:?}"),
             };
             rules.entry(name.clone()).or_default().insert(source.clone());
