@@ -30,6 +30,9 @@ const PEER: u32 = 7;
 /// How long a packet through the tunnel may take before it is sent again. What unsound packets crowd out of a queue is lost.
 const AGAIN: Duration = Duration::from_millis(20);
 
+/// Descriptors that a lab may have more than after its first peer.
+const SPARE: usize = 16;
+
 /// Unsound packets from each end, and how long a thread rests after so many.
 const BURST: usize = 8;
 const REST: Duration = Duration::from_millis(2);
@@ -150,6 +153,7 @@ fn churn(rig: &Rig, machines: &[Machine; 2], totals: &Totals, deadline: Instant)
     ]);
     tunnel.pass()?;
     tunnel.unmake()?;
+    let before = [a.descriptors()?, b.descriptors()?];
     let stop = AtomicBool::new(false);
     thread::scope(|scope| -> Result<()> {
         let others: Vec<_> = devices
@@ -181,6 +185,15 @@ fn churn(rig: &Rig, machines: &[Machine; 2], totals: &Totals, deadline: Instant)
         }
         lived
     })?;
+    for (machine, before) in machines.iter().zip(before) {
+        let now = machine.descriptors()?;
+        // A socket that is on its way out has a few.
+        ensure!(
+            now <= before + SPARE,
+            "expected about {before} descriptors after {} peers, a lab has {now}",
+            tunnel.number
+        );
+    }
     let mut drops = Vec::new();
     for device in devices {
         drops.extend(device.drops()?);

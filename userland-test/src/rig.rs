@@ -469,6 +469,12 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Descriptors that the lab's process has open: what a peer leaves of these runs out some day.
+    pub fn descriptors(&self) -> Result<usize> {
+        let folder = format!("/proc/{}/fd", self.process.child.id());
+        Ok(fs::read_dir(&folder).with_context(|| folder.clone())?.count())
+    }
+
     /// Whether the adapter's link is up.
     pub fn link_is_up(&self) -> Result<bool> {
         let text = query_lab(&self.lab, "adapter")?;

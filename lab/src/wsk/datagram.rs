@@ -81,6 +81,12 @@ impl Datagram {
         self.tx.wake();
     }
 
+    /// Frees all buffers and descriptors; no thread runs any more.
+    pub fn free_buffers(&self) {
+        self.rx.free_buffers();
+        self.tx.free();
+    }
+
     /// The cancel routine of `irp` runs.
     pub fn cancel(&self, irp: Irp) {
         let _ = self.tx.calls.cancel(irp) || self.rx.requests.cancel(irp);

@@ -30,6 +30,7 @@ mod stream;
 mod tests;
 #[cfg(test)]
 mod tests_stream;
+mod wake;
 
 use crate::Export;
 use crate::report::{Rule, record, stop};

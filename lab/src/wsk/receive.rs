@@ -9,13 +9,13 @@ use super::lent::{self, Range};
 use super::net;
 use super::nodes::{BATCH, Batch, Node, Nodes};
 use super::pending::{Call, Pending};
-use super::socket::{self, last_error};
+use super::socket;
+use super::wake::Wake;
 use crate::ke::Balance;
 use crate::nt::{NTSTATUS, status};
 use crate::report::{InCall, Rule, record};
 use crate::{fault, irql};
 use std::ffi::c_void;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What an event callback returned.
@@ -87,51 +87,13 @@ pub struct Rx {
     pub requests: Pending<Request, Gate>,
     nodes: Nodes,
     received: AtomicU64,
-    wake: OwnedFd,
+    wake: Wake,
 }
 
 impl std::fmt::Debug for Rx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rx").finish_non_exhaustive()
     }
-}
-
-/// An eventfd.
-pub fn event_fd() -> Result<OwnedFd, NTSTATUS> {
-    // SAFETY: no pointers.
-    let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
-    if fd < 0 {
-        return Err(last_error());
-    }
-    // SAFETY: a fresh descriptor that nobody else has.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// Makes an eventfd readable.
-pub fn signal(fd: &OwnedFd) {
-    let one = 1u64;
-    // SAFETY: eight bytes of ours; a full counter is readable already.
-    unsafe { libc::write(fd.as_raw_fd(), (&raw const one).cast(), 8) };
-}
-
-/// Takes an eventfd's count.
-pub fn drain(fd: &OwnedFd) {
-    let mut n = 0u64;
-    // SAFETY: eight bytes of ours.
-    unsafe { libc::read(fd.as_raw_fd(), (&raw mut n).cast(), 8) };
-}
-
-/// Waits until `fd` has `events` or `wake` is readable; `true` for the former.
-pub fn wait_io(fd: i32, events: i16, wake: &OwnedFd, timeout_ms: i32) -> bool {
-    let mut p = [
-        libc::pollfd { fd, events, revents: 0 },
-        libc::pollfd { fd: wake.as_raw_fd(), events: libc::POLLIN, revents: 0 },
-    ];
-    crate::ke::sched::poll("socket", &mut p, timeout_ms);
-    if p[1].revents != 0 {
-        drain(wake);
-    }
-    p[0].revents != 0
 }
 
 impl Rx {
@@ -145,7 +107,7 @@ impl Rx {
             disabling: Vec::new(),
             stash: Stash(Vec::new()),
         };
-        Ok(Self { requests: Pending::new(gate), nodes: Nodes::new(), received: AtomicU64::new(0), wake: event_fd()? })
+        Ok(Self { requests: Pending::new(gate), nodes: Nodes::new(), received: AtomicU64::new(0), wake: Wake::new()? })
     }
 
     /// Makes the threads look at the socket's state.
@@ -153,7 +115,7 @@ impl Rx {
         let _gate = self.requests.lock();
         self.requests.notify();
         self.nodes.wake();
-        signal(&self.wake);
+        self.wake.signal();
     }
 
     /// Lists the driver holds.
@@ -161,9 +123,10 @@ impl Rx {
         self.nodes.retained()
     }
 
-    /// Frees all buffers; no thread runs any more.
+    /// Frees all buffers and the descriptor; no thread runs any more.
     pub fn free_buffers(&self) {
         self.nodes.free_all();
+        self.wake.close();
     }
 
     /// Completes pending `WskReceiveFrom` calls as cancelled.
@@ -184,7 +147,7 @@ fn start(socket: &'static Datagram, gate: &mut Gate) {
         }
     }
     socket.rx.requests.notify();
-    signal(&socket.rx.wake);
+    socket.rx.wake.signal();
 }
 
 /// Enables `WskReceiveFromEvent`; `fixed` by static event callbacks.
@@ -252,7 +215,7 @@ fn run(socket: &'static Datagram) {
         match next(socket) {
             Next::Close => break,
             Next::Serve => {
-                if wait_io(socket.raw(), libc::POLLIN, &socket.rx.wake, -1) {
+                if socket.rx.wake.wait_io(socket.raw(), libc::POLLIN, -1) {
                     serve(socket);
                 }
             }
@@ -265,7 +228,7 @@ fn run(socket: &'static Datagram) {
                 if !socket.rx.nodes.fill(&mut batch, || socket.is_closing()) {
                     continue;
                 }
-                if !more && !wait_io(socket.raw(), libc::POLLIN, &socket.rx.wake, -1) {
+                if !more && !socket.rx.wake.wait_io(socket.raw(), libc::POLLIN, -1) {
                     continue;
                 }
                 let n = batch.receive(socket.raw(), &socket.choices);

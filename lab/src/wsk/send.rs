@@ -7,8 +7,8 @@ use super::datagram::Datagram;
 use super::irp::{Held, send_async};
 use super::lent::{self, Range};
 use super::pending::{Call, Pending};
-use super::receive::{event_fd, signal, wait_io};
 use super::socket::{self, to_status};
+use super::wake::Wake;
 use super::{BAD_PARAMETER, buffer, line, not_implemented};
 use crate::fault;
 use crate::irql;
@@ -16,7 +16,6 @@ use crate::nt::{NTSTATUS, status};
 use crate::report::{InCall, record};
 use std::cell::RefCell;
 use std::ffi::c_void;
-use std::os::fd::OwnedFd;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -276,7 +275,7 @@ pub struct Tx {
     pub calls: Pending<Op, bool>,
     /// Calls queued: while there are any, later ones queue behind them.
     waiting: AtomicUsize,
-    wake: OwnedFd,
+    wake: Wake,
 }
 
 impl std::fmt::Debug for Tx {
@@ -288,14 +287,19 @@ impl std::fmt::Debug for Tx {
 impl Tx {
     /// With no thread yet.
     pub fn new() -> Result<Self, NTSTATUS> {
-        Ok(Self { calls: Pending::new(false), waiting: AtomicUsize::new(0), wake: event_fd()? })
+        Ok(Self { calls: Pending::new(false), waiting: AtomicUsize::new(0), wake: Wake::new()? })
+    }
+
+    /// Frees the descriptor; no thread runs any more.
+    pub fn free(&self) {
+        self.wake.close();
     }
 
     /// Makes the thread look at the socket's state.
     pub fn wake(&self) {
         let _calls = self.calls.lock();
         self.calls.notify();
-        signal(&self.wake);
+        self.wake.signal();
     }
 
     fn later(&self, socket: &'static Datagram, mut op: Op) {
@@ -328,7 +332,7 @@ fn run(socket: &'static Datagram) {
         if let Progress::Full = op.run(socket) {
             op.fingerprint = op.fingerprint();
             drop(inner);
-            wait_io(socket.raw(), libc::POLLOUT, &tx.wake, -1);
+            tx.wake.wait_io(socket.raw(), libc::POLLOUT, -1);
             inner = tx.calls.lock();
             continue;
         }

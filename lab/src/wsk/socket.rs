@@ -342,7 +342,7 @@ impl AnySocket {
         }
         self.check_released();
         match self {
-            AnySocket::Datagram(d) => d.rx.free_buffers(),
+            AnySocket::Datagram(d) => d.free_buffers(),
             AnySocket::Stream(s) => s.free_buffers(),
         }
         base.fd.lock().unwrap_or_else(PoisonError::into_inner).take();

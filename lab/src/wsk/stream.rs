@@ -14,9 +14,9 @@ use super::address::LinuxAddress;
 use super::control;
 use super::irp::Held;
 use super::pending::Pending;
-use super::receive::{event_fd, signal};
 use super::registration::Client;
 use super::socket::{self, AnySocket, Base};
+use super::wake::Wake;
 use crate::fault;
 use crate::irql;
 use crate::nt::{NTSTATUS, status};
@@ -27,7 +27,6 @@ use input::{Input, Receive};
 use out::{Out, Output};
 use std::ffi::c_void;
 use std::ops::Deref;
-use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -54,8 +53,8 @@ pub struct Stream {
     input: Pending<Receive, Input>,
     indications: Indications,
     /// Makes the threads leave a poll.
-    out_wake: OwnedFd,
-    input_wake: OwnedFd,
+    out_wake: Wake,
+    input_wake: Wake,
 }
 
 impl std::fmt::Debug for Stream {
@@ -153,8 +152,8 @@ impl Stream {
             out: Pending::new(Output::default()),
             input: Pending::new(Input::default()),
             indications: Indications::default(),
-            out_wake: event_fd()?,
-            input_wake: event_fd()?,
+            out_wake: Wake::new()?,
+            input_wake: Wake::new()?,
         };
         let dispatch = if category == FLAG_STREAM { stream_dispatch() } else { connection_dispatch() };
         Ok(AnySocket::Stream(socket).publish(dispatch))
@@ -198,13 +197,13 @@ impl Stream {
     fn wake_out(&self) {
         let _out = self.out.lock();
         self.out.notify();
-        signal(&self.out_wake);
+        self.out_wake.signal();
     }
 
     fn wake_input(&self) {
         let _input = self.input.lock();
         self.input.notify();
-        signal(&self.input_wake);
+        self.input_wake.signal();
     }
 
     /// The cancel routine of `irp` runs.
@@ -240,9 +239,11 @@ impl Stream {
         self.indications.retained()
     }
 
-    /// Frees all buffers; no thread runs any more.
+    /// Frees all buffers and descriptors; no thread runs any more.
     pub fn free_buffers(&self) {
         self.indications.free_all();
+        self.out_wake.close();
+        self.input_wake.close();
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::irp::{Completion, Held, mode};
 use super::super::lent::{self, Range};
 use super::super::net::Choices;
 use super::super::pending::{Call, Guard};
-use super::super::receive::{BAD_RETURN, signal, wait_io};
+use super::super::receive::BAD_RETURN;
 use super::super::socket::{self, to_status};
 use super::super::{BAD_PARAMETER, buffer, in_callback};
 use super::{ABORTED, CONNECTED, Stream, check_flags};
@@ -260,7 +260,7 @@ fn start(socket: &'static Stream, input: &mut Input) {
         socket.start_thread("wsk-rx", move || run(socket));
     }
     socket.input.notify();
-    signal(&socket.input_wake);
+    socket.input_wake.signal();
 }
 
 /// The events that have a callback.
@@ -434,7 +434,7 @@ fn serve<'a>(socket: &'static Stream, mut guard: Guard<'a, Receive, Input>) -> G
     call.code = call.fill(socket, &mut inner.state);
     let Some(code) = call.code else {
         drop(guard);
-        wait_io(socket.raw(), libc::POLLIN, &socket.input_wake, -1);
+        socket.input_wake.wait_io(socket.raw(), libc::POLLIN, -1);
         return socket.input.lock();
     };
     let Some(call) = socket.input.pop(&mut guard) else {
@@ -472,7 +472,7 @@ fn indicate<'a>(
             }
             Read::Empty | Read::Unusable => {
                 drop(guard);
-                wait_io(socket.raw(), libc::POLLIN, &socket.input_wake, -1);
+                socket.input_wake.wait_io(socket.raw(), libc::POLLIN, -1);
                 return socket.input.lock();
             }
         }
@@ -563,7 +563,7 @@ fn watch<'a>(socket: &'static Stream, mut guard: Guard<'a, Receive, Input>) -> G
         Read::Bytes(_) | Read::Unusable => Some(0),
     };
     drop(guard);
-    wait_io(if events.is_some() { socket.raw() } else { -1 }, events.unwrap_or(0), &socket.input_wake, -1);
+    socket.input_wake.wait_io(if events.is_some() { socket.raw() } else { -1 }, events.unwrap_or(0), -1);
     socket.input.lock()
 }
 

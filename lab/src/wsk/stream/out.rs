@@ -5,7 +5,6 @@ use super::super::address::LinuxAddress;
 use super::super::irp::{Held, send_async};
 use super::super::lent::{self, Range};
 use super::super::pending::{Call, Guard};
-use super::super::receive::wait_io;
 use super::super::socket::{self, address_of, to_status};
 use super::super::{BAD_PARAMETER, buffer, control, net, send::BYTES};
 use super::{ABORTED, CONNECTED, CONNECTING, Stream, UNCONNECTED, check_flags, input, tcp_state};
@@ -302,7 +301,7 @@ fn run(socket: &'static Stream) {
         if let Some(wait) = wait {
             drop(out);
             let ms = i32::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
-            wait_io(-1, 0, &socket.out_wake, ms);
+            socket.out_wake.wait_io(-1, 0, ms);
             out = socket.out.lock();
             continue;
         }
@@ -314,7 +313,7 @@ fn run(socket: &'static Stream) {
             Step::Writable | Step::Look(_) => {
                 drop(out);
                 let (events, ms) = if let Step::Look(ms) = step { (0, ms) } else { (libc::POLLOUT, -1) };
-                wait_io(if events == 0 { -1 } else { socket.raw() }, events, &socket.out_wake, ms);
+                socket.out_wake.wait_io(if events == 0 { -1 } else { socket.raw() }, events, ms);
                 out = socket.out.lock();
                 continue;
             }
