@@ -12,7 +12,7 @@ mod waits;
 use crate::nt::*;
 use crate::{TAG, fault};
 pub use devices::{LINK_LEFT, NOT_ATTACHED, NOT_DETACHED, REMOVE_FAILED, STILL_INITIALIZING};
-pub use requests::{cleanup, close, read};
+pub use requests::{READ_KEPT, cleanup, close, read};
 
 /// In DriverEntry, when all is set up.
 pub unsafe fn load(driver: Driver) -> Status {

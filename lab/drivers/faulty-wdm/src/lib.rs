@@ -216,7 +216,9 @@ unsafe extern "C" fn cleanup(_device: Device, irp: Irp) -> Status {
         if let Some(status) = faults::cleanup(irp) {
             return status;
         }
-        if let Some(reader) = take() {
+        if let Some(reader) = take()
+            && !is(faults::READ_KEPT)
+        {
             reader.complete(CANCELLED, 0);
         }
         irp.complete(SUCCESS, 0)

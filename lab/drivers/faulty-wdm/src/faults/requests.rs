@@ -3,9 +3,10 @@
 use super::block;
 use crate::nt::*;
 use crate::{DEVICE, fault};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 
-static READS: AtomicU32 = AtomicU32::new(0);
+/// The fault of a read that its file's cleanup takes and keeps, when nothing can cancel it any more.
+pub const READ_KEPT: u32 = 413;
 
 unsafe extern "C" fn cancel(_device: Device, irp: Irp) {
     unsafe {
@@ -72,15 +73,11 @@ pub unsafe fn request(irp: Irp) -> Option<Status> {
 /// In a read, before it waits.
 pub unsafe fn read(irp: Irp) -> Option<Status> {
     unsafe {
-        match (fault(), READS.fetch_add(1, Ordering::AcqRel)) {
-            (403, 0) => {
-                irp.mark_pending();
-                irp.set_cancel(Some(cancel));
-            }
-            // The first read is cancelled, the second outlives its file.
-            (413, 1) => irp.mark_pending(),
-            _ => return None,
+        if fault() != 403 {
+            return None;
         }
+        irp.mark_pending();
+        irp.set_cancel(Some(cancel));
         Some(PENDING)
     }
 }
