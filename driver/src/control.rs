@@ -28,6 +28,8 @@ pub struct State {
     pub core: Control,
     /// Between EvtDevicePrepareHardware and EvtDeviceReleaseHardware. A handle may outlive the latter; peers may not be made then.
     pub started: bool,
+    /// A handle is open. Between its cleanup and the next one's creation nothing may begin that only a handle ends.
+    pub open: bool,
     /// The peer's socket, while there is a peer.
     pub socket: Option<Shared<Transport>>,
     /// The peer to be, while it connects; then there is none yet.
@@ -45,7 +47,7 @@ impl State {
     pub fn new(link: &Link) -> Result<Self> {
         let core = link.core.take_control().ok_or(Status::INTERNAL_ERROR)?;
         let ciphers = Ciphers::new();
-        Ok(Self { core, started: false, socket: None, connecting: None, client: None, ciphers })
+        Ok(Self { core, started: false, open: false, socket: None, connecting: None, client: None, ciphers })
     }
 
     /// Gives back what must be given back at PASSIVE_LEVEL. The peer is gone.
@@ -70,6 +72,7 @@ pub fn ioctl(dco: &Dco, mut request: Ioctl, code: u32) {
         }
         let state = dco.control.lock();
         return match state.socket {
+            _ if !state.open => request.complete(Status::CANCELLED),
             Some(_) => dco.link.key_events.wait(request),
             None => request.complete(Status::OBJECTID_NOT_FOUND),
         };

@@ -105,22 +105,27 @@ impl DeviceEvents for Dco {
     }
 
     fn cancelled(&self, request: Request) {
-        // The work item finds its connect without a request, and cancels it.
-        request.complete(Status::CANCELLED);
+        // The work item finds its connect without a request, and cancels it. First, because the device may go once the request is ended.
         self.link.connected.enqueue();
+        request.complete(Status::CANCELLED);
     }
 
     fn file_create(&self) {
+        let mut state = self.control.lock();
+        state.open = true;
         self.link.messages.open();
     }
 
     fn file_cleanup(&self) {
-        peer::close(self, &mut self.control.lock());
+        let mut state = self.control.lock();
+        state.open = false;
+        peer::close(self, &mut state);
+        drop(state);
         self.adapter.set_link(false);
     }
 
     fn file_close(&self) {
-        // A request that was on its way in while the last handle closed may have come after the cleanup.
+        // Nothing is made or parked after the cleanup; whatever might be, goes.
         self.file_cleanup();
     }
 

@@ -9,11 +9,16 @@ use nt::wdf::queue::IoctlQueue;
 use nt::wdf::request::Ioctl;
 use zerocopy::IntoBytes;
 
+/// Requests that may wait: each is looked at every second, at DISPATCH_LEVEL.
+const WAITERS: usize = 16;
+
 /// Waiting requests. A look at them takes each out of one queue, and puts those that go on waiting into the other.
 pub struct KeyEvents {
     queues: [IoctlQueue; 2],
     /// Whether the second queue is the one that is looked at next, where requests are parked.
     second: AtomicBool,
+    /// A look is under way.
+    looking: AtomicBool,
 }
 
 impl KeyEvents {
@@ -22,24 +27,36 @@ impl KeyEvents {
     /// # Errors
     /// The framework's status.
     pub fn new(device: Handle<'_>) -> Result<Self> {
-        Ok(Self { queues: [IoctlQueue::new(device)?, IoctlQueue::new(device)?], second: AtomicBool::new(false) })
+        let queues = [IoctlQueue::new(device)?, IoctlQueue::new(device)?];
+        Ok(Self { queues, second: AtomicBool::new(false), looking: AtomicBool::new(false) })
     }
 
-    /// Parks a request whose input is sound, if there is room for the answer. PASSIVE_LEVEL, under the control lock, while there is a
-    /// peer.
+    /// Parks a request whose input is sound, if there is room for the answer and not too many wait. PASSIVE_LEVEL, under the control
+    /// lock, while there is a peer.
     pub fn wait(&self, request: Ioctl) {
         if !request.has_room(size_of::<dco_uapi::raw::KeyEvent>()) {
             return request.complete(Status::BUFFER_TOO_SMALL);
         }
         let [first, second] = &self.queues;
+        if first.len().saturating_add(second.len()) >= WAITERS {
+            return request.complete(Status::INSUFFICIENT_RESOURCES);
+        }
         let queue = if self.second.load(Ordering::Acquire) { second } else { first };
         if let Err((request, status)) = queue.park(request) {
             request.complete(status);
         }
     }
 
-    /// Answers the requests that `key` is far enough for. IRQL <= DISPATCH_LEVEL, one call at a time.
+    /// Answers the requests that `key` is far enough for. IRQL <= DISPATCH_LEVEL. A call during another one does nothing: the other sees
+    /// to it.
     pub fn look(&self, key: SendingKey) {
+        if !self.looking.swap(true, Ordering::AcqRel) {
+            self.look_alone(key);
+            self.looking.store(false, Ordering::Release);
+        }
+    }
+
+    fn look_alone(&self, key: SendingKey) {
         let [first, second] = &self.queues;
         // A request that is parked in the old queue meanwhile waits for the look after the next.
         let (from, to) = if self.second.fetch_xor(true, Ordering::AcqRel) { (second, first) } else { (first, second) };

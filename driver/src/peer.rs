@@ -68,6 +68,10 @@ fn prepare(dco: &Dco, state: &mut State, new: uapi::NewPeer) -> Result<Connectin
     if !state.started {
         return Err(Status::DEVICE_NOT_READY);
     }
+    if !state.open {
+        // It came in before the handle's cleanup, and would outlive it.
+        return Err(Status::CANCELLED);
+    }
     if state.socket.is_some() || state.connecting.is_some() {
         remove(dco, state);
     }

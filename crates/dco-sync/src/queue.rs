@@ -84,6 +84,15 @@ impl<T> Queue<T> {
         self.len() == 0
     }
 
+    /// Whether a `pop` now would take a value: the oldest push has ended. A push that is under way does not count, unlike in
+    /// [`Queue::len`]: who waits for this in a loop does not wait for a push that it has interrupted.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let head = self.head.load(Ordering::Relaxed);
+        let slot = self.slots.get(head & self.mask);
+        slot.is_some_and(|slot| slot.turn.load(Ordering::Acquire) == head.wrapping_add(1))
+    }
+
     /// Appends `value`, or gives it back if the queue is full.
     pub fn push(&self, value: T) -> Result<(), T> {
         let mut position = self.tail.load(Ordering::Relaxed);

@@ -190,6 +190,44 @@ fn shared_is_freed_after_its_last_use() {
     });
 }
 
+/// How a stream's receive is posted (nt's `Intake::post`): whoever finds the state idle takes a buffer from the queue, and one who found
+/// none looks again, unless none is ready. A buffer that comes back at the same time is not forgotten; and nobody waits for a push that
+/// has not ended, for the pusher may be what it interrupted: a loop that did would not end here either.
+#[test]
+fn a_buffer_that_comes_back_is_taken() {
+    const IDLE: usize = 0;
+    const POSTED: usize = 1;
+    fn post(state: &AtomicUsize, free: &Queue<Box<u8>>) -> bool {
+        while state.compare_exchange(IDLE, POSTED, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            if free.pop().is_some() {
+                return true;
+            }
+            state.store(IDLE, Ordering::SeqCst);
+            loom::sync::atomic::fence(Ordering::SeqCst);
+            if !free.is_ready() {
+                return false;
+            }
+        }
+        false
+    }
+    model(3, || {
+        let shared = Arc::new((AtomicUsize::new(IDLE), Queue::try_new(2).expect("memory")));
+        let other = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                let (state, free) = &*shared;
+                free.push(Box::new(1)).expect("room");
+                loom::sync::atomic::fence(Ordering::SeqCst);
+                post(state, free)
+            })
+        };
+        let (state, free) = &*shared;
+        let here = post(state, free);
+        let there = other.join().expect("no panic");
+        assert!(here != there, "the buffer was taken {} times", usize::from(here) + usize::from(there));
+    });
+}
+
 /// Two producers overfill a queue of two while a consumer takes: nothing is lost or invented, and values are handed over
 /// properly (they are boxed, so a torn hand-over would be a double free).
 #[test]

@@ -46,10 +46,16 @@ impl ManualQueue {
     /// Whether no request is parked. IRQL <= DISPATCH_LEVEL.
     #[must_use]
     pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many requests are parked. IRQL <= DISPATCH_LEVEL.
+    #[must_use]
+    pub fn len(&self) -> usize {
         let mut parked = 0;
         // SAFETY: the queue is live (`Child`); the out pointer is a live local, the other is optional.
         let _ = unsafe { wdf_call!(WdfIoQueueGetState, self.0.handle(), &raw mut parked, null_mut()) };
-        parked == 0
+        parked as usize
     }
 
     /// Parks a request. IRQL <= DISPATCH_LEVEL.
@@ -94,6 +100,18 @@ impl IoctlQueue {
     /// The ioctl itself and the status, where the queue does not accept it (it is being torn down).
     pub fn park(&self, request: Ioctl) -> core::result::Result<(), (Ioctl, Status)> {
         self.0.park(request.0).map_err(|(request, status)| (Ioctl(request), status))
+    }
+
+    /// How many ioctls are parked. IRQL <= DISPATCH_LEVEL.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none is. IRQL <= DISPATCH_LEVEL.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Takes the oldest parked ioctl, if there is one. IRQL <= DISPATCH_LEVEL.

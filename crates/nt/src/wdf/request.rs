@@ -104,11 +104,17 @@ impl Ioctl {
     /// # Errors
     /// BUFFER_TOO_SMALL for an empty one.
     pub fn input(&self) -> Result<&[u8]> {
+        let (p, len) = self.raw_input()?;
+        // SAFETY: `len` bytes of the system buffer, until completion; the borrow of `self` keeps completion and output out.
+        Ok(unsafe { core::slice::from_raw_parts(p, len) })
+    }
+
+    /// Where the input lies in the system buffer, and how long it is.
+    fn raw_input(&self) -> Result<(*mut u8, usize)> {
         let (mut p, mut len) = (null_mut(), 0);
         // SAFETY: the request is owned; both out pointers are live locals.
         Status(unsafe { wdf_call!(WdfRequestRetrieveInputBuffer, self.0.raw, 1, &raw mut p, &raw mut len) }).ok()?;
-        // SAFETY: `len` bytes of the system buffer, until completion; the borrow of `self` keeps completion and output out.
-        Ok(unsafe { core::slice::from_raw_parts(p.cast(), len) })
+        Ok((p.cast(), len))
     }
 
     /// Reads the input buffer by `read` and then overwrites it, up to `len` bytes, by `wipe`. It is looked up once, for a second time
@@ -122,11 +128,11 @@ impl Ioctl {
         read: impl FnOnce(&[u8]) -> T,
         wipe: impl FnOnce(&mut [u8]),
     ) -> Result<T> {
-        let input = self.input()?;
-        let value = read(input);
-        let (p, len) = (input.as_ptr().cast_mut(), input.len().min(len));
-        // SAFETY: the system buffer is writable, and the exclusive borrow of `self` keeps other views out.
-        wipe(unsafe { core::slice::from_raw_parts_mut(p, len) });
+        let (p, all) = self.raw_input()?;
+        // SAFETY: the system buffer holds `all` bytes, and the exclusive borrow of `self` keeps other views out.
+        let value = read(unsafe { core::slice::from_raw_parts(p, all) });
+        // SAFETY: as above; the buffer is writable, and the view of it has ended.
+        wipe(unsafe { core::slice::from_raw_parts_mut(p, all.min(len)) });
         Ok(value)
     }
 

@@ -143,9 +143,10 @@ impl Intake {
                 return Self::submit(core, buffer);
             }
             this.state.store(IDLE, Ordering::SeqCst);
-            // A buffer that came back in between found the state POSTED and went away: look again.
+            // A buffer that came back in between found the state POSTED and went away: look again. Not for one that is just coming back:
+            // it comes here itself, and the processor that brings it may be the one this has interrupted.
             fence(Ordering::SeqCst);
-            if this.free.is_empty() {
+            if !this.free.is_ready() {
                 return;
             }
         }

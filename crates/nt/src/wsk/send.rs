@@ -147,7 +147,8 @@ impl SendPool {
             longest.checked_next_multiple_of(BUFFER_STEP).ok_or(Status::INVALID_PARAMETER)?.max(BUFFER_LEN);
         let pool = Shared::try_new(Self {
             buffer_len,
-            free: Queue::try_new(count)?,
+            // Twice as many places as buffers: a place may still be occupied by a pop that has not ended when the next lap comes to it.
+            free: Queue::try_new(count.saturating_mul(2))?,
             starved: AtomicBool::new(false),
             failed: [AtomicU64::new(0), AtomicU64::new(0)],
             tx: TxNotifier::new(),
@@ -201,7 +202,7 @@ impl SendPool {
     }
 
     fn keep(&self, buffer: SendBuffer) {
-        // The queue has room for every buffer there is; a failure would free the buffer, not lose it.
+        // The queue has room for every buffer there is, twice; a failure would free the buffer, not lose it.
         let _ = self.free.push(buffer);
     }
 
