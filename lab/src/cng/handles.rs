@@ -130,6 +130,8 @@ pub fn enter(handle: Handle) -> Option<Entered> {
     if entered.is_none() {
         record(BAD_HANDLE, &format!("handle {handle:#x} is not a live CNG handle"));
     }
+    // Another thread may run while this call uses the object.
+    crate::ke::sched::point("a CNG object in use");
     entered
 }
 

@@ -29,6 +29,8 @@ struct State {
     outstanding: HashMap<u64, Option<Arc<Request>>>,
     /// Opens that the driver has not completed.
     opening: usize,
+    /// Files that are being closed.
+    closing: usize,
     closed: bool,
 }
 
@@ -146,13 +148,12 @@ impl Connection {
         match frame.op {
             Op::Open { access, share, path } => self.open(id, &path, OpenOptions { access, share }),
             Op::Close(number) => {
-                let Some(file) = self.lock().files.remove(&number) else {
+                let Some(file) = self.begin_close(number) else {
                     return self.reply(id, status::INVALID_HANDLE, 0, &[]);
                 };
                 let c = Arc::clone(self);
                 self.off_thread(id, "lab-close", move || {
-                    file.close();
-                    pnp::after_close();
+                    c.end_close(&file);
                     c.reply(id, status::SUCCESS, 0, &[]);
                 });
             }
@@ -281,7 +282,22 @@ impl Connection {
         );
     }
 
-    /// The process that held this connection is gone: its files are closed as NT closes them.
+    fn begin_close(&self, number: u64) -> Option<Arc<OpenFile>> {
+        let mut s = self.lock();
+        let file = s.files.remove(&number)?;
+        s.closing += 1;
+        Some(file)
+    }
+
+    fn end_close(&self, file: &Arc<OpenFile>) {
+        file.close();
+        pnp::after_close();
+        self.lock().closing -= 1;
+        self.settled.notify_all();
+    }
+
+    /// The process that held this connection is gone: its files are closed as NT closes them. Returns when all of them are, those too
+    /// that another thread closes.
     pub fn close_all(self: &Arc<Self>) {
         let mut s = self.lock();
         s.closed = true;
@@ -289,10 +305,14 @@ impl Connection {
             s = self.settled.wait(&self.state, s);
         }
         let files: Vec<Arc<OpenFile>> = s.files.drain().map(|(_, f)| f).collect();
+        s.closing += files.len();
         drop(s);
         for f in files {
-            f.close();
-            pnp::after_close();
+            self.end_close(&f);
+        }
+        let mut s = self.lock();
+        while s.closing != 0 {
+            s = self.settled.wait(&self.state, s);
         }
     }
 }
