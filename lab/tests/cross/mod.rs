@@ -17,7 +17,8 @@ pub fn driver(name: &str, image: &str, variable: &str) -> PathBuf {
             "expected {needed}, found none: install rustc-web cargo-web rust-web-src lld, or set {variable}"
         );
     }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // One folder for all, so that core is built once for those that are linked alike.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("drivers");
     let built = Command::new("/usr/bin/cargo")
         .args(["build", "--release", "--quiet"])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers").join(name))
