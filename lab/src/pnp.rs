@@ -11,6 +11,7 @@ use crate::nt::{
 use crate::pe::{self, Loaded};
 use crate::report::{InCall, Rule, collect, collected, forget_caller, record, record_about};
 use crate::{cng, ex, netcx, objects, pool, wdf};
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -46,6 +47,33 @@ struct Machine {
 static MACHINE: Mutex<Option<Machine>> = Mutex::new(None);
 static PDO: AtomicPtr<DEVICE_OBJECT> = AtomicPtr::new(std::ptr::null_mut());
 static STARTED: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    static STARTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread runs the driver's entry point, AddDevice or the start of its device, for which the system waits: what else has to
+/// start, the network among it, may come after.
+#[must_use]
+pub fn is_starting() -> bool {
+    STARTING.get()
+}
+
+/// While it lives, [`is_starting`].
+struct Starting;
+
+impl Starting {
+    fn begin() -> Self {
+        STARTING.set(true);
+        Self
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        STARTING.set(false);
+    }
+}
 
 fn lock() -> MutexGuard<'static, Option<Machine>> {
     MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -131,6 +159,7 @@ pub fn load(path: &Path) -> Result<(), String> {
         (*driver).DriverStart = image.base as *mut _;
         (*driver).DriverSize = u32::try_from(image.size).unwrap_or(0);
         (*driver).DriverInit = Some(image.entry);
+        let _starting = Starting::begin();
         let _c = InCall::enter("(the driver's entry point)");
         let b = Balance::before("the driver's entry point");
         let code = (image.entry)(driver, &raw mut registry);
@@ -202,6 +231,7 @@ pub fn start() -> Result<(), NTSTATUS> {
     if !PDO.load(Ordering::Acquire).is_null() {
         return Err(status::INVALID_DEVICE_STATE);
     }
+    let _starting = Starting::begin();
     let (driver, bus) = (m.driver as *mut DRIVER_OBJECT, m.bus as *mut DRIVER_OBJECT);
     // SAFETY: both driver objects live as long as the process; the routines are the driver's, called as Windows calls them.
     unsafe {

@@ -167,6 +167,8 @@ stop_lab() {
     if ! in_ns "$ns" "$cli" stop --target "$listen" >"$run/logs/$name-report.log" 2>&1; then
         say "expected the driver in $name to unload cleanly; the lab's report:"
         tail -n 25 "$run/logs/$name-report.log" >&2
+        say "the lab's own output:"
+        tail -n 25 "$run/logs/$name.log" >&2
         return 1
     fi
     wait_for 10 "the end of $name" gone "$pid" || return 1

@@ -3,13 +3,14 @@
 
 use super::abi::{CmsgHdr, IPPROTO_IP, IPPROTO_IPV6};
 use crate::nt::af;
+use std::os::fd::RawFd;
 
 /// Bytes of `SOCKADDR_IN6`, the longest address.
 pub const MAX: usize = 28;
 
 /// An address in Linux's form.
 #[repr(C, align(8))]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinuxAddress {
     /// `sockaddr_in` or `sockaddr_in6`.
     pub bytes: [u8; MAX],
@@ -42,6 +43,34 @@ impl LinuxAddress {
         let family = u16::try_from(linux).ok()?.to_ne_bytes();
         a.bytes[..2].copy_from_slice(&family);
         Some(a)
+    }
+
+    /// Where a socket is bound; [`Self::NONE`] if that cannot be told.
+    pub fn local(fd: RawFd) -> Self {
+        let mut a = Self { len: u32::try_from(MAX).unwrap_or(0), ..Self::NONE };
+        // SAFETY: `len` bytes of ours.
+        match unsafe { libc::getsockname(fd, a.bytes.as_mut_ptr().cast(), &raw mut a.len) } {
+            0 => a,
+            _ => Self::NONE,
+        }
+    }
+
+    /// Behind family and port: the IP address, before it IPv6's flow.
+    fn ip(&self) -> &[u8] {
+        if self.len == 16 { &self.bytes[4..8] } else { &self.bytes[8..24] }
+    }
+
+    /// Of every local address, with the family and port of `other`.
+    pub fn is_any_with_port_of(&self, other: &Self) -> bool {
+        self.bytes[..4] == other.bytes[..4] && self.ip().iter().all(|&b| b == 0)
+    }
+
+    /// 127.0.0.0/8 or ::1.
+    pub fn is_loopback(&self) -> bool {
+        match self.ip() {
+            [first, _, _, _] => *first == 127,
+            ip => ip.iter().rev().skip(1).all(|&b| b == 0) && ip.last() == Some(&1),
+        }
     }
 
     /// For system calls.

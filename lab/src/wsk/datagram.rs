@@ -28,6 +28,8 @@ pub struct Datagram {
     pub tx: Tx,
     /// What the network does to it.
     pub choices: Choices,
+    /// Where it is bound, once somebody asked.
+    own: OnceLock<LinuxAddress>,
 }
 
 impl Deref for Datagram {
@@ -71,8 +73,15 @@ impl Datagram {
             rx: Rx::new()?,
             tx: Tx::new()?,
             choices: Choices::new(),
+            own: OnceLock::new(),
         };
         Ok(AnySocket::Datagram(socket).publish(dispatch().addr()).base().handle())
+    }
+
+    /// Whether a datagram to `to` comes to this socket, which is bound.
+    pub fn is_own(&self, to: &LinuxAddress) -> bool {
+        let own = self.own.get_or_init(|| LinuxAddress::local(self.raw()));
+        to.len != 0 && (to == own || own.is_any_with_port_of(to) && to.is_loopback())
     }
 
     /// Makes the threads look at the socket's state.

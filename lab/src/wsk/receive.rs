@@ -1,11 +1,12 @@
 //! Receiving: indication lists built by a thread per socket, `WskRelease`, `WskReceiveFrom`.
 
 use super::abi::{AT_DISPATCH, Buf, DatagramIndication, Irp, ReceiveFromEvent};
-use super::address;
+use super::address::{self, LinuxAddress};
 use super::buffer;
 use super::datagram::Datagram;
 use super::irp::Held;
 use super::lent::{self, Range};
+use super::line;
 use super::net;
 use super::nodes::{BATCH, Batch, Node, Nodes};
 use super::pending::{Call, Pending};
@@ -15,6 +16,7 @@ use crate::ke::Balance;
 use crate::nt::{NTSTATUS, status};
 use crate::report::{InCall, Rule, record};
 use crate::{fault, irql};
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -79,6 +81,8 @@ pub struct Gate {
     in_callback: usize,
     disabling: Vec<Held>,
     stash: Stash,
+    /// A thread has the [`Turn`].
+    taken: bool,
 }
 
 /// The receiving side of a socket.
@@ -106,6 +110,7 @@ impl Rx {
             in_callback: 0,
             disabling: Vec::new(),
             stash: Stash(Vec::new()),
+            taken: false,
         };
         Ok(Self { requests: Pending::new(gate), nodes: Nodes::new(), received: AtomicU64::new(0), wake: Wake::new()? })
     }
@@ -207,10 +212,88 @@ fn next(socket: &'static Datagram) -> Next {
     }
 }
 
+/// The right to take datagrams from a socket and to indicate them. One thread has it at a time, so that they stay in their order; where
+/// callbacks may run at once ([`set_threads`]) everybody has it.
+pub struct Turn {
+    socket: &'static Datagram,
+    event: ReceiveFromEvent,
+    alone: bool,
+}
+
+thread_local! {
+    /// What a sending thread receives with.
+    static OWN: Cell<Option<Batch>> = const { Cell::new(None) };
+}
+
+impl Turn {
+    /// Waits for it. `None` when there is nothing to take it for: the socket closes.
+    fn wait(socket: &'static Datagram, event: ReceiveFromEvent) -> Option<Self> {
+        let alone = THREADS.load(Ordering::SeqCst) == 1;
+        let mut inner = socket.rx.requests.lock();
+        while alone && inner.state.taken && !socket.is_closing() {
+            inner = socket.rx.requests.wait(inner);
+        }
+        if socket.is_closing() {
+            return None;
+        }
+        inner.state.taken = alone;
+        Some(Self { socket, event, alone })
+    }
+
+    /// Takes it for a send to the socket's own address, before the send, if the datagram is to come back on this thread, as it does on
+    /// Windows: within the send, with whatever locks the sender holds. It is not to where that would be within another of the socket's
+    /// callbacks, nor while one runs on another thread.
+    pub fn to_send_home(socket: &'static Datagram, to: &LinuxAddress) -> Option<Self> {
+        if !socket.is_own(to) || line::active() || THREADS.load(Ordering::SeqCst) != 1 {
+            return None;
+        }
+        let event = socket.event?;
+        let mut inner = socket.rx.requests.lock();
+        let gate = &mut inner.state;
+        if !gate.enabled || gate.taken || !gate.stash.0.is_empty() || socket.is_closing() || socket.is_dead() {
+            return None;
+        }
+        gate.taken = true;
+        Some(Self { socket, event, alone: true })
+    }
+
+    /// Indicates what has come, on this thread.
+    pub fn deliver(self) {
+        let mut batch = OWN.take().unwrap_or_else(Batch::new);
+        // Without a free buffer the receiving thread takes over, which waits for one.
+        while self.socket.rx.nodes.fill(&mut batch, || true) && self.take(&mut batch) == BATCH {}
+        self.socket.rx.nodes.give_back(&mut batch);
+        OWN.set(Some(batch));
+    }
+
+    /// Receives into the batch, and indicates that; says how many datagrams it was.
+    fn take(&self, batch: &mut Batch) -> usize {
+        let Self { socket, event, .. } = *self;
+        let n = batch.receive(socket.raw(), &socket.choices);
+        if n != 0 {
+            indicate(socket, event, batch.received(n));
+            batch.consume(n);
+            let all = socket.rx.received.fetch_add(n as u64, Ordering::Relaxed) + n as u64;
+            if (1..=all).contains(&net::get().die) && socket.die() {
+                indicate_end(socket, event);
+            }
+        }
+        n
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.alone {
+            self.socket.rx.requests.lock().state.taken = false;
+            self.socket.rx.requests.notify();
+        }
+    }
+}
+
 fn run(socket: &'static Datagram) {
     let mut batch = Batch::new();
     let mut more = false;
-    let received = &socket.rx.received;
     loop {
         match next(socket) {
             Next::Close => break,
@@ -231,16 +314,8 @@ fn run(socket: &'static Datagram) {
                 if !more && !socket.rx.wake.wait_io(socket.raw(), libc::POLLIN, -1) {
                     continue;
                 }
-                let n = batch.receive(socket.raw(), &socket.choices);
-                more = n == BATCH;
-                if n != 0 {
-                    indicate(socket, event, batch.received(n));
-                    batch.consume(n);
-                    let all = received.fetch_add(n as u64, Ordering::Relaxed) + n as u64;
-                    if (1..=all).contains(&net::get().die) && socket.die() {
-                        indicate_end(socket, event);
-                    }
-                }
+                let Some(turn) = Turn::wait(socket, event) else { continue };
+                more = turn.take(&mut batch) == BATCH;
             }
         }
     }

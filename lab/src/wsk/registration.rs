@@ -23,6 +23,10 @@ const OPEN_SOCKETS: Rule =
     Rule::new("wsk.deregister-with-open-sockets", "WDK: WskDeregister waits until all sockets are closed");
 const STILL_CAPTURED: Rule =
     Rule::new("wsk.deregister-with-npi-captured", "WDK: WskDeregister waits until all captured NPIs are released");
+const WAIT_AT_START: Rule = Rule::new(
+    "wsk.wait-at-start",
+    "WDK: Registering a Winsock Kernel Application (a driver's start does not wait for the provider for ever: it may come later)",
+);
 const BAD_CLIENT: Rule =
     Rule::new("wsk.bad-client", "WDK: WSK_PROVIDER_NPI (Client is passed to each provider function)");
 
@@ -155,7 +159,9 @@ pub extern "win64" fn capture(memory: *mut RegistrationMemory, wait: u32, out: *
         record(REGISTER, "WskProviderNpi must not be NULL");
         return status::INVALID_PARAMETER;
     }
-    let _ = INFINITE_WAIT;
+    if wait == INFINITE_WAIT && crate::pnp::is_starting() {
+        record(WAIT_AT_START, "WSK_INFINITE_WAIT while the system waits for the driver or its device to start");
+    }
     if client.version != VERSION {
         return status::NOT_IMPLEMENTED;
     }

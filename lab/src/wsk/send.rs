@@ -7,6 +7,7 @@ use super::datagram::Datagram;
 use super::irp::{Held, send_async};
 use super::lent::{self, Range};
 use super::pending::{Call, Pending};
+use super::receive::Turn;
 use super::socket::{self, to_status};
 use super::wake::Wake;
 use super::{BAD_PARAMETER, buffer, line, not_implemented};
@@ -386,8 +387,15 @@ fn begin(call: &'static str, socket: &'static Datagram, mut op: Op, remote: *con
     if fault::fails(call) {
         return op.held.finish(Some(socket), status::INSUFFICIENT_RESOURCES, 0);
     }
-    if socket.tx.waiting.load(Ordering::SeqCst) == 0 && !send_async() && matches!(op.run(socket), Progress::Done) {
-        return op.complete();
+    if socket.tx.waiting.load(Ordering::SeqCst) == 0 && !send_async() {
+        let home = Turn::to_send_home(socket, &op.to);
+        let progress = op.run(socket);
+        if let Some(turn) = home {
+            turn.deliver();
+        }
+        if let Progress::Done = progress {
+            return op.complete();
+        }
     }
     socket.tx.later(socket, op);
     status::PENDING

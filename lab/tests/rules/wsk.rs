@@ -1,6 +1,6 @@
 //! Rules of WSK, broken by `drivers/faulty-wsk`.
 
-use crate::harness::At::Request;
+use crate::harness::At::{Load, Request};
 use crate::harness::Image::FaultyWsk;
 use crate::harness::{Case, case};
 
@@ -37,4 +37,5 @@ pub const CASES: &[Case] = &[
     case("wsk.wrong-dispatch", FaultyWsk, 26, Request),
     case("wsk.indication-released-twice", FaultyWsk, 27, Request),
     case("wsk.bad-indication", FaultyWsk, 28, Request),
+    case("wsk.wait-at-start", FaultyWsk, 30, Load),
 ];

@@ -29,6 +29,7 @@ pub fn all() -> Vec<Case> {
         case("race: close during all of them", |bench| close_during(bench, &Load::ALL)),
         case("race: a packet comes while a read parks", lost_wakeup),
         case("race: a packet comes while the read is cancelled", cancel_or_packet),
+        case("race: writes to its own address while the peer comes and goes", own_address),
         case("race: keys and settings while the peer comes and goes", churn_requests),
         case("churn: peers come and go under valid and invalid traffic", churn),
     ]
@@ -244,6 +245,63 @@ fn cancel_or_packet(bench: &Bench<'_>) -> Result<String> {
     }
     file.close()?;
     Ok(format!("{} packets, {cancelled} reads cancelled first", ROUNDS * 5))
+}
+
+/// The existing driver's: it sent with a lock held that the receiving callback takes, and a datagram to its own address comes back within
+/// the send. There the peer's removal, which waited for that lock too, made the two wait for each other.
+fn own_address(bench: &Bench<'_>) -> Result<String> {
+    let file = open(bench)?;
+    let (stop, written, came) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    thread::scope(|scope| -> Result<()> {
+        let writer = || -> Result<()> {
+            let allowed = [NtStatus::SUCCESS, NtStatus::INVALID_DEVICE_STATE, NtStatus::INSUFFICIENT_RESOURCES];
+            while !stop.load(Ordering::Relaxed) {
+                let status = finish(file.start(Request::Write { bytes: b"\x38self" })?)?.status;
+                ensure!(allowed.contains(&status), "write: expected one of {allowed:?}, got {status}");
+                written.fetch_add(u64::from(status == NtStatus::SUCCESS), Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        let reader = || -> Result<()> {
+            while !stop.load(Ordering::Relaxed) {
+                let mut read = file.start(Request::Read { length: READ_LENGTH })?;
+                let ended = loop {
+                    match read.wait(Duration::from_millis(10))? {
+                        Some(ended) => break ended,
+                        None if stop.load(Ordering::Relaxed) => read.cancel()?,
+                        None => continue,
+                    };
+                };
+                came.fetch_add(u64::from(ended.status == NtStatus::SUCCESS), Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        let threads = [scope.spawn(writer), scope.spawn(writer), scope.spawn(reader)];
+        let lived = (0..ROUNDS).try_for_each(|_| {
+            own_peer(bench, &*file)?;
+            // Until something came back to this peer.
+            let (before, deadline) = (came.load(Ordering::Relaxed), Instant::now() + PROMPT);
+            while came.load(Ordering::Relaxed) == before {
+                ensure!(Instant::now() < deadline, "expected a packet of the driver's own to come back, none did");
+                thread::yield_now();
+            }
+            let status = ioctl(&*file, Ioctl::DelPeer.code(), &[], 0)?.status;
+            ensure!(status == NtStatus::SUCCESS, "DEL_PEER: expected SUCCESS, got {status}");
+            Ok(())
+        });
+        stop.store(true, Ordering::Relaxed);
+        for thread in threads {
+            match thread.join() {
+                Ok(done) => done?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        lived
+    })?;
+    file.close()?;
+    sound(bench)?;
+    let [written, came] = [written, came].map(AtomicU64::into_inner);
+    Ok(format!("{ROUNDS} peers, {written} writes, {came} read"))
 }
 
 /// Requests of all kinds from several threads, while one makes and removes the peer. Each has to end with one of the statuses that

@@ -40,6 +40,7 @@ pub fn all() -> Vec<Case> {
     }
     all.extend([
         case("tcp: control packets both ways, none joined or cut", control),
+        case("tcp: a far end that does not read holds up a bounded number of writes", unread),
         case("tcp: pings come in frames of their own", pings),
         case("tcp: a length of no packet ends the connection", broken),
         case("tcp: the far end closes, and a parked read is told", |bench| far_end(bench, true, false)),
@@ -168,6 +169,32 @@ fn control(bench: &Bench<'_>) -> Result<String> {
     }
     link.device.close()?;
     Ok(format!("{} in, {} out", incoming().count() * 3, packets.len()))
+}
+
+/// ovpn-dco-win #47: a driver that had a buffer made for each packet which the network did not take yet.
+fn unread(bench: &Bench<'_>) -> Result<String> {
+    /// Far more than what the systems' own buffers and the driver's hold.
+    const BOUND: u32 = 1 << 16;
+    let mut link = link(bench, false, Cipher::Aes256, None)?;
+    let packet = |number: u32| [&[0x38], &number.to_be_bytes()[..], &[0; 1495]].concat();
+    let mut taken = 0;
+    loop {
+        match link.device.write(&packet(taken))?.status {
+            NtStatus::SUCCESS => taken += 1,
+            NtStatus::INSUFFICIENT_RESOURCES => break,
+            status => bail!("write {taken}: expected SUCCESS or INSUFFICIENT_RESOURCES, got {status}"),
+        }
+        ensure!(taken < BOUND, "expected a write to be refused while nothing is read, {taken} were taken");
+    }
+    for number in 0..taken {
+        let came = link.far.receive()?;
+        ensure!(came == Some(packet(number)), "expected packet {number} of {taken} that were taken, got another");
+    }
+    // All buffers are back.
+    is("write afterwards", link.device.write(&packet(taken))?.status, NtStatus::SUCCESS)?;
+    ensure!(link.far.receive()? == Some(packet(taken)), "expected the packet that was written afterwards");
+    link.device.close()?;
+    Ok(format!("{taken}, none of them lost"))
 }
 
 fn pings(bench: &Bench<'_>) -> Result<String> {

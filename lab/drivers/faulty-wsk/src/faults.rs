@@ -86,6 +86,13 @@ unsafe fn expect_callback() -> *mut Event {
     }
 }
 
+/// In the driver's entry point, where the network may not be there yet.
+pub unsafe fn at_start() {
+    if fault() == 30 {
+        unsafe { Client::new().end() };
+    }
+}
+
 pub unsafe fn run(request: Irp) {
     unsafe {
         let client = Client::new();

@@ -57,6 +57,7 @@ fn unicode(s: &'static [u16]) -> Unicode {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn DriverEntry(driver: Driver, _registry: *const Unicode) -> Status {
     unsafe {
+        faults::at_start();
         let mut device = Device(null_mut());
         let status = IoCreateDevice(driver, 0, &unicode(&NAME), 0x22, 0x100, 0, &mut device);
         if status < 0 {
