@@ -6,15 +6,18 @@ use crate::io::request::{Control, Outcome, Request};
 use crate::ke::sched::Condvar;
 use crate::nt::{NTSTATUS, status};
 use crate::{ke, pnp};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque, btree_map};
 use std::io::{Read, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Numbers of files: never used twice, so that a stale one is an invalid handle.
 static NEXT_FILE: AtomicU64 = AtomicU64::new(1);
+
+/// A request's id, shifted by so many bits, is the number of the client's thread that issues it.
+const THREAD_SHIFT: u32 = 56;
 
 enum Message {
     Bytes(Vec<u8>),
@@ -32,6 +35,78 @@ struct State {
     /// Files that are being closed.
     closing: usize,
     closed: bool,
+}
+
+/// One of the client's threads, which issues its requests in their order, one after the other.
+struct User {
+    /// What it is to issue, and whether that is all.
+    frames: Mutex<(VecDeque<Frame>, bool)>,
+    change: Condvar,
+    gone: AtomicBool,
+}
+
+/// The client's threads that requests have named, but for 0, which is the one that reads the connection.
+#[derive(Default)]
+struct Users(BTreeMap<u64, Arc<User>>);
+
+impl User {
+    fn lock(&self) -> MutexGuard<'_, (VecDeque<Frame>, bool)> {
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, connection: &Arc<Connection>) {
+        let mut frames = self.lock();
+        loop {
+            if let Some(frame) = frames.0.pop_front() {
+                drop(frames);
+                connection.serve(frame);
+                frames = self.lock();
+            } else if frames.1 {
+                break;
+            } else {
+                frames = self.change.wait(&self.frames, frames);
+            }
+        }
+        // Under the lock, or who waits could miss it.
+        self.gone.store(true, Ordering::Release);
+        self.change.notify_all();
+    }
+}
+
+impl Users {
+    /// Has a request issued by the thread that its id names.
+    fn issue(&mut self, connection: &Arc<Connection>, frame: Frame) {
+        let number = frame.id >> THREAD_SHIFT;
+        if number == 0 {
+            return connection.serve(frame);
+        }
+        let user = match self.0.entry(number) {
+            btree_map::Entry::Occupied(known) => known.into_mut(),
+            btree_map::Entry::Vacant(place) => {
+                let user =
+                    Arc::new(User { frames: Mutex::default(), change: Condvar::new(), gone: AtomicBool::new(false) });
+                let (it, c) = (Arc::clone(&user), Arc::clone(connection));
+                if ke::spawn("lab-user", move || it.run(&c)).is_err() {
+                    return connection.reply(frame.id, status::INSUFFICIENT_RESOURCES, 0, &[]);
+                }
+                place.insert(user)
+            }
+        };
+        user.lock().0.push_back(frame);
+        user.change.notify_all();
+    }
+
+    /// Waits until all has been issued, and ends the threads.
+    fn end(self) {
+        for user in self.0.into_values() {
+            let mut frames = user.lock();
+            frames.1 = true;
+            user.change.notify_all();
+            while !user.gone.load(Ordering::Acquire) {
+                frames = user.change.wait(&user.frames, frames);
+            }
+        }
+    }
 }
 
 /// A connection.
@@ -87,8 +162,14 @@ impl Connection {
         let _ = self.out.send(Message::Bytes(response(id, code, information, output)));
     }
 
-    /// Serves requests until the stream ends or is malformed.
+    /// Serves requests until the stream ends or is malformed. All have been issued when this returns.
     pub fn read_all(self: &Arc<Self>, reader: &mut dyn Read) {
+        let mut users = Users::default();
+        self.read_with(&mut users, reader);
+        users.end();
+    }
+
+    fn read_with(self: &Arc<Self>, users: &mut Users, reader: &mut dyn Read) {
         loop {
             match Frame::read(reader) {
                 Ok(Some(f)) => {
@@ -103,7 +184,7 @@ impl Connection {
                         eprintln!("dco-lab: a connection used id {} twice", f.id);
                         return;
                     }
-                    self.serve(f);
+                    users.issue(self, f);
                 }
                 Ok(None) => return,
                 Err(e) => {

@@ -260,6 +260,10 @@ impl Turn {
     /// Indicates what has come, on this thread.
     pub fn deliver(self) {
         let mut batch = OWN.take().unwrap_or_else(Batch::new);
+        // Linux hands loopback datagrams over within the send, unless its own thread for that is busy just then.
+        let mut soon = libc::pollfd { fd: self.socket.raw(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one pollfd of this frame.
+        unsafe { libc::poll(&raw mut soon, 1, 20) };
         // Without a free buffer the receiving thread takes over, which waits for one.
         while self.socket.rx.nodes.fill(&mut batch, || true) && self.take(&mut batch) == BATCH {}
         self.socket.rx.nodes.give_back(&mut batch);
