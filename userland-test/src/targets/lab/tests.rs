@@ -28,6 +28,16 @@ fn request(stream: &mut UnixStream) -> Option<Vec<u8>> {
     Some(frame)
 }
 
+/// The request's id: how many it is, and the number of the thread that sent it in the highest byte.
+fn id(frame: &[u8]) -> u64 {
+    u64::from_le_bytes(frame[..8].try_into().expect("an id"))
+}
+
+/// The same as a frame's first 8 bytes and the operation.
+fn head(thread: u64, count: u64, op: u8) -> Vec<u8> {
+    [&(thread << 56 | count).to_le_bytes()[..], &[op]].concat()
+}
+
 fn respond(stream: &mut UnixStream, id: u64, status: NtStatus, information: u64, output: &[u8]) {
     let mut frame = Vec::new();
     frame.extend((20 + output.len() as u32).to_le_bytes());
@@ -43,22 +53,24 @@ fn an_ioctl_is_laid_out_as_documented() {
     with_lab(
         |mut stream| {
             let open = request(&mut stream).expect("OPEN");
-            assert_eq!(open[..9], [1, 0, 0, 0, 0, 0, 0, 0, 1]);
+            let thread = id(&open) >> 56;
+            assert_ne!(thread, 0);
+            assert_eq!(open[..9], head(thread, 1, 1));
             assert_eq!(open[9..17], [0, 0, 0, 0xC0, 0, 0, 0, 0]);
             assert_eq!(&open[17..], br"\??\ovpn-dco");
-            respond(&mut stream, 1, NtStatus::SUCCESS, 7, b"");
+            respond(&mut stream, id(&open), NtStatus::SUCCESS, 7, b"");
 
             let ioctl = request(&mut stream).expect("IOCTL");
-            assert_eq!(ioctl[..9], [2, 0, 0, 0, 0, 0, 0, 0, 3]);
+            assert_eq!(ioctl[..9], head(thread, 2, 3));
             assert_eq!(ioctl[9..17], 7u64.to_le_bytes());
             assert_eq!(ioctl[17..21], 0x0022_0020u32.to_le_bytes());
             assert_eq!(ioctl[21..25], 12u32.to_le_bytes());
             assert_eq!(ioctl[25..], [1], "no input pointer, an output pointer");
-            respond(&mut stream, 2, NtStatus::SUCCESS, 12, &[9; 12]);
+            respond(&mut stream, id(&ioctl), NtStatus::SUCCESS, 12, &[9; 12]);
 
             let close = request(&mut stream).expect("CLOSE");
             assert_eq!(close[8..], [2, 7, 0, 0, 0, 0, 0, 0, 0]);
-            respond(&mut stream, 3, NtStatus::SUCCESS, 0, b"");
+            respond(&mut stream, id(&close), NtStatus::SUCCESS, 0, b"");
         },
         |lab| {
             let file = lab.open(r"\??\ovpn-dco").expect("an answer").expect("a file");
@@ -76,15 +88,15 @@ fn an_ioctl_is_laid_out_as_documented() {
 fn responses_may_come_in_any_order() {
     with_lab(
         |mut stream| {
-            request(&mut stream);
-            respond(&mut stream, 1, NtStatus::SUCCESS, 1, b"");
-            request(&mut stream);
-            request(&mut stream);
+            let open = request(&mut stream).expect("OPEN");
+            respond(&mut stream, id(&open), NtStatus::SUCCESS, 1, b"");
+            let first = request(&mut stream).expect("READ");
+            let second = request(&mut stream).expect("READ");
             let cancel = request(&mut stream).expect("CANCEL");
-            assert_eq!(cancel[8..], [6, 2, 0, 0, 0, 0, 0, 0, 0]);
-            respond(&mut stream, 3, NtStatus::SUCCESS, 5, b"hello");
-            respond(&mut stream, 2, NtStatus::CANCELLED, 0, b"");
-            respond(&mut stream, 4, NtStatus::SUCCESS, 0, b"");
+            assert_eq!(cancel[8..], [&[6], &first[..8]].concat());
+            respond(&mut stream, id(&second), NtStatus::SUCCESS, 5, b"hello");
+            respond(&mut stream, id(&first), NtStatus::CANCELLED, 0, b"");
+            respond(&mut stream, id(&cancel), NtStatus::SUCCESS, 0, b"");
             request(&mut stream);
         },
         |lab| {
@@ -97,6 +109,30 @@ fn responses_may_come_in_any_order() {
             assert_eq!(first.wait(PATIENCE).expect("an answer").expect("in time").status, NtStatus::CANCELLED);
         },
     );
+}
+
+#[test]
+fn each_thread_has_a_number_of_its_own() {
+    let numbers = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&numbers);
+    with_lab(
+        move |mut stream| {
+            while let Some(frame) = request(&mut stream) {
+                seen.lock().expect("lock").push(id(&frame) >> 56);
+                respond(&mut stream, id(&frame), NtStatus::SUCCESS, 0, b"");
+            }
+        },
+        |lab| {
+            for _ in 0..2 {
+                lab.query("version").expect("an answer").expect("a version");
+            }
+            std::thread::scope(|scope| {
+                scope.spawn(|| lab.query("version").expect("an answer").expect("a version"));
+            });
+        },
+    );
+    let numbers = numbers.lock().expect("lock");
+    assert!(numbers.len() == 3 && numbers[0] == numbers[1] && numbers[1] != numbers[2], "{numbers:?}");
 }
 
 #[test]
