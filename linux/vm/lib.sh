@@ -182,7 +182,8 @@ openvpn_in() {
 }
 pid_of() { cat "$logs/$1.pid"; }
 
-# server [LINE...]: in s. The lines come last; `proto` is the variable $proto (udp4, udp6, udp, tcp4, tcp6).
+# server [LINE...]: in s. The lines come last; OpenVPN 2.6 may lose a notification that comes while it asks for counters, so
+# that the status file is written seldom unless $status_seconds says otherwise; `proto` is the variable $proto (udp4, udp6, udp, tcp4, tcp6).
 server() {
     {
         cat <<CONF
@@ -199,7 +200,7 @@ key /keys/server.key
 dh none
 keepalive ${keepalive:-10 120}
 data-ciphers ${ciphers:-AES-256-GCM}
-status $logs/server.status 1
+status $logs/server.status ${status_seconds:-60}
 CONF
         [ $# -eq 0 ] || printf '%s\n' "$@"
     } | openvpn_in s server
@@ -302,7 +303,7 @@ follow() {
 run_one() {
     local began=$SECONDS file=$logs/output
     scenario=$1
-    rm -f "$logs"/*
+    rm -rf "${logs:?}"/*
     : >"$file"
     echo "=== scenario $scenario" >/dev/kmsg
     (

@@ -19,7 +19,7 @@ boot_words() {
     qemu_words
     cat "$base" "$image" >"$run/initramfs"
     command=("${qemu[@]}" -accel tcg,thread=multi -cpu max -m 1536 -smp 2 -display none -no-reboot -nic none
-        -kernel "$kernel_root/boot/vmlinuz-$kernel_release" -initrd "$run/initramfs"
+        -kernel "$kernel_image" -initrd "$run/initramfs"
         -append "console=ttyS0 panic=-1 mitigations=off loglevel=5 rcupdate.rcu_cpu_stall_timeout=120 nowatchdog $*")
 }
 

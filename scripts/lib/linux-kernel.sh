@@ -3,9 +3,10 @@
 #
 # A kernel is called by its series: 6.1, 6.12 or 7. After `kernel SERIES`:
 #   $kernel_root   where its packages are unpacked        $kernel_release   what uname -r says in it
+#   $kernel_image  what qemu boots
 #   $kdir          its build folder, for KDIR=            $kernel_make      what make needs besides, as words (CC=...)
 
-kernel_root='' kernel_release='' kdir=''
+kernel_root='' kernel_release='' kernel_image='' kdir=''
 kernel_make=()
 
 # release and suite that a series comes from
@@ -29,7 +30,7 @@ kernel_packages() {
         seen+="$package "
         # shellcheck disable=SC2046 # words
         set -- "$@" $(apt_in "$release" apt-cache -t "$suite" show --no-all-versions "$package" | sed -n 's/^Depends: //p' | tr ',|' '\n\n' |
-            sed -nE 's/^ *(linux-(image|binary|modules|headers|kbuild|compiler)[^ ]*).*/\1/p')
+            sed -nE 's/^ *(linux-(image|binary|modules|base|headers|kbuild|compiler)[^ ]*).*/\1/p')
     done
     # The metapackages are empty.
     tr ' ' '\n' <<<"$seen" | grep -E '^linux-.*[0-9]\.[0-9]'
@@ -47,8 +48,11 @@ kernel() {
         # shellcheck disable=SC2086 # words
         package_set "kernel-$series" "$release" "$suite" only $packages
     fi
-    kernel_release=$(basename "$(echo "$kernel_root"/boot/vmlinuz-*)" | sed 's/^vmlinuz-//')
-    [ -e "$kernel_root/boot/vmlinuz-$kernel_release" ] || die "expected one vmlinuz in $kernel_root/boot"
+    kernel_release=$(basename "$kernel_root"/lib/modules/*)
+    # Older packages have it in /boot, newer ones beside the modules.
+    kernel_image=$kernel_root/boot/vmlinuz-$kernel_release
+    [ -e "$kernel_image" ] || kernel_image=$kernel_root/lib/modules/$kernel_release/vmlinuz
+    [ -e "$kernel_image" ] || die "expected one kernel in $kernel_root, found: $(echo "$kernel_root"/lib/modules/*)"
     kdir=$kernel_root/usr/src/linux-headers-$kernel_release
     if [ ! -e "$kernel_root/.depmod" ]; then
         depmod -b "$kernel_root" "$kernel_release"
