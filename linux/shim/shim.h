@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * What the C files of the core module share. docs/linux.md has the whole picture; dco.h is the boundary to Rust.
+ *
+ * Contexts are named as in dco.h: "control" (sleeps, dev->control held) and "data" (BH off, rcu_read_lock()).
+ * Locks, in order: rtnl or genl, then dev->control, then a socket's lock, then link->lock or dev->links_lock (BH).
+ * Data context takes none but link->lock (TCP queues only).
+ */
+#ifndef DCO_SHIM_H
+#define DCO_SHIM_H
+
+#include <linux/atomic.h>
+#include <linux/mutex.h>
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <net/dst_cache.h>
+#include <net/gro_cells.h>
+#include <net/sock.h>
+
+#include "../include/dco.h"
+
+#define DCO_VERSION "0.1.0"	/* the workspace's version; the build checks it */
+
+/* DATA_V2 24, UDP 8, IPv6 40: what a sealed packet has over the inner one; TCP's two bytes of length fit in too. */
+#define DCO_HEADROOM	(DCO_OVERHEAD + 8 + 40)
+
+/* ------------------------------------------------------------------ personalities -------------------------------- */
+
+/*
+ * What the two interfaces differ in, filled in by the thin modules (linux/v2, linux/ovpn). Static, lives as long as its
+ * module, which every device of it pins by being a netdev of its rtnl_link_ops.
+ */
+struct dco_personality {
+	const char *kind;			/* rtnl kind */
+	bool data_v1_to_user;			/* UDP: DATA_V1 goes up (v2) or is dropped (ovpn) */
+	bool tcp_data_v1_kills;			/* TCP: DATA_V1 ends the peer (ovpn) or goes up (v2) */
+	unsigned int mtu;			/* a new device's */
+	bool carrier_follows_peer;		/* P2P: carrier is on while there is a peer (ovpn) or always (v2) */
+	/* Notifications; process context, control mutex held, link valid during the call. NULL: the interface has none. */
+	void (*peer_gone)(struct dco_dev *dev, const struct dco_link *link, u32 peer_id, u32 reason);
+	void (*peer_moved)(struct dco_dev *dev, const struct dco_link *link, u32 peer_id,
+			   const struct dco_endpoint *endpoint);
+	void (*key_old)(struct dco_dev *dev, const struct dco_link *link, u32 peer_id, u32 key_id);
+};
+
+/* ------------------------------------------------------------------ device --------------------------------------- */
+
+struct dco_dev {
+	struct net_device *net;
+	struct dco_core *core;
+	const struct dco_personality *personality;
+	enum dco_mode mode;
+	struct mutex control;			/* serialises dco_core's control functions */
+	bool closing;				/* under control: no new peers */
+	struct delayed_work tick;		/* dco_core_tick(): each second while there are peers, or when woken */
+	struct work_struct wake;
+	struct gro_cells gro;
+	/* data plane's scratch, one a processor: data.c */
+	struct dco_scratch __percpu *scratch;
+};
+
+static inline struct dco_dev *dco_dev(struct net_device *net) { return netdev_priv(net); }
+
+/*
+ * netdev.c: what the thin modules' rtnl_link_ops are made of. setup() is ops->setup's body; create() ops->newlink's after
+ * the mode was parsed (registers the device); unregister is generic. The thin module's ops->priv_size is
+ * sizeof(struct dco_dev). All under rtnl.
+ */
+void dco_netdev_setup(struct net_device *net, const struct dco_personality *personality);
+int dco_netdev_create(struct net_device *net, enum dco_mode mode);
+void dco_netdev_delete(struct net_device *net, struct list_head *head);	/* ops->dellink */
+/* Whether a netdev is a device of this personality. */
+bool dco_netdev_is(const struct net_device *net, const struct dco_personality *personality);
+
+/* Schedules the tick that there has to be while there are peers. Control context; after a peer was added. */
+void dco_dev_peers_changed(struct dco_dev *dev);
+
+/* ------------------------------------------------------------------ control operations, for the thin modules ----- */
+
+/*
+ * control.c: both families' commands. Each takes and drops dev->control; process context, may sleep. peer_new looks the
+ * socket up by `fd` in the caller's file table, attaches it (UDP encap or TCP), makes the link and the peer; -ENOTSOCK for
+ * whatever is wrong with the socket, -EBUSY is reported as -ENOTSOCK, -ENODEV for a device that is going.
+ * `why` (may be NULL) gets a static text for extack when they fail.
+ */
+int dco_peer_new(struct dco_dev *dev, int fd, struct dco_peer_new *peer, const char **why);
+int dco_peer_set(struct dco_dev *dev, u32 id, const struct dco_peer_set *set);
+int dco_peer_get(struct dco_dev *dev, u32 id, struct dco_peer_info *info, struct net **link_net);
+int dco_peer_next(struct dco_dev *dev, u32 from, struct dco_peer_info *info, struct net **link_net);
+int dco_peer_del(struct dco_dev *dev, u32 id, u32 reason);
+int dco_peer_drops(struct dco_dev *dev, u32 id, u64 *drops, unsigned int count);
+int dco_key_new(struct dco_dev *dev, const struct dco_key_new *key);
+int dco_key_get(struct dco_dev *dev, u32 peer_id, u32 slot, struct dco_key_info *info);
+int dco_key_swap(struct dco_dev *dev, u32 peer_id);
+int dco_key_del(struct dco_dev *dev, u32 peer_id, u32 slot);
+
+/* The netns and local UDP/TCP port of a link's socket. Control context (notifications, peer_get). */
+struct net *dco_link_net(const struct dco_link *link);
+__be16 dco_link_local_port(const struct dco_link *link);
+
+/* ------------------------------------------------------------------ links and sockets ---------------------------- */
+
+/*
+ * link.c. One struct dco_socket a kernel socket that is attached, shared by its peers' links: it hangs on sk_user_data,
+ * belongs to one device, holds the sock (sock_hold), not the file: a socket that userspace closes takes its peers along
+ * (DCO_DEL_TRANSPORT_DISCONNECT). A TCP socket has one link.
+ */
+struct dco_socket {
+	struct sock *sk;
+	struct dco_dev *dev;			/* pinned by netdev_hold() or dev_hold() */
+	refcount_t links;			/* detaches when it falls to 0 */
+	bool tcp;
+	struct rcu_head rcu;
+	struct work_struct closed;		/* the socket died under us: remove its peers */
+	u32 closed_reason;
+	/* TCP: tcp.c's state; the one link */
+	struct dco_tcp *stream;
+	struct dco_link __rcu *link;
+};
+
+struct dco_link {
+	struct dco_socket *socket;
+	u32 peer_id;
+	u32 generation;				/* of the endpoint that `routes` is for; data context, racy by intent */
+	struct dst_cache routes;
+	struct rcu_head rcu;
+};
+
+/* Attach: process context. -errno. The socket's own module reference, callbacks etc. are udp.c's and tcp.c's. */
+struct dco_link *dco_link_new(struct dco_dev *dev, int fd, const struct dco_peer_new *peer);
+/* The unused link of a peer_new that failed. dco_shim_link_release() does the same. */
+void dco_link_free(struct dco_link *link);
+
+/* udp.c */
+int dco_udp_attach(struct dco_socket *socket);
+void dco_udp_detach(struct dco_socket *socket);
+/*
+ * Sends a sealed datagram, or a train of them in one GSO skb (skb_shinfo()->gso_size set), whose data begins at the
+ * opcode and which has DCO_HEADROOM - DCO_OVERHEAD before it. Takes the skb. Data context. Returns packets lost (0, or all).
+ */
+unsigned int dco_udp_send(struct dco_dev *dev, struct dco_link *link, const struct dco_endpoint *to, u32 generation,
+			  struct sk_buff *skb);
+
+/* tcp.c */
+int dco_tcp_init(void);				/* module init: protos that stand in for tcp_prot and tcpv6_prot */
+int dco_tcp_attach(struct dco_socket *socket);
+void dco_tcp_detach(struct dco_socket *socket);
+/*
+ * Queues bytes of whole frames (each with its length before it). Takes the skb: linear, data at the first length.
+ * `packets` frames. Data context. Returns packets lost: 0, or all if the connection is congested.
+ */
+unsigned int dco_tcp_send(struct dco_link *link, struct sk_buff *skb, unsigned int packets);
+
+/* ------------------------------------------------------------------ data path ------------------------------------ */
+
+/*
+ * data.c. xmit is ndo_start_xmit. dco_data_receive() opens datagrams of one endpoint and hands their inner packets to the
+ * stack (gro_cells): `bufs[i].src/src_len` are set by the caller, contiguous and readable until it returns; dst is
+ * data.c's. Data context.
+ */
+netdev_tx_t dco_data_xmit(struct sk_buff *skb, struct net_device *net);
+struct dco_datagram {
+	const u8 *data;
+	u32 len;
+};
+void dco_data_receive(struct dco_dev *dev, const struct dco_datagram *datagrams, unsigned int count, u32 peer_id,
+		      const struct dco_endpoint *from);
+int dco_data_init(struct dco_dev *dev);		/* scratch; -ENOMEM */
+void dco_data_exit(struct dco_dev *dev);
+
+/* A clock in milliseconds that counts suspend. Any context. */
+u64 dco_now_ms(void);
+
+/* crypto.c: dco_shim_aead_*. */
+
+#endif
