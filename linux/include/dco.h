@@ -86,6 +86,7 @@ struct dco_core_config {
 	struct dco_dev *dev;
 	__u32 cpus;			/* nr_cpu_ids */
 	__u32 mode;			/* enum dco_mode */
+	__u64 seed[2];			/* random: keys the hash of peers' names, so that nobody outside can choose a bucket */
 };
 
 struct dco_peer_new {
@@ -172,8 +173,11 @@ void dco_core_free(struct dco_core *core);
 int dco_core_peer_new(struct dco_core *core, const struct dco_peer_new *peer);
 int dco_core_peer_set(struct dco_core *core, __u32 id, const struct dco_peer_set *set);
 int dco_core_peer_get(struct dco_core *core, __u32 id, struct dco_peer_info *info);
-/* The peer with the lowest id that is at least `from`; -ENOENT when there is none. For dumps. */
-int dco_core_peer_next(struct dco_core *core, __u32 from, struct dco_peer_info *info);
+/*
+ * The next peer of a walk; -ENOENT at its end. `cursor` begins as 0 and may be kept between calls without the control
+ * mutex: a peer that is there all the while comes once. In no order. For dumps.
+ */
+int dco_core_peer_next(struct dco_core *core, __u64 *cursor, struct dco_peer_info *info);
 /* Drops of one peer by reason; `count` entries are written. */
 int dco_core_peer_drops(struct dco_core *core, __u32 id, __u64 *drops, unsigned int count);
 /* Removes a peer and tells dco_shim_peer_gone() `reason`. */
