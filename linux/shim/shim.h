@@ -15,7 +15,6 @@
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
-#include <net/dst_cache.h>
 #include <net/gro_cells.h>
 #include <net/sock.h>
 
@@ -57,8 +56,10 @@ struct dco_dev {
 	struct delayed_work tick;		/* dco_core_tick(): each second while there are peers, or when woken */
 	struct work_struct wake;
 	struct gro_cells gro;
-	/* data plane's scratch, one a processor: data.c */
+	/* data.c: scratch, one a processor; packets that wait for a context in which ciphers may be used */
 	struct dco_scratch __percpu *scratch;
+	struct sk_buff_head put_off;
+	struct work_struct put_off_work;
 };
 
 static inline struct dco_dev *dco_dev(struct net_device *net) { return netdev_priv(net); }
@@ -109,37 +110,74 @@ __be16 dco_link_local_port(const struct dco_link *link);
  */
 struct dco_socket {
 	struct sock *sk;
-	struct dco_dev *dev;			/* pinned by netdev_hold() or dev_hold() */
-	refcount_t links;			/* detaches when it falls to 0 */
+	struct dco_dev *dev;			/* pinned until the structure is freed */
+	netdevice_tracker tracker;
+	refcount_t links;			/* links, and `closed` while it is queued; detaches when it falls to 0 */
 	bool tcp;
 	struct rcu_head rcu;
+	unsigned long lost;			/* bit 0: dco_socket_lost() was called */
 	struct work_struct closed;		/* the socket died under us: remove its peers */
 	u32 closed_reason;
+	/* UDP: udp.c's */
+	struct hlist_node in_netns;
+	bool gro, trains;			/* what the socket had, to be restored */
 	/* TCP: tcp.c's state; the one link */
 	struct dco_tcp *stream;
 	struct dco_link __rcu *link;
 };
 
+/* A processor's cached route to a link's peer: udp.c. BH off, that processor only. */
+struct dco_route {
+	struct dst_entry *dst;			/* NULL: none */
+	u32 cookie;
+	u32 generation;				/* of the endpoint, mark and bound_if of the socket that it is for */
+	u32 mark;
+	int bound_if;
+	union {
+		__be32 saddr;
+		struct in6_addr saddr6;
+	};
+};
+
 struct dco_link {
 	struct dco_socket *socket;
 	u32 peer_id;
-	u32 generation;				/* of the endpoint that `routes` is for; data context, racy by intent */
-	struct dst_cache routes;
+	struct dco_route __percpu *routes;
 	struct rcu_head rcu;
 };
 
-/* Attach: process context. -errno. The socket's own module reference, callbacks etc. are udp.c's and tcp.c's. */
-struct dco_link *dco_link_new(struct dco_dev *dev, int fd, const struct dco_peer_new *peer);
+/* Module init and exit; exit waits for all work and callbacks of link.c and udp.c. */
+int dco_link_init(void);
+void dco_link_exit(void);
+
+/*
+ * Attach: looks `fd` up and checks the socket. Sets peer->tcp. Control context. -errno: -ENOTSOCK, -EBADF, -EBUSY (somebody
+ * else's), -EAFNOSUPPORT, -EPROTONOSUPPORT, -EINVAL (UDP: not bound), dco_tcp_attach()'s, -ENOMEM.
+ */
+struct dco_link *dco_link_new(struct dco_dev *dev, int fd, struct dco_peer_new *peer);
 /* The unused link of a peer_new that failed. dco_shim_link_release() does the same. */
 void dco_link_free(struct dco_link *link);
+/*
+ * The socket is gone or useless: its peers are removed soon, for `reason`. Any context, also under the socket's lock;
+ * more than once does no harm.
+ */
+void dco_socket_lost(struct dco_socket *socket, u32 reason);
 
 /* udp.c */
+int dco_udp_init(void);
+void dco_udp_exit(void);
+/* Whose UDP socket it is: ours, or NULL. RCU. */
+struct dco_socket *dco_udp_socket(const struct sock *sk);
+/* Attach: -EBUSY if it is taken, -EINVAL unless bound. Both: process context, socket's lock not held. */
 int dco_udp_attach(struct dco_socket *socket);
 void dco_udp_detach(struct dco_socket *socket);
+/* An skb that dco_data_put_off() took. Data context. Takes the skb. */
+void dco_udp_receive_late(struct dco_dev *dev, struct sk_buff *skb);
 /*
- * Sends a sealed datagram, or a train of them in one GSO skb (skb_shinfo()->gso_size set), whose data begins at the
- * opcode and which has DCO_HEADROOM - DCO_OVERHEAD before it. Takes the skb. Data context. Returns packets lost (0, or all).
+ * Sends a sealed datagram, or a train of them in one GSO skb (skb_shinfo()->gso_size and gso_segs set), whose data begins
+ * at the opcode and which has DCO_UDP_HEADROOM before it. Takes the skb. Data context. Returns packets lost (0, or all).
  */
+#define DCO_UDP_HEADROOM	(MAX_HEADER + sizeof(struct ipv6hdr) + sizeof(struct udphdr))
 unsigned int dco_udp_send(struct dco_dev *dev, struct dco_link *link, const struct dco_endpoint *to, u32 generation,
 			  struct sk_buff *skb);
 
@@ -148,8 +186,9 @@ int dco_tcp_init(void);				/* module init: protos that stand in for tcp_prot and
 int dco_tcp_attach(struct dco_socket *socket);
 void dco_tcp_detach(struct dco_socket *socket);
 /*
- * Queues bytes of whole frames (each with its length before it). Takes the skb: linear, data at the first length.
- * `packets` frames. Data context. Returns packets lost: 0, or all if the connection is congested.
+ * Queues bytes of whole frames (each with its length before it). Takes the skb: linear, data at the first length; its
+ * frag_list holds inner skbs that are to be freed when the bytes were taken (not counted in len). `packets` frames. Data
+ * context; may send at once, so the caller's scratch must be free. Returns packets lost: 0, or all if it is congested.
  */
 unsigned int dco_tcp_send(struct dco_link *link, struct sk_buff *skb, unsigned int packets);
 
@@ -168,11 +207,21 @@ struct dco_datagram {
 void dco_data_receive(struct dco_dev *dev, const struct dco_datagram *datagrams, unsigned int count, u32 peer_id,
 		      const struct dco_endpoint *from);
 int dco_data_init(struct dco_dev *dev);		/* scratch; -ENOMEM */
-void dco_data_exit(struct dco_dev *dev);
+void dco_data_exit(struct dco_dev *dev);	/* process context; nothing is received or transmitted any more */
+
+/*
+ * Whether a received UDP train has to wait: ciphers may not be used in this context, or others wait already. If so, the
+ * skb is taken and handed to dco_udp_receive_late() from a work item. Data context.
+ */
+bool dco_data_put_off(struct dco_dev *dev, struct sk_buff *skb);
 
 /* A clock in milliseconds that counts suspend. Any context. */
 u64 dco_now_ms(void);
 
-/* crypto.c: dco_shim_aead_*. */
+/*
+ * crypto.c: dco_shim_aead_*, and whether ciphers may be used in this context on this processor. If not, a train is put
+ * off to process context, where they may. Any context.
+ */
+bool dco_crypto_usable(void);
 
 #endif
