@@ -16,9 +16,11 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <net/gro_cells.h>
+#include <net/netlink.h>
 #include <net/sock.h>
 
 #include "../include/dco.h"
+#include "compat.h"
 
 #define DCO_VERSION "0.1.0"	/* the workspace's version; the build checks it */
 
@@ -37,6 +39,8 @@ struct dco_personality {
 	bool tcp_data_v1_kills;			/* TCP: DATA_V1 ends the peer (ovpn) or goes up (v2) */
 	unsigned int mtu;			/* a new device's */
 	bool carrier_follows_peer;		/* P2P: carrier is on while there is a peer (ovpn) or always (v2) */
+	bool tcp_remote_refused;		/* TCP: a remote address is -EINVAL (ovpn) or ignored (v2) */
+	bool vpn_address_moves;			/* MP: a taken VPN address goes to the newer peer (v2) or is -EADDRINUSE */
 	/* Notifications; process context, control mutex held, link valid during the call. NULL: the interface has none. */
 	void (*peer_gone)(struct dco_dev *dev, const struct dco_link *link, u32 peer_id, u32 reason);
 	void (*peer_moved)(struct dco_dev *dev, const struct dco_link *link, u32 peer_id,
@@ -52,7 +56,8 @@ struct dco_dev {
 	const struct dco_personality *personality;
 	enum dco_mode mode;
 	struct mutex control;			/* serialises dco_core's control functions */
-	bool closing;				/* under control: no new peers */
+	bool closing;				/* written under control: no new peers, no more ticks */
+	bool source_check;			/* what dco_core_source_check() was last told; under rtnl */
 	struct delayed_work tick;		/* dco_core_tick(): each second while there are peers, or when woken */
 	struct work_struct wake;
 	struct gro_cells gro;
@@ -65,33 +70,57 @@ struct dco_dev {
 static inline struct dco_dev *dco_dev(struct net_device *net) { return netdev_priv(net); }
 
 /*
- * netdev.c: what the thin modules' rtnl_link_ops are made of. setup() is ops->setup's body; create() ops->newlink's after
- * the mode was parsed (registers the device); unregister is generic. The thin module's ops->priv_size is
- * sizeof(struct dco_dev). All under rtnl.
+ * netdev.c: what the thin modules' rtnl_link_ops are made of. setup() is ops->setup's body; create() registers the device;
+ * unregister is generic. The thin module's ops->priv_size is sizeof(struct dco_dev). All under rtnl.
  */
 void dco_netdev_setup(struct net_device *net, const struct dco_personality *personality);
-int dco_netdev_create(struct net_device *net, enum dco_mode mode);
+int dco_netdev_create(struct net_device *net, enum dco_mode mode, bool source_check);
 void dco_netdev_delete(struct net_device *net, struct list_head *head);	/* ops->dellink */
-/* Whether a netdev is a device of this personality. */
-bool dco_netdev_is(const struct net_device *net, const struct dco_personality *personality);
+void dco_netdev_source_check(struct dco_dev *dev, bool on);
+/* A device of this personality by its index: -ENODEV if there is none, -EINVAL for any other netdev. To be put. */
+struct dco_dev *dco_netdev_find(struct net *netns, int ifindex, const struct dco_personality *personality);
+void dco_netdev_put(struct dco_dev *dev);
 
-/* Schedules the tick that there has to be while there are peers. Control context; after a peer was added. */
+/* rtnl.c: IFLA_INFO_DATA, the same for both kinds: what a thin module's rtnl_link_ops point to. */
+#define IFLA_DCO_MODE		1	/* u8, enum dco_mode */
+#define IFLA_DCO_SOURCE_CHECK	48	/* u8, 0 or 1; ours. The kernel takes numbers up to 50 */
+extern const struct nla_policy dco_rtnl_policy[IFLA_DCO_SOURCE_CHECK + 1];
+DCO_COMPAT_NEWLINK(dco_rtnl_newlink);
+int dco_rtnl_changelink(struct net_device *net, struct nlattr *tb[], struct nlattr *data[],
+			struct netlink_ext_ack *extack);
+size_t dco_rtnl_get_size(const struct net_device *net);
+int dco_rtnl_fill_info(struct sk_buff *skb, const struct net_device *net);
+
+/* Schedules the tick that there has to be while there are peers, sets the carrier. Control context; after a peer was added. */
 void dco_dev_peers_changed(struct dco_dev *dev);
 
 /* ------------------------------------------------------------------ control operations, for the thin modules ----- */
 
+/* A peer as the replies show it. */
+#define DCO_DROPS_MAX	40			/* reasons shown; the core has fewer */
+struct dco_peer_view {
+	struct dco_peer_info info;		/* info.link is NULL: it may be gone by now */
+	__be16 local_port;
+	int netnsid;				/* of the socket's netns in the viewer's; NETNSA_NSID_NOT_ASSIGNED: the same */
+	unsigned int drop_count;
+	u64 drops[DCO_DROPS_MAX];
+};
+
 /*
- * control.c: both families' commands. Each takes and drops dev->control; process context, may sleep. peer_new looks the
- * socket up by `fd` in the caller's file table, attaches it (UDP encap or TCP), makes the link and the peer; -ENOTSOCK for
- * whatever is wrong with the socket, -EBUSY is reported as -ENOTSOCK, -ENODEV for a device that is going.
- * `why` (may be NULL) gets a static text for extack when they fail.
+ * control.c: both families' commands. Each takes and drops dev->control; process context, may sleep. `why` gets a static
+ * text for extack where the errno alone does not tell.
+ *
+ * peer_new looks the socket up by `fd` in the caller's file table, attaches it (UDP encap or TCP), makes the link and the
+ * peer; `peer`'s tcp and link are filled in. `more` is set on the peer at once. -ENOTSOCK for whatever is wrong with the
+ * socket, a busy one included; -ENODEV for a device that is going.
+ * `viewer`: where the reply goes (for netnsid), or NULL. peer_next: as dco_core_peer_next().
  */
-int dco_peer_new(struct dco_dev *dev, int fd, struct dco_peer_new *peer, const char **why);
-int dco_peer_set(struct dco_dev *dev, u32 id, const struct dco_peer_set *set);
-int dco_peer_get(struct dco_dev *dev, u32 id, struct dco_peer_info *info, struct net **link_net);
-int dco_peer_next(struct dco_dev *dev, u32 from, struct dco_peer_info *info, struct net **link_net);
+int dco_peer_new(struct dco_dev *dev, int fd, struct dco_peer_new *peer, const struct dco_peer_set *more,
+		 const char **why);
+int dco_peer_set(struct dco_dev *dev, u32 id, const struct dco_peer_set *set, const char **why);
+int dco_peer_get(struct dco_dev *dev, u32 id, struct net *viewer, struct dco_peer_view *view);
+int dco_peer_next(struct dco_dev *dev, u32 from, struct net *viewer, struct dco_peer_view *view);
 int dco_peer_del(struct dco_dev *dev, u32 id, u32 reason);
-int dco_peer_drops(struct dco_dev *dev, u32 id, u64 *drops, unsigned int count);
 int dco_key_new(struct dco_dev *dev, const struct dco_key_new *key);
 int dco_key_get(struct dco_dev *dev, u32 peer_id, u32 slot, struct dco_key_info *info);
 int dco_key_swap(struct dco_dev *dev, u32 peer_id);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * Everything that differs between kernels from 6.1 to 7.x, and nothing else: static inlines and macros keyed on the
+ * kernel's version, in the newest kernel's terms where that is possible.
+ */
+#ifndef DCO_COMPAT_H
+#define DCO_COMPAT_H
+
+#include <linux/netdevice.h>
+#include <linux/version.h>
+#include <net/genetlink.h>
+#include <net/rtnetlink.h>
+
+/* 6.12: a feature flag became a field. */
+static inline void dco_compat_lltx(struct net_device *net)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+	net->lltx = true;
+#else
+	net->features |= NETIF_F_LLTX;
+#endif
+}
+
+/* 6.15: rtnl_link_ops->newlink takes its arguments in a structure. The body's names: net, extack, dco_newlink_data. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
+#define DCO_COMPAT_NEWLINK(name)							\
+	int name(struct net_device *net, struct rtnl_newlink_params *params,		\
+		 struct netlink_ext_ack *extack)
+#define dco_newlink_data (params->data)
+#else
+#define DCO_COMPAT_NEWLINK(name)							\
+	int name(struct net *link_net, struct net_device *net, struct nlattr *tb[],	\
+		 struct nlattr *data[], struct netlink_ext_ack *extack)
+#define dco_newlink_data (data)
+#endif
+
+/* 6.7: a dump's attributes and extack are those of a genl_info. */
+static inline struct nlattr **dco_compat_dump_attrs(struct netlink_callback *cb)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	return genl_dumpit_info(cb)->info.attrs;
+#else
+	return genl_dumpit_info(cb)->attrs;
+#endif
+}
+
+#endif
