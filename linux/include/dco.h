@@ -230,7 +230,7 @@ void dco_shim_free(void *memory);
 /* One packet of a train. */
 struct dco_buf {
 	const __u8 *src;		/* the packet, contiguous */
-	__u8 *dst;			/* where the result goes; does not overlap src */
+	__u8 *dst;			/* where the result goes; does not overlap src. TCP: see dco_core_seal() */
 	__u32 src_len;
 	__u32 dst_room;			/* seal: src_len + 24 at least. open: src_len - 24 at least */
 	__u32 dst_len;			/* out: bytes of the result */
@@ -259,7 +259,13 @@ struct dco_seal {
 	__u32 passed;
 };
 
-/* Seals a train. Data context. */
+/*
+ * Seals a train. Data context.
+ *
+ * Only the core knows whether the packets go over TCP. If they do, it moves the dst of packet i up by 2 * (i + 1) bytes
+ * before it seals, so that packets that C laid out one behind the other have room for their frames' lengths, which C
+ * writes. C leaves 2 * count bytes behind the last packet for that.
+ */
 void dco_core_seal(struct dco_core *core, struct dco_seal *seal);
 
 struct dco_open {

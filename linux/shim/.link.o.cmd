@@ -1456,6 +1456,73 @@ deps_/tmp/data-kb/shim/link.o := \
   /tmp/data-kb/shim/shim.h \
   /usr/src/linux-headers-6.1.0-56-common/include/net/gro_cells.h \
   /tmp/data-kb/shim/../include/dco.h \
+  /tmp/data-kb/shim/compat.h \
+  include/generated/uapi/linux/version.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/genetlink.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/linux/genetlink.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/uapi/linux/genetlink.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/udp_tunnel.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/ip_tunnels.h \
+    $(wildcard include/config/DST_CACHE) \
+    $(wildcard include/config/IPV6_SIT_6RD) \
+  /usr/src/linux-headers-6.1.0-56-common/include/linux/if_tunnel.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/linux/ip.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/uapi/linux/ip.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/uapi/linux/if_tunnel.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/dsfield.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/linux/ipv6.h \
+    $(wildcard include/config/IPV6_ROUTER_PREF) \
+    $(wildcard include/config/IPV6_ROUTE_INFO) \
+    $(wildcard include/config/IPV6_OPTIMISTIC_DAD) \
+    $(wildcard include/config/IPV6_SEG6_HMAC) \
+    $(wildcard include/config/IPV6_MIP6) \
+  /usr/src/linux-headers-6.1.0-56-common/include/uapi/linux/ipv6.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/linux/udp.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/uapi/linux/udp.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/inet_ecn.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/linux/if_vlan.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/linux/etherdevice.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/linux/crc32.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/linux/bitrev.h \
+    $(wildcard include/config/HAVE_ARCH_BITREVERSE) \
+  arch/x86/include/generated/asm/unaligned.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/asm-generic/unaligned.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/uapi/linux/if_vlan.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/netns/generic.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/lwtunnel.h \
+    $(wildcard include/config/LWTUNNEL) \
+  /usr/src/linux-headers-6.1.0-56-common/include/uapi/linux/lwtunnel.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/route.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/inetpeer.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/ipv6.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/linux/jump_label_ratelimit.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/if_inet6.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/inet_dscp.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/ip_fib.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/arp.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/linux/if_arp.h \
+    $(wildcard include/config/FIREWIRE_NET) \
+  /usr/src/linux-headers-6.1.0-56-common/include/uapi/linux/if_arp.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/ndisc.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/ipv6_stubs.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/linux/icmpv6.h \
+    $(wildcard include/config/NF_NAT) \
+  /usr/src/linux-headers-6.1.0-56-common/include/uapi/linux/in_route.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/uapi/linux/route.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/dst_cache.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/ip6_fib.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/linux/ipv6_route.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/uapi/linux/ipv6_route.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/uapi/linux/bpf.h \
+    $(wildcard include/config/BPF_LIRC_MODE2) \
+    $(wildcard include/config/EFFICIENT_UNALIGNED_ACCESS) \
+    $(wildcard include/config/BPF_KPROBE_OVERRIDE) \
+  /usr/src/linux-headers-6.1.0-56-common/include/uapi/linux/bpf_common.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/ip6_route.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/addrconf.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/nexthop.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/udp.h \
+  /usr/src/linux-headers-6.1.0-56-common/include/net/ip.h \
 
 /tmp/data-kb/shim/link.o: $(deps_/tmp/data-kb/shim/link.o)
 

@@ -9,7 +9,12 @@
 #include <linux/netdevice.h>
 #include <linux/version.h>
 #include <net/genetlink.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#include <net/gso.h>
+#endif
+#include <net/inet_sock.h>
 #include <net/rtnetlink.h>
+#include <net/udp_tunnel.h>
 
 /* 6.12: a feature flag became a field. */
 static inline void dco_compat_lltx(struct net_device *net)
@@ -41,6 +46,40 @@ static inline struct nlattr **dco_compat_dump_attrs(struct netlink_callback *cb)
 	return genl_dumpit_info(cb)->info.attrs;
 #else
 	return genl_dumpit_info(cb)->attrs;
+#endif
+}
+
+/* 6.16: named in the kernel's headers; older ones take any number. */
+#ifndef UDP_ENCAP_OVPNINUDP
+#define UDP_ENCAP_OVPNINUDP	8
+#endif
+
+/* 6.6: a bit field of inet_sock became a bit of its flags. */
+static inline bool dco_compat_mc_loop(const struct sock *sk)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+	return inet_test_bit(MC_LOOP, sk);
+#else
+	return inet_sk(sk)->mc_loop;
+#endif
+}
+
+static inline void dco_compat_set_mc_loop(struct sock *sk, bool on)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+	inet_assign_bit(MC_LOOP, sk, on);
+#else
+	inet_sk(sk)->mc_loop = on;
+#endif
+}
+
+/* 7.1: takes the sock. */
+static inline void dco_compat_setup_udp_tunnel_sock(struct sock *sk, struct udp_tunnel_sock_cfg *config)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 1, 0)
+	setup_udp_tunnel_sock(sock_net(sk), sk, config);
+#else
+	setup_udp_tunnel_sock(sock_net(sk), sk->sk_socket, config);
 #endif
 }
 

@@ -12,13 +12,13 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <net/dst_metadata.h>
-#include <net/gso.h>
 #include <net/ip.h>
 #include <net/ip6_fib.h>
 #include <net/ip6_route.h>
 #include <net/ip_tunnels.h>
 #include <net/route.h>
 
+#include "addr.h"
 #include "shim.h"
 
 /* A train's buffer: as much as the page allocator keeps ready for each processor. */
@@ -55,37 +55,24 @@ static void dco_tx_dropped(struct dco_dev *dev, u32 reason, unsigned int packets
  * MP: which VPN address a packet goes to: the gateway that routing chose, else the destination. A packet without a route of
  * this device (a packet socket's, one redirected by tc) is looked up.
  */
-static void dco_next_hop(struct dco_dev *dev, const struct sk_buff *skb, struct dco_addr *next_hop)
+static struct dco_addr dco_next_hop(struct dco_dev *dev, const struct sk_buff *skb)
 {
 	const struct dst_entry *dst = skb_valid_dst(skb) ? skb_dst(skb) : NULL;
-	struct dco_addr target = {};
+	const bool ipv4 = ip_hdr(skb)->version == 4;
+	struct dco_addr target, next_hop;
 
-	memset(next_hop, 0, sizeof(*next_hop));
-	if (dst && dst->dev != dev->net)
-		dst = NULL;
-	if (ip_hdr(skb)->version == 4) {
-		const struct rtable *rt = dst ? container_of(dst, struct rtable, dst) : NULL;
+	target = ipv4 ? dco_addr_v4(ip_hdr(skb)->daddr) : dco_addr_v6(&ipv6_hdr(skb)->daddr);
+	if (dst && dst->dev == dev->net) {
+		if (ipv4) {
+			const struct rtable *rt = container_of(dst, struct rtable, dst);
 
-		target.family = AF_INET;
-		memcpy(target.addr, &ip_hdr(skb)->daddr, 4);
-		if (rt && rt->rt_gw_family == AF_INET6) {
-			next_hop->family = AF_INET6;
-			memcpy(next_hop->addr, &rt->rt_gw6, 16);
-		} else if (rt) {
-			next_hop->family = AF_INET;
-			memcpy(next_hop->addr, rt->rt_gw_family ? (void *)&rt->rt_gw4 : target.addr, 4);
+			if (!rt->rt_gw_family)
+				return target;
+			return rt->rt_gw_family == AF_INET ? dco_addr_v4(rt->rt_gw4) : dco_addr_v6(&rt->rt_gw6);
 		}
-	} else {
-		target.family = AF_INET6;
-		memcpy(target.addr, &ipv6_hdr(skb)->daddr, 16);
-		if (dst) {
-			next_hop->family = AF_INET6;
-			memcpy(next_hop->addr, rt6_nexthop(container_of(dst, struct rt6_info, dst),
-							   &ipv6_hdr(skb)->daddr), 16);
-		}
+		return dco_addr_v6(rt6_nexthop(container_of(dst, struct rt6_info, dst), &ipv6_hdr(skb)->daddr));
 	}
-	if (!next_hop->family && !dco_shim_route_back(dev, &target, next_hop))
-		*next_hop = target;
+	return dco_shim_route_back(dev, &target, &next_hop) ? next_hop : target;
 }
 
 /* Makes a packet one that can be read from skb->data on, with its checksum in place. */
@@ -136,7 +123,7 @@ static struct sk_buff *dco_run_skb(struct page *page, unsigned int offset, unsig
  * Sends the datagrams of a train that passed, as runs: neighbours of one length, the last of them perhaps shorter. Returns
  * packets lost.
  */
-static unsigned int dco_send_runs(struct dco_dev *dev, const struct dco_seal *seal, struct page *page)
+static unsigned int dco_send_runs(struct dco_dev *dev, const struct dco_seal *seal, struct page *page, u32 priority)
 {
 	const u8 *start = page_address(page);
 	unsigned int i = 0, lost = 0;
@@ -161,10 +148,12 @@ static unsigned int dco_send_runs(struct dco_dev *dev, const struct dco_seal *se
 			continue;
 		}
 		skb = dco_run_skb(page, first->dst - start, len, first->dst_len, packets);
-		if (skb)
-			lost += dco_udp_send(dev, seal->link, &seal->to, seal->generation, skb);
-		else
+		if (!skb) {
 			lost += packets;
+			continue;
+		}
+		skb->priority = priority;
+		lost += dco_udp_send(dev, seal->link, &seal->to, seal->generation, skb);
 	}
 	return lost;
 }
@@ -264,7 +253,7 @@ static unsigned int dco_send_many(struct dco_dev *dev, struct dco_seal *seal, st
 			return dco_send_frames(seal, skb, inner);
 		lost = seal->passed;
 	} else {
-		lost = dco_send_runs(dev, seal, page);
+		lost = dco_send_runs(dev, seal, page, inner->priority);
 	}
 	put_page(page);
 	dco_inner_sent(inner);
@@ -306,6 +295,7 @@ static void dco_send_train(struct dco_dev *dev, struct dco_seal *seal, struct sk
 
 	seal->bufs = scratch->tx;
 	seal->count = i;
+	seal->passed = 0;
 	lost = page ? dco_send_many(dev, seal, first, page, order) : dco_send_one(dev, seal, first);
 
 	if (lost)
@@ -335,7 +325,7 @@ static void dco_data_send(struct dco_dev *dev, struct sk_buff *skb)
 		return;
 	}
 	if (dev->mode == DCO_MODE_MP)
-		dco_next_hop(dev, skb, &seal.next_hop);
+		seal.next_hop = dco_next_hop(dev, skb);
 
 	inner = skb;
 	if (skb_is_gso(skb)) {

@@ -18,23 +18,8 @@
 #include <net/route.h>
 #include <net/udp.h>
 
+#include "addr.h"
 #include "shim.h"
-
-static __be32 dco_addr4(const struct dco_addr *addr)
-{
-	__be32 value;
-
-	memcpy(&value, addr->addr, sizeof(value));
-	return value;
-}
-
-static struct in6_addr dco_addr6(const struct dco_addr *addr)
-{
-	struct in6_addr value;
-
-	memcpy(&value, addr->addr, sizeof(value));
-	return value;
-}
 
 /* ------------------------------------------------------------------ outer routes --------------------------------- */
 
@@ -45,7 +30,7 @@ static struct in6_addr dco_addr6(const struct dco_addr *addr)
 static struct dst_entry *dco_route_find4(struct sock *sk, const struct dco_endpoint *to, struct dco_route *route)
 {
 	const __be32 sources[] = {
-		to->local.family == AF_INET ? dco_addr4(&to->local) : 0, inet_sk(sk)->inet_saddr, 0,
+		to->local.family == AF_INET ? dco_addr_be32(&to->local) : 0, inet_sk(sk)->inet_saddr, 0,
 	};
 	struct rtable *rt = ERR_PTR(-ENETUNREACH);
 	unsigned int i;
@@ -56,7 +41,7 @@ static struct dst_entry *dco_route_find4(struct sock *sk, const struct dco_endpo
 			.flowi4_mark = route->mark,
 			.flowi4_proto = IPPROTO_UDP,
 			.flowi4_uid = sock_net_uid(sock_net(sk), sk),
-			.daddr = dco_addr4(&to->remote),
+			.daddr = dco_addr_be32(&to->remote),
 			.saddr = sources[i],
 			.fl4_dport = to->remote_port,
 			.fl4_sport = inet_sk(sk)->inet_sport,
@@ -81,7 +66,7 @@ static struct dst_entry *dco_route_find6(struct sock *sk, const struct dco_endpo
 		.flowi6_mark = route->mark,
 		.flowi6_proto = IPPROTO_UDP,
 		.flowi6_uid = sock_net_uid(sock_net(sk), sk),
-		.daddr = dco_addr6(&to->remote),
+		.daddr = dco_addr_in6(&to->remote),
 		.fl6_dport = to->remote_port,
 		.fl6_sport = inet_sk(sk)->inet_sport,
 	};
@@ -95,7 +80,7 @@ static struct dst_entry *dco_route_find6(struct sock *sk, const struct dco_endpo
 	/* Unlike IPv4's, this look-up takes any source address. */
 	flow.saddr = sk->sk_v6_rcv_saddr;
 	if (to->local.family == AF_INET6) {
-		struct in6_addr local = dco_addr6(&to->local);
+		struct in6_addr local = dco_addr_in6(&to->local);
 
 		if (ipv6_chk_addr(sock_net(sk), &local, NULL, 0))
 			flow.saddr = local;
@@ -155,7 +140,7 @@ static int dco_udp_send4(struct sock *sk, const struct dco_endpoint *to, struct 
 			 struct sk_buff *skb)
 {
 	struct udphdr *uh = dco_udp_push(skb, sk, to->remote_port);
-	__be32 target = dco_addr4(&to->remote);
+	__be32 target = dco_addr_be32(&to->remote);
 	struct iphdr *iph;
 
 	uh->check = ~udp_v4_check(skb->len, source, target, 0);
@@ -178,7 +163,7 @@ static int dco_udp_send6(struct sock *sk, const struct dco_endpoint *to, struct 
 			 const struct in6_addr *source, struct sk_buff *skb)
 {
 	struct udphdr *uh = dco_udp_push(skb, sk, to->remote_port);
-	struct in6_addr target = dco_addr6(&to->remote);
+	struct in6_addr target = dco_addr_in6(&to->remote);
 	struct ipv6hdr *iph;
 
 	uh->check = ~udp_v6_check(skb->len, source, &target, 0);
@@ -249,13 +234,10 @@ static bool dco_route_back4(struct dco_dev *dev, __be32 source, struct dco_addr 
 	nhc = result.nhc;
 	if (nhc->nhc_dev != dev->net)
 		return false;
-	if (nhc->nhc_gw_family == AF_INET6) {
-		next_hop->family = AF_INET6;
-		memcpy(next_hop->addr, &nhc->nhc_gw.ipv6, 16);
-		return true;
-	}
-	next_hop->family = AF_INET;
-	memcpy(next_hop->addr, nhc->nhc_gw_family ? &nhc->nhc_gw.ipv4 : &source, 4);
+	if (nhc->nhc_gw_family == AF_INET6)
+		*next_hop = dco_addr_v6(&nhc->nhc_gw.ipv6);
+	else
+		*next_hop = dco_addr_v4(nhc->nhc_gw_family ? nhc->nhc_gw.ipv4 : source);
 	return true;
 }
 
@@ -276,8 +258,7 @@ static bool dco_route_back6(struct dco_dev *dev, const struct in6_addr *source, 
 	dst = ip6_route_lookup(dev_net(dev->net), &flow, NULL, RT6_LOOKUP_F_IFACE);
 	rt = dst_rt6_info(dst);
 	if (!dst->error && dst->dev == dev->net && !(rt->rt6i_flags & (RTF_LOCAL | RTF_ANYCAST | RTF_REJECT))) {
-		next_hop->family = AF_INET6;
-		memcpy(next_hop->addr, rt->rt6i_flags & RTF_GATEWAY ? &rt->rt6i_gateway : source, 16);
+		*next_hop = dco_addr_v6(rt->rt6i_flags & RTF_GATEWAY ? &rt->rt6i_gateway : source);
 		found = true;
 	}
 	dst_release(dst);
@@ -288,11 +269,10 @@ bool dco_shim_route_back(struct dco_dev *dev, const struct dco_addr *source, str
 {
 	struct in6_addr source6;
 
-	memset(next_hop, 0, sizeof(*next_hop));
 	if (source->family == AF_INET)
-		return dco_route_back4(dev, dco_addr4(source), next_hop);
+		return dco_route_back4(dev, dco_addr_be32(source), next_hop);
 	if (source->family != AF_INET6)
 		return false;
-	source6 = dco_addr6(source);
+	source6 = dco_addr_in6(source);
 	return dco_route_back6(dev, &source6, next_hop);
 }
