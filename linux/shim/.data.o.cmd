@@ -1519,6 +1519,7 @@ deps_/tmp/data-kb/shim/data.o := \
   /usr/src/linux-headers-6.1.0-56-common/include/net/ip.h \
   /tmp/data-kb/shim/addr.h \
   /tmp/data-kb/shim/../include/dco.h \
+  /tmp/data-kb/shim/segment.h \
   /tmp/data-kb/shim/shim.h \
   /tmp/data-kb/shim/compat.h \
   include/generated/uapi/linux/version.h \

@@ -2,9 +2,9 @@
 /*
  * The data path between the device and the core.
  *
- * Sending works on trains: what one skb of the stack holds. A GSO skb is segmented by the kernel into linear skbs with
- * complete checksums; the core encrypts from there into one buffer, packet behind packet. For UDP the buffer becomes the
- * page fragment of a GSO skb of equal datagrams (the last may be shorter), for TCP the linear data of one
+ * Sending works on trains: what one skb of the stack holds. A GSO skb is segmented, into memory (segment.c) or by the
+ * kernel into linear skbs; the core encrypts from there into one buffer, packet behind packet. For UDP the buffer
+ * becomes the page fragment of a GSO skb of equal datagrams (the last may be shorter), for TCP the linear data of one
  * skb of frames. Only the core knows which of them it is: it leaves room for the lengths of frames (dco.h).
  *
  * All of this is for one processor with BH off: the scratch is that processor's.
@@ -19,12 +19,15 @@
 #include <net/route.h>
 
 #include "addr.h"
+#include "segment.h"
 #include "shim.h"
 
 /* A train's buffer: as much as the page allocator keeps ready for each processor. */
 #define DCO_BUFFER_ORDER	PAGE_ALLOC_COSTLY_ORDER
 #define DCO_BUFFER_TAIL		SKB_DATA_ALIGN(sizeof(struct skb_shared_info))
 #define DCO_BUFFER_MAX		((PAGE_SIZE << DCO_BUFFER_ORDER) - DCO_BUFFER_TAIL)
+
+#define DCO_GFP_PAGES		(GFP_ATOMIC | __GFP_NOWARN | __GFP_COMP)
 
 /* What a packet takes in it, the length of a frame included. */
 #define DCO_SEALED(len)		((len) + DCO_OVERHEAD + DCO_FRAME_LENGTH)
@@ -52,8 +55,8 @@ static void dco_tx_dropped(struct dco_dev *dev, u32 reason, unsigned int packets
 }
 
 /*
- * MP: which VPN address a packet goes to: the gateway that routing chose, else the destination. A packet without a route of
- * this device (a packet socket's, one redirected by tc) is looked up.
+ * MP: which VPN address a packet goes to: the gateway that routing chose, else the destination. A packet without a
+ * route of this device (a packet socket's, one redirected by tc) is looked up.
  */
 static struct dco_addr dco_next_hop(struct dco_dev *dev, const struct sk_buff *skb)
 {
@@ -120,8 +123,8 @@ static struct sk_buff *dco_run_skb(struct page *page, unsigned int offset, unsig
 }
 
 /*
- * Sends the datagrams of a train that passed, as runs: neighbours of one length, the last of them perhaps shorter. Returns
- * packets lost.
+ * Sends the datagrams of a train that passed, as runs: neighbours of one length, the last of them perhaps shorter.
+ * Returns packets lost.
  */
 static unsigned int dco_send_runs(struct dco_dev *dev, const struct dco_seal *seal, struct page *page, u32 priority)
 {
@@ -177,7 +180,7 @@ static unsigned int dco_frames_finish(const struct dco_seal *seal, u8 *start)
 	return len;
 }
 
-/* Sends frames whose buffer is `skb`'s. The connection holds on to the inner packets, so that their sockets wait for it. */
+/* Sends frames whose buffer is `skb`'s. The connection keeps the inner packets, so that their sockets wait for it. */
 static unsigned int dco_send_frames(const struct dco_seal *seal, struct sk_buff *skb, struct sk_buff *inner)
 {
 	struct sk_buff *each;
@@ -210,130 +213,170 @@ static bool dco_seal_train(struct dco_dev *dev, struct dco_seal *seal, u8 *start
 	return seal->passed;
 }
 
-/* One packet: sealed into a linear skb. Takes `inner`. Returns packets lost after sealing. */
-static unsigned int dco_send_one(struct dco_dev *dev, struct dco_seal *seal, struct sk_buff *inner)
+/* Counts what became of a train that was sealed. */
+static void dco_sent(struct dco_dev *dev, const struct dco_seal *seal, unsigned int lost)
+{
+	unsigned int i, bytes = 0;
+
+	if (unlikely(lost)) {
+		dco_tx_dropped(dev, seal->link->socket->tcp ? DCO_SHIM_TX_QUEUE_FULL : DCO_SHIM_TX_SEND_FAILED, lost);
+		return;
+	}
+	for (i = 0; i < seal->count; i++)
+		if (seal->bufs[i].verdict == DCO_PASS)
+			bytes += seal->bufs[i].src_len;
+	dev_sw_netstats_tx_add(dev->net, seal->passed, bytes);
+}
+
+/* One packet: sealed into a linear skb. Takes `inner`. */
+static void dco_send_one(struct dco_dev *dev, struct dco_seal *seal, struct sk_buff *inner, u32 priority)
 {
 	struct sk_buff *skb;
 
-	skb = alloc_skb(DCO_UDP_HEADROOM + DCO_SEALED(inner->len), GFP_ATOMIC | __GFP_NOWARN);
+	skb = alloc_skb(DCO_UDP_HEADROOM + DCO_SEALED(seal->bufs[0].src_len), GFP_ATOMIC | __GFP_NOWARN);
 	if (!skb) {
 		dco_tx_dropped(dev, DCO_SHIM_TX_NO_MEMORY, 1);
 		dco_inner_dropped(inner);
-		return 0;
+		return;
 	}
 	skb_reserve(skb, DCO_UDP_HEADROOM);
 	if (!dco_seal_train(dev, seal, skb->data)) {
 		kfree_skb(skb);
 		dco_inner_dropped(inner);
-		return 0;
+		return;
 	}
-	skb->priority = inner->priority;
-	if (seal->link->socket->tcp)
-		return dco_send_frames(seal, skb, inner);
+	skb->priority = priority;
+	if (seal->link->socket->tcp) {
+		dco_sent(dev, seal, dco_send_frames(seal, skb, inner));
+		return;
+	}
 	dco_inner_sent(inner);
 	skb_put(skb, seal->bufs[0].dst_len);
-	return dco_udp_send(dev, seal->link, &seal->to, seal->generation, skb);
+	dco_sent(dev, seal, dco_udp_send(dev, seal->link, &seal->to, seal->generation, skb));
 }
 
-/* Several packets, which take `room` bytes: sealed into pages. Takes `inner`. Returns packets lost after sealing. */
-static unsigned int dco_send_many(struct dco_dev *dev, struct dco_seal *seal, struct sk_buff *inner, struct page *page,
-				  unsigned int order)
+/* Several packets: sealed into pages. Takes `inner` and the pages. */
+static void dco_send_many(struct dco_dev *dev, struct dco_seal *seal, struct sk_buff *inner, u32 priority,
+			  struct page *page, unsigned int order)
 {
-	unsigned int lost = 0;
 	struct sk_buff *skb;
 
 	if (!dco_seal_train(dev, seal, page_address(page))) {
 		put_page(page);
 		dco_inner_dropped(inner);
-		return 0;
+		return;
 	}
-	if (seal->link->socket->tcp) {
-		skb = build_skb(page_address(page), PAGE_SIZE << order);
-		if (skb)
-			return dco_send_frames(seal, skb, inner);
-		lost = seal->passed;
-	} else {
-		lost = dco_send_runs(dev, seal, page, inner->priority);
+	if (!seal->link->socket->tcp) {
+		dco_inner_sent(inner);
+		dco_sent(dev, seal, dco_send_runs(dev, seal, page, priority));
+		put_page(page);
+		return;
+	}
+	skb = build_skb(page_address(page), PAGE_SIZE << order);
+	if (skb) {
+		dco_sent(dev, seal, dco_send_frames(seal, skb, inner));
+		return;
 	}
 	put_page(page);
-	dco_inner_sent(inner);
-	return lost;
+	dco_inner_dropped(inner);
+	dco_tx_dropped(dev, DCO_SHIM_TX_NO_MEMORY, seal->passed);
 }
 
 /*
- * Sends what the beginning of the list `*inner` has for one call of the core, and takes it off the list. `limit`: at most so
- * many packets.
+ * Sends the packets of a train, which take `room` bytes when sealed. Takes `inner`: the skbs that it came from, or NULL
+ * if more of them is to come.
  */
-static void dco_send_train(struct dco_dev *dev, struct dco_seal *seal, struct sk_buff **inner)
+static void dco_send_train(struct dco_dev *dev, struct dco_seal *seal, unsigned int room, struct sk_buff *inner,
+			   u32 priority)
 {
-	struct dco_scratch *scratch = this_cpu_ptr(dev->scratch);
-	unsigned int room = 0, bytes = 0, i, lost, order;
-	struct sk_buff *first = *inner, **next = inner;
-	struct page *page = NULL;
+	struct dco_buf *bufs = seal->bufs;
+	unsigned int count = seal->count, order, i;
+	struct page *page;
 
-	for (i = 0; *next && i < DCO_TRAIN_MAX; i++) {
-		struct sk_buff *skb = *next;
-
-		if (i && room + DCO_SEALED(skb->len) > DCO_BUFFER_MAX)
-			break;
-		room += DCO_SEALED(skb->len);
-		scratch->tx[i].src = skb->data;
-		scratch->tx[i].src_len = skb->len;
-		next = &skb->next;
-	}
-	if (i > 1) {
+	if (count > 1) {
 		order = get_order(room + DCO_BUFFER_TAIL);
-		page = alloc_pages(GFP_ATOMIC | __GFP_NOWARN | __GFP_COMP, order);
-		if (!page) {
-			/* Memory is in pieces: one by one. */
-			next = &first->next;
-			i = 1;
+		page = alloc_pages(DCO_GFP_PAGES, order);
+		if (page) {
+			dco_send_many(dev, seal, inner, priority, page, order);
+			return;
 		}
 	}
-	*inner = *next;
-	*next = NULL;
-
-	seal->bufs = scratch->tx;
-	seal->count = i;
-	seal->passed = 0;
-	lost = page ? dco_send_many(dev, seal, first, page, order) : dco_send_one(dev, seal, first);
-
-	if (lost)
-		dco_tx_dropped(dev, seal->link->socket->tcp ? DCO_SHIM_TX_QUEUE_FULL : DCO_SHIM_TX_SEND_FAILED, lost);
-	for (i = 0; i < seal->count; i++)
-		if (scratch->tx[i].verdict == DCO_PASS)
-			bytes += scratch->tx[i].src_len;
-	if (!lost && seal->passed)
-		dev_sw_netstats_tx_add(dev->net, seal->passed, bytes);
+	/* Or one by one, where memory is in pieces. */
+	for (i = 0; i < count; i++) {
+		seal->bufs = &bufs[i];
+		seal->count = 1;
+		dco_send_one(dev, seal, i + 1 == count ? inner : NULL, priority);
+	}
+	seal->bufs = bufs;
 }
 
-/* Segments an skb and sends it. Takes it. Data context, ciphers usable. */
-static void dco_data_send(struct dco_dev *dev, struct sk_buff *skb)
+/* Adds a packet to a train. False if it is full. */
+static bool dco_train_add(struct dco_seal *seal, unsigned int *room, const u8 *packet, unsigned int len)
 {
-	struct dco_scratch *scratch = this_cpu_ptr(dev->scratch);
-	struct sk_buff *inner, **each;
-	struct dco_seal seal = { .cpu = smp_processor_id(), .now_ms = dco_now_ms() };
+	struct dco_buf *buf = &seal->bufs[seal->count];
 
-	/*
-	 * Only a tunnel that is routed into itself comes here twice. The stack would stop it after some rounds; but each of
-	 * them costs stack, and the scratch is in use.
-	 */
-	if (unlikely(scratch->sending)) {
-		DEV_STATS_INC(dev->net, collisions);
-		dco_tx_dropped(dev, DCO_SHIM_TX_SEND_FAILED, 1);
-		kfree_skb(skb);
-		return;
+	if (seal->count && (seal->count == DCO_TRAIN_MAX || *room + DCO_SEALED(len) > DCO_BUFFER_MAX))
+		return false;
+	*room += DCO_SEALED(len);
+	buf->src = packet;
+	buf->src_len = len;
+	seal->count++;
+	return true;
+}
+
+/* Sends a TCP GSO skb. Takes it, unless it is not for this way or there is no memory: false. */
+static bool dco_send_tcp_segments(struct dco_dev *dev, struct dco_seal *seal, struct sk_buff *skb)
+{
+	struct dco_segments segments;
+	unsigned int room, at, len;
+	struct page *page;
+
+	if (!dco_segments_begin(&segments, skb) || DCO_SEALED(dco_segments_len(&segments)) > DCO_BUFFER_MAX)
+		return false;
+	page = alloc_pages(DCO_GFP_PAGES, DCO_BUFFER_ORDER);
+	if (!page)
+		return false;
+	while (dco_segments_len(&segments)) {
+		seal->count = 0;
+		for (room = 0, at = 0; (len = dco_segments_len(&segments)); at += len) {
+			u8 *to = page_address(page) + at;
+
+			if (!dco_train_add(seal, &room, to, len))
+				break;
+			dco_segments_next(&segments, to);
+		}
+		dco_send_train(dev, seal, room, len ? NULL : skb, skb->priority);
 	}
-	if (dev->mode == DCO_MODE_MP)
-		seal.next_hop = dco_next_hop(dev, skb);
+	put_page(page);
+	return true;
+}
 
-	inner = skb;
+/* Sends a list of linear skbs with complete checksums. Takes them. */
+static void dco_send_list(struct dco_dev *dev, struct dco_seal *seal, struct sk_buff *inner)
+{
+	while (inner) {
+		struct sk_buff *first = inner, *last = NULL;
+		unsigned int room = 0;
+
+		seal->count = 0;
+		for (; inner && dco_train_add(seal, &room, inner->data, inner->len); inner = inner->next)
+			last = inner;
+		last->next = NULL;
+		dco_send_train(dev, seal, room, first, first->priority);
+	}
+}
+
+/* The segments of an skb, fit for dco_send_list(); those that are not are dropped. Takes the skb. */
+static struct sk_buff *dco_segment(struct dco_dev *dev, struct sk_buff *skb)
+{
+	struct sk_buff *inner = skb, **each;
+
 	if (skb_is_gso(skb)) {
 		inner = skb_gso_segment(skb, 0);
 		if (IS_ERR(inner)) {
 			dco_tx_dropped(dev, DCO_SHIM_TX_BAD_SKB, 1);
 			kfree_skb(skb);
-			return;
+			return NULL;
 		}
 		if (inner)
 			consume_skb(skb);
@@ -351,10 +394,30 @@ static void dco_data_send(struct dco_dev *dev, struct sk_buff *skb)
 		dco_tx_dropped(dev, DCO_SHIM_TX_BAD_SKB, 1);
 		kfree_skb(skb);
 	}
+	return inner;
+}
 
+/* Sends an skb of the stack. Takes it. Data context, ciphers usable. */
+static void dco_data_send(struct dco_dev *dev, struct sk_buff *skb)
+{
+	struct dco_scratch *scratch = this_cpu_ptr(dev->scratch);
+	struct dco_seal seal = { .bufs = scratch->tx, .cpu = smp_processor_id(), .now_ms = dco_now_ms() };
+
+	/*
+	 * Only a tunnel that is routed into itself comes here twice. The stack would stop it after some rounds; but
+	 * each of them costs stack, and the scratch is in use.
+	 */
+	if (unlikely(scratch->sending)) {
+		DEV_STATS_INC(dev->net, collisions);
+		dco_tx_dropped(dev, DCO_SHIM_TX_SEND_FAILED, 1);
+		kfree_skb(skb);
+		return;
+	}
 	scratch->sending = true;
-	while (inner)
-		dco_send_train(dev, &seal, &inner);
+	if (dev->mode == DCO_MODE_MP)
+		seal.next_hop = dco_next_hop(dev, skb);
+	if (!skb_is_gso(skb) || !dco_send_tcp_segments(dev, &seal, skb))
+		dco_send_list(dev, &seal, dco_segment(dev, skb));
 	scratch->sending = false;
 }
 

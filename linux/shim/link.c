@@ -8,37 +8,38 @@
  * Nothing points back with a reference: the sock knows its struct dco_socket by sk_user_data, under RCU.
  *
  * A struct dco_socket counts its links. The count rises only under the device's control mutex (peer_new) and when the
- * socket is lost (below), never from 0. Where it falls to 0 the socket is detached at once: process context, the control
- * mutex held, so a peer_new of this device never meets a socket that is half detached; another device's is
- * told -EBUSY. After the detachment no new reader can find the structure; those that did are in an RCU section. One
- * call_rcu() later the references to the sock and the device are dropped and the memory is freed. So an encap_rcv() that is
- * running may use socket->dev, and what hangs on it, without a reference of its own.
+ * socket is lost (below), never from 0. Where it falls to 0 the socket is detached at once: process context, the
+ * control mutex held, so a peer_new of this device never meets a socket that is half detached; another device's is told
+ * -EBUSY. After the detachment no new reader can find the structure; those that did are in an RCU section. One
+ * call_rcu() later the references to the sock and the device are dropped and the memory is freed. So an encap_rcv()
+ * that is running may use socket->dev, and what hangs on it, without a reference of its own.
  *
- * A link is freed the same way by dco_shim_link_release(): a batch that the core answered with this link may use it, and
- * link->socket, until its rcu_read_unlock(). The link's reference to the socket is given up first, its grace period begins
- * no earlier than the link's last use in the core.
+ * A link is freed the same way by dco_shim_link_release(): a batch that the core answered with this link may use it,
+ * and link->socket, until its rcu_read_unlock(). The link's reference to the socket is given up first, its grace period
+ * begins no earlier than the link's last use in the core.
  *
  * The ends that may meet, and why they do not clash:
  *
- * - The socket is closed (its fd, or the process dies), or the TCP connection ends. The transport calls dco_socket_lost(),
- *   in any context. If the count is 0 already, somebody detaches it: nothing is to be done. Otherwise the work item takes a
- *   reference, so the structure outlives the work; nothing ever has to cancel it, from within itself least of all. The work
- *   removes the socket's peers under the control mutex, and its own reference may be the last one.
- * - peer_new cannot meet a closed fd: it holds the file while it attaches. If that was the last reference, the close follows
- *   and finds an attached socket.
- * - peer_del, expiry, the end of a TCP connection and the work all go through the core under the control mutex; the core
- *   gives each link back once.
- * - The device is unregistered: ndo_uninit removes all peers, which detaches their sockets. A work item that is queued holds
- *   a reference to the device until it ran (it finds no peers) and a grace period passed; it needs only the control mutex,
- *   which nobody holds while waiting for a netdev. So unregister_netdevice() waits for that long and no longer. What
- *   the work uses of the device is freed by priv_destructor, after the last reference.
- * - A netns ends: the sock keeps the sock's netns alive, so it cannot end before the sock is let go of. The device's netns
- *   may be another one; it ends as the device is unregistered.
+ * - The socket is closed (its fd, or the process dies), or the TCP connection ends. The transport calls
+ *   dco_socket_lost(), in any context. If the count is 0 already, somebody detaches it: nothing is to be done.
+ *   Otherwise the work item takes a reference, so the structure outlives the work; nothing ever has to cancel it, from
+ *   within itself least of all. The work removes the socket's peers under the control mutex, and its own reference may
+ *   be the last one.
+ * - peer_new cannot meet a closed fd: it holds the file while it attaches. If that was the last reference, the close
+ *   follows and finds an attached socket.
+ * - peer_del, expiry, the end of a TCP connection and the work all go through the core under the control mutex; the
+ *   core gives each link back once.
+ * - The device is unregistered: ndo_uninit removes all peers, which detaches their sockets. A work item that is queued
+ *   holds a reference to the device until it ran (it finds no peers) and a grace period passed; it needs only the
+ *   control mutex, which nobody holds while waiting for a netdev. So unregister_netdevice() waits for that long and no
+ *   longer. What the work uses of the device is freed by priv_destructor, after the last reference.
+ * - A netns ends: the sock keeps the sock's netns alive, so it cannot end before the sock is let go of. The device's
+ *   netns may be another one; it ends as the device is unregistered.
  * - The module is unloaded: its devices were unregistered before, so each socket is detached; dco_link_exit() waits for
  *   the work items and for the callbacks.
  *
- * Locks: control mutex, then the socket's lock (taken by attach and detach). Nothing here is called with the socket's lock
- * held but dco_socket_lost(), which takes no lock.
+ * Locks: control mutex, then the socket's lock (taken by attach and detach). Nothing here is called with the socket's
+ * lock held but dco_socket_lost(), which takes no lock.
  */
 #include <linux/file.h>
 #include <linux/net.h>

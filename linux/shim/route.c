@@ -2,9 +2,9 @@
 /*
  * Routes: how a datagram leaves for a peer, and which peer an inner address is behind.
  *
- * Each link caches its route on each processor (BH off, so no lock). It is void when the peer's endpoint or the socket's mark
- * or bound device changed, or when the kernel says so: a route, an address or a device changed. Not a dst_cache: that one
- * takes a reference a packet, and cannot be voided for certain within a jiffy.
+ * Each link caches its route on each processor (BH off, so no lock). It is void when the peer's endpoint or the
+ * socket's mark or bound device changed, or when the kernel says so: a route, an address or a device changed. Not a
+ * dst_cache: that one takes a reference a packet, and cannot be voided for certain within a jiffy.
  */
 #include <linux/inetdevice.h>
 #include <linux/udp.h>
@@ -104,8 +104,8 @@ static struct dst_entry *dco_route(struct dco_link *link, const struct dco_endpo
 	int bound_if = READ_ONCE(sk->sk_bound_dev_if);
 	struct dst_entry *dst;
 
-	if (likely(route->dst && route->generation == generation && route->mark == mark && route->bound_if == bound_if &&
-		   dst_check(route->dst, route->cookie)))
+	if (likely(route->dst && route->generation == generation && route->mark == mark &&
+		   route->bound_if == bound_if && dst_check(route->dst, route->cookie)))
 		return route->dst;
 
 	dst_release(route->dst);
@@ -215,8 +215,8 @@ drop:
 /* ------------------------------------------------------------------ inner routes --------------------------------- */
 
 /*
- * With the device as outgoing interface the look-up considers routes through it alone (the longest prefix of those), and its
- * VRF's table if it is in one. Whether other devices have better routes is for rp_filter to mind.
+ * With the device as outgoing interface the look-up considers routes through it alone (the longest prefix of those),
+ * and its VRF's table if it is in one. Whether other devices have better routes is for rp_filter to mind.
  */
 static bool dco_route_back4(struct dco_dev *dev, __be32 source, struct dco_addr *next_hop)
 {

@@ -141,7 +141,7 @@ struct dco_socket {
 	struct sock *sk;
 	struct dco_dev *dev;			/* pinned until the structure is freed */
 	netdevice_tracker tracker;
-	refcount_t links;			/* links, and `closed` while it is queued; detaches when it falls to 0 */
+	refcount_t links;			/* links, and `closed` while it is queued; at 0 it detaches */
 	bool tcp;
 	struct rcu_head rcu;
 	unsigned long lost;			/* bit 0: dco_socket_lost() was called */
@@ -180,8 +180,8 @@ int dco_link_init(void);
 void dco_link_exit(void);
 
 /*
- * Attach: looks `fd` up and checks the socket. Sets peer->tcp. Control context. -errno: -ENOTSOCK, -EBADF, -EBUSY (somebody
- * else's), -EAFNOSUPPORT, -EPROTONOSUPPORT, -EINVAL (UDP: not bound), dco_tcp_attach()'s, -ENOMEM.
+ * Attach: looks `fd` up and checks the socket. Sets peer->tcp. Control context. -errno: -ENOTSOCK, -EBADF, -EBUSY
+ * (somebody else's), -EAFNOSUPPORT, -EPROTONOSUPPORT, -EINVAL (UDP: not bound), dco_tcp_attach()'s, -ENOMEM.
  */
 struct dco_link *dco_link_new(struct dco_dev *dev, int fd, struct dco_peer_new *peer);
 /* The unused link of a peer_new that failed. dco_shim_link_release() does the same. */
@@ -203,8 +203,9 @@ void dco_udp_detach(struct dco_socket *socket);
 /* An skb that dco_data_put_off() took. Data context. Takes the skb. */
 void dco_udp_receive_late(struct dco_dev *dev, struct sk_buff *skb);
 /*
- * Sends a sealed datagram, or a train of them in one GSO skb (skb_shinfo()->gso_size and gso_segs set), whose data begins
- * at the opcode and which has DCO_UDP_HEADROOM before it. Takes the skb. Data context. Returns packets lost (0, or all).
+ * Sends a sealed datagram, or a train of them in one GSO skb (skb_shinfo()->gso_size and gso_segs set), whose data
+ * begins at the opcode and which has DCO_UDP_HEADROOM before it. Takes the skb. Data context. Returns packets lost (0, or
+ * all).
  */
 #define DCO_UDP_HEADROOM	(MAX_HEADER + sizeof(struct ipv6hdr) + sizeof(struct udphdr))
 unsigned int dco_udp_send(struct dco_dev *dev, struct dco_link *link, const struct dco_endpoint *to, u32 generation,
@@ -216,8 +217,8 @@ int dco_tcp_attach(struct dco_socket *socket);
 void dco_tcp_detach(struct dco_socket *socket);
 /*
  * Queues bytes of whole frames (each with its length before it). Takes the skb: linear, data at the first length; its
- * frag_list holds inner skbs that are to be freed when the bytes were taken (not counted in len). `packets` frames. Data
- * context; may send at once, so the caller's scratch must be free. Returns packets lost: 0, or all if it is congested.
+ * frag_list holds inner skbs that are to be freed when the bytes were taken (not counted in len). `packets` frames.
+ * Data context; may send at once. Returns packets lost: 0, or all if the connection is congested.
  */
 unsigned int dco_tcp_send(struct dco_link *link, struct sk_buff *skb, unsigned int packets);
 

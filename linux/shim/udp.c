@@ -2,12 +2,12 @@
 /*
  * The UDP socket: attaching to it, and what it receives.
  *
- * Datagrams come by encap_rcv(), which takes DATA_V2 and leaves the rest to userspace. They come in trains: one GSO skb of
- * many datagrams, merged by GRO on their way in, or never split since a sender on this host (a veth, a
- * virtual machine) made them. The kernel gives a train to encap_rcv() only if its gso_type says that it was meant for a
- * tunnel; it splits any other one first. So a netfilter hook, the last one before the socket, looks at trains for our ports
- * and says so of those which hold nothing but DATA_V2. A train with control packets in it is left to the kernel to split, and
- * userspace never sees a merged skb. Kernels before 6.1.85 do not know this rule and are not supported.
+ * Datagrams come by encap_rcv(), which takes DATA_V2 and leaves the rest to userspace. They come in trains: one GSO skb
+ * of many datagrams, merged by GRO on their way in, or never split since a sender on this host (a veth, a virtual
+ * machine) made them. The kernel gives a train to encap_rcv() only if its gso_type says that it was meant for a tunnel;
+ * it splits any other one first. So a netfilter hook, the last one before the socket, looks at trains for our ports and
+ * says so of those which hold nothing but DATA_V2. A train with control packets in it is left to the kernel to split,
+ * and userspace never sees a merged skb. Kernels before 6.1.85 do not know this rule and are not supported.
  */
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6.h>
@@ -202,7 +202,7 @@ static void dco_udp_drop(struct dco_dev *dev, u32 reason)
 	dev_core_stats_rx_dropped_inc(dev->net);
 }
 
-/* Where a datagram came from and to. A dual-stack socket's IPv4 datagrams have IPv4 headers, so nothing is v4-mapped. */
+/* Where a datagram came from and to. A dual-stack socket's IPv4 datagrams have IPv4 headers: none is v4-mapped. */
 static void dco_udp_origin(const struct sk_buff *skb, struct dco_endpoint *from)
 {
 	memset(from, 0, sizeof(*from));
