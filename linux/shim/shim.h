@@ -212,7 +212,8 @@ unsigned int dco_udp_send(struct dco_dev *dev, struct dco_link *link, const stru
 			  struct sk_buff *skb);
 
 /* tcp.c */
-int dco_tcp_init(void);				/* module init: protos that stand in for tcp_prot and tcpv6_prot */
+int dco_tcp_init(void);				/* module init */
+void dco_tcp_exit(void);				/* module exit, when no device is left: waits for callers */
 int dco_tcp_attach(struct dco_socket *socket);
 void dco_tcp_detach(struct dco_socket *socket);
 /*
