@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * The TCP transport: attaching a connection, and taking everything off it again. tcp_rx.c parses, tcp_tx.c sends, tcp_user.c
- * is what userspace sees of the socket meanwhile.
+ * The TCP transport: attaching a connection, and taking everything off it again. tcp_rx.c parses, tcp_tx.c sends,
+ * tcp_user.c is what userspace sees of the socket meanwhile.
  *
- * Who holds whom. struct dco_socket (link.c) points to struct dco_tcp (`stream`), which holds the sock, so that memory of
- * neither goes while the other may be looked at. sk_user_data points to struct dco_socket exactly while sk_prot is one of
- * ours; both change only under the socket's lock (lock_sock()), by dco_tcp_attach() and dco_tcp_unhook(). Unhooking is
- * done by dco_tcp_detach(), when the last link goes, or before by userspace's close(): tcp_close() must find the
- * protocol as it was. Whatever the stream does, dco_tcp_end() only asks link.c to remove the peer, which detaches
- * in its own time: no callback frees anything.
+ * Who holds whom. struct dco_socket (link.c) points to struct dco_tcp (`stream`), which holds the sock, so that memory
+ * of neither goes while the other may be looked at. sk_user_data points to struct dco_socket exactly while sk_prot is
+ * one of ours; both change only under the socket's lock (lock_sock()), by dco_tcp_attach() and dco_tcp_unhook().
+ * Unhooking is done by dco_tcp_detach(), when the last link goes, or before by userspace's close(): tcp_close() must
+ * find the protocol as it was. Whatever the stream does, dco_tcp_end() only asks link.c to remove the peer, which
+ * detaches in its own time: no callback frees anything.
  *
  * Who may still be there after unhooking:
  * - callbacks (data_ready, write_space, state_change) and release_cb: nobody. TCP calls them under the socket's lock.
@@ -19,13 +19,13 @@
  * - tasks on their last instructions in our functions: dco_tcp_exit() waits for those.
  *
  * Locks: dev->control, then the socket's lock, then tcp->lock. Data context only tries the socket's lock
- * (spin_trylock()): it may already hold it further up its own stack, when a tunnel's connection is routed into a tunnel.
- * tcp->lock is never held while TCP is called.
+ * (spin_trylock()): it may already hold it further up its own stack, when a tunnel's connection is routed into a
+ * tunnel. tcp->lock is never held while TCP is called.
  *
  * What the socket has received and userspace has not read when it is attached is parsed as the stream's continuation:
- * userspace has to stand between two frames. OpenVPN does when no packet follows the last one it read before it attaches;
- * it reads as much as there is, so a frame it has a part of (in its `residual` buffer) would be torn. The interface has no way
- * to hand such a rest over; nothing but data packets that the other end sends early can be hit.
+ * userspace has to stand between two frames. OpenVPN does when no packet follows the last one it read before it
+ * attaches; it reads as much as there is, so a frame it has a part of (in its `residual` buffer) would be torn. The
+ * interface has no way to hand such a rest over; nothing but data packets that the other end sends early can be hit.
  */
 #include <linux/module.h>
 #include <linux/tcp.h>
@@ -49,7 +49,7 @@ struct dco_tcp *dco_tcp_of(const struct sock *sk)
 	struct dco_socket *socket = rcu_dereference_check(__sk_user_data(sk), lockdep_sock_is_held(sk));
 	const struct proto *proto;
 
-	/* Pairs with unhooking: sk_user_data goes before sk_prot does, so what was read while sk_prot is ours is ours. */
+	/* Pairs with unhooking: sk_user_data goes before sk_prot, so what was read while sk_prot is ours is ours. */
 	smp_rmb();
 	proto = READ_ONCE(sk->sk_prot);
 	if (!socket || (proto != &dco_tcp_protos[0] && proto != &dco_tcp_protos[1]))
@@ -95,8 +95,8 @@ static void dco_tcp_write_space(struct sock *sk)
 	if (!tcp)
 		return;
 	/*
-	 * Called for each acknowledgement once the connection has refused something. Filling up again waits until a third is
-	 * free (as poll() would): few large writes rather than many small ones.
+	 * Called for each acknowledgement once the connection has refused something. Filling up again waits until a
+	 * third is free (as poll() would): few large writes rather than many small ones.
 	 */
 	if (dco_tcp_waiting(tcp) && __sk_stream_is_writeable(sk, 1))
 		dco_tcp_push(tcp);
@@ -104,7 +104,7 @@ static void dco_tcp_write_space(struct sock *sk)
 		tcp->old_write_space(sk);
 }
 
-/* A reset, a FIN, a timeout: the other end is gone. It may be the half of it, but a tunnel with one direction is none. */
+/* A reset, a FIN, a timeout: the other end is gone. A tunnel of one direction is none. */
 static void dco_tcp_state_change(struct sock *sk)
 {
 	struct dco_tcp *tcp = dco_tcp_of(sk);
@@ -121,7 +121,7 @@ static void dco_tcp_release_cb(struct sock *sk)
 {
 	struct dco_tcp *tcp;
 
-	tcp_release_cb(sk);
+	tcp_prot.release_cb(sk);
 	tcp = dco_tcp_of(sk);
 	if (tcp && dco_tcp_waiting(tcp))
 		dco_tcp_push(tcp);
@@ -138,9 +138,9 @@ static int dco_tcp_choose(struct sock *sk)
 	const struct proto_ops *ops = sk->sk_socket->ops;
 	int err = 0;
 
-	if (inet_csk_has_ulp(sk) || proto->recvmsg != tcp_recvmsg || proto->sendmsg != tcp_sendmsg ||
-	    proto->close != tcp_close || proto->disconnect != tcp_disconnect || proto->release_cb != tcp_release_cb ||
-	    ops->poll != tcp_poll)
+	if (inet_csk_has_ulp(sk) || proto->recvmsg != tcp_prot.recvmsg || proto->sendmsg != tcp_prot.sendmsg ||
+	    proto->close != tcp_prot.close || proto->disconnect != tcp_prot.disconnect ||
+	    proto->release_cb != tcp_prot.release_cb || ops->poll != tcp_poll)
 		return -EOPNOTSUPP;
 	mutex_lock(&dco_tcp_protos_lock);
 	if (!dco_tcp_base_protos[family]) {
@@ -219,9 +219,9 @@ void dco_tcp_unhook(struct dco_tcp *tcp)
 }
 
 /*
- * Process context, may sleep. -ENOTCONN unless established, -EBUSY if somebody else's, -EOPNOTSUPP if not plain TCP, -ENOMEM.
- * On success socket->stream is ours until dco_tcp_detach(). Packets for userspace may arrive at once; data packets are
- * dropped until socket->link is there.
+ * Process context, may sleep. -ENOTCONN unless established, -EBUSY if somebody else's, -EOPNOTSUPP if not plain TCP,
+ * -ENOMEM. On success socket->stream is ours until dco_tcp_detach(). Packets for userspace may arrive at once; data
+ * packets are dropped until socket->link is there.
  */
 int dco_tcp_attach(struct dco_socket *socket)
 {
@@ -303,7 +303,7 @@ void dco_tcp_detach(struct dco_socket *socket)
 
 int dco_tcp_init(void)
 {
-	/* Not bound: a processor that is busy receiving is just where this is queued, and where it should not have to run. */
+	/* Not bound: the processor that queues this is busy receiving. */
 	dco_tcp_wq = alloc_workqueue("dco-tcp", WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
 	return dco_tcp_wq ? 0 : -ENOMEM;
 }

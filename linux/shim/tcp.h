@@ -35,12 +35,13 @@
 #define DCO_TCP_FRAME_MAX	(DCO_TCP_PREFIX + 65535)
 
 /*
- * Bounds, in bytes, of what waits for the connection. A train is taken while less than DATA_MAX waits: one more than the
- * bound at most. At 50 Mbit/s that is 80 ms; longer queues only make inner connections slow to notice that they are.
+ * Bounds, in bytes, of what waits for the connection. A train is taken while less than DATA_MAX waits: one more than
+ * the bound at most. At 50 Mbit/s that is 80 ms; longer queues only make inner connections slow to notice that they
+ * are.
  */
 #define DCO_TCP_DATA_MAX	(512 * 1024)
 #define DCO_TCP_CONTROL_MAX	(128 * 1024)
-/* What the kernel's own send queue may hold unsent: control frames overtake the data that waits here, not what is there. */
+/* What the kernel's own send queue may hold unsent: control frames overtake what waits here, not what is there. */
 #define DCO_TCP_UNSENT		(128 * 1024)
 
 /* Control packets that userspace has not read yet. OpenVPN reads each at once and resends what is lost. */
@@ -73,8 +74,8 @@ struct dco_tcp {
 	u8 old_nonagle;
 
 	/*
-	 * Receive, under the socket's lock. The first `assembled` bytes of `assembly` belong to packets of the train, the
-	 * next `unfinished` are the beginning of a frame.
+	 * Receive, under the socket's lock. The first `assembled` bytes of `assembly` belong to packets of the train,
+	 * the next `unfinished` are the beginning of a frame.
 	 */
 	u8 *assembly;
 	u32 assembly_size;

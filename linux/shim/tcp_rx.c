@@ -75,8 +75,8 @@ static bool dco_tcp_reserve(struct dco_tcp *tcp, u32 size)
 }
 
 /*
- * Adds to the unfinished frame until it has `size` bytes. Returns the bytes taken; less than were missing is all there was.
- * Negative: no memory.
+ * Adds to the unfinished frame until it has `size` bytes. Returns the bytes taken; less than were missing is all there
+ * was. Negative: no memory.
  */
 static int dco_tcp_add(struct dco_tcp *tcp, const u8 *bytes, u32 len, u32 size)
 {

@@ -6,8 +6,8 @@
  *
  * Why uploads do not collapse:
  * - Nothing is thrown away because the connection is busy just now; only when half a megabyte waits.
- * - A local sender is slowed down rather than made to lose: the inner skb stays charged to its socket until its frames are in
- *   the connection's send queue, so TCP small queues stop it at a train or two.
+ * - A local sender is slowed down rather than made to lose: the inner skb stays charged to its socket until its frames
+ *   are in the connection's send queue, so TCP small queues stop it at a train or two.
  * - A write that is cut short has TCP call write_space when there is room again; the queue is emptied there, in the
  *   acknowledgement's softirq. No timer and no thread is waited for.
  * - The connection's own queue of unsent bytes is short (TCP_NOTSENT_LOWAT), so inner round-trip times stay honest and
@@ -167,8 +167,8 @@ static bool dco_tcp_is_loop(const struct sock *sk, const struct sk_buff *skb)
 }
 
 /*
- * The inner skbs that the frames came from may hang on skb_shinfo(skb)->frag_list (skb->data_len stays 0): they are freed
- * with it.
+ * The inner skbs that the frames came from may hang on skb_shinfo(skb)->frag_list (skb->data_len stays 0): they are
+ * freed with it.
  */
 unsigned int dco_tcp_send(struct dco_link *link, struct sk_buff *skb, unsigned int packets)
 {

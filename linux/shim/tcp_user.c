@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * What userspace sees of an attached TCP socket: a stream of frames as ever, without the data channel's. recvmsg() returns
- * at most one frame a call and keeps what the caller had no room for. sendmsg() takes all or nothing (of up to
- * DCO_TCP_FRAME_MAX bytes) and puts frames between the data channel's, when they are whole. poll() tells exactly of that.
+ * What userspace sees of an attached TCP socket: a stream of frames as ever, without the data channel's. recvmsg()
+ * returns at most one frame a call and keeps what the caller had no room for. sendmsg() takes all or nothing (of up to
+ * DCO_TCP_FRAME_MAX bytes) and puts frames between the data channel's, when they are whole. poll() tells exactly of
+ * that.
  *
- * Each function begins with enter() and ends with leave(): the module's text must outlast them, though a detached socket
- * no longer leads here. A call that finds its socket detached goes to TCP itself, without waiting there.
+ * Each function begins with enter() and ends with leave(): the module's text must outlast them, though a detached
+ * socket no longer leads here. A call that finds its socket detached goes to TCP itself, without waiting there.
  */
 #include <linux/poll.h>
 #include <linux/rcupdate_wait.h>
@@ -106,7 +107,7 @@ static int dco_tcp_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int 
 	enter();
 	/* Timestamps and ICMP errors are the connection's. */
 	if (flags & MSG_ERRQUEUE) {
-		err = tcp_recvmsg(sk, msg, len, flags DCO_RECVMSG_PASS);
+		err = tcp_prot.recvmsg(sk, msg, len, flags DCO_RECVMSG_PASS);
 		goto out;
 	}
 	err = -EOPNOTSUPP;
@@ -116,7 +117,7 @@ static int dco_tcp_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int 
 	err = dco_tcp_read(sk, msg, len, flags);
 	release_sock(sk);
 	if (err == -ESTALE)
-		err = tcp_recvmsg(sk, msg, len, flags | MSG_DONTWAIT DCO_RECVMSG_PASS);
+		err = tcp_prot.recvmsg(sk, msg, len, flags | MSG_DONTWAIT DCO_RECVMSG_PASS);
 out:
 	leave();
 	return err;
