@@ -161,7 +161,7 @@ const char *dco_core_drop_name(unsigned int reason);
 
 /* -ENOMEM. Process context. */
 int dco_core_new(const struct dco_core_config *config, struct dco_core **core);
-/* No peer may be left (dco_core_close()), no batch may run. Process context. */
+/* No peer may be left (dco_core_peers_del()), no batch may run. Process context. */
 void dco_core_free(struct dco_core *core);
 
 /*
@@ -218,6 +218,15 @@ void dco_shim_key_old(struct dco_dev *dev, const struct dco_link *link, __u32 pe
 /* Sends one sealed packet (a ping): copies it. Called in control context from dco_core_tick(). */
 void dco_shim_send(struct dco_dev *dev, struct dco_link *link, const struct dco_endpoint *to, __u32 generation,
 		   const __u8 *packet, __u32 len);
+
+/* Enters data context from control context, and leaves it: dco_core_tick() seals pings. smp_processor_id(). */
+__u32 dco_shim_data_enter(void);
+void dco_shim_data_leave(void);
+
+/* A clock in milliseconds that counts suspend. Any context. */
+__u64 dco_shim_now_ms(void);
+/* Random bits. Any context. */
+__u64 dco_shim_random(void);
 
 /* Sleeps a little: dco_core_* waits for batches with it. */
 void dco_shim_pause(void);

@@ -24,6 +24,13 @@
 
 #define DCO_VERSION "0.1.0"	/* the workspace's version; the build checks it */
 
+/* A message for a bug report; make DEBUG=1. Never a packet's content or a key. */
+#ifdef DCO_DEBUG
+#define dco_dbg(fmt, ...) printk(KERN_DEBUG pr_fmt(fmt), ##__VA_ARGS__)
+#else
+#define dco_dbg(fmt, ...) no_printk(KERN_DEBUG pr_fmt(fmt), ##__VA_ARGS__)
+#endif
+
 /* DATA_V2 24, UDP 8, IPv6 40: what a sealed packet has over the inner one; TCP's two bytes of length fit in too. */
 #define DCO_HEADROOM	(DCO_OVERHEAD + 8 + 40)
 
@@ -251,8 +258,10 @@ u64 dco_now_ms(void);
 
 /*
  * crypto.c: dco_shim_aead_*, and whether ciphers may be used in this context on this processor. If not, a train is put
- * off to process context, where they may. Any context.
+ * off to process context, where they may. Any context. init() tests the ciphers.
  */
+int dco_crypto_init(void);
+void dco_crypto_exit(void);
 bool dco_crypto_usable(void);
 
 #endif
