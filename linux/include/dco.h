@@ -225,8 +225,6 @@ void dco_shim_data_leave(void);
 
 /* A clock in milliseconds that counts suspend. Any context. */
 __u64 dco_shim_now_ms(void);
-/* Random bits. Any context. */
-__u64 dco_shim_random(void);
 
 /* Sleeps a little: dco_core_* waits for batches with it. */
 void dco_shim_pause(void);

@@ -131,13 +131,14 @@ int ml_peer_get(struct sk_buff *skb, struct genl_info *info)
 	return genlmsg_reply(reply, info);
 }
 
-/* The peers in the order of their ids; args[0] is where to go on. */
+/* The peers; args[0] is where to go on. */
 int ml_peer_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct nlattr **attrs = dco_compat_dump_attrs(cb);
 	struct net *netns = sock_net(cb->skb->sk);
 	struct dco_peer_view view;
 	struct dco_dev *dev;
+	u64 cursor;
 
 	if (attrs[ML_A_PEER]) {
 		NL_SET_ERR_MSG_ATTR(cb->extack, attrs[ML_A_PEER], "a dump is of all peers");
@@ -146,10 +147,11 @@ int ml_peer_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	dev = ml_device(netns, attrs[ML_A_IFINDEX], cb->extack);
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
-	while (!dco_peer_next(dev, cb->args[0], netns, &view)) {
+	cursor = cb->args[0];
+	while (!dco_peer_next(dev, &cursor, netns, &view)) {
 		if (ml_put_peer(skb, &view, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, NLM_F_MULTI))
 			break;
-		cb->args[0] = view.info.id + 1;
+		cb->args[0] = cursor;
 	}
 	dco_netdev_put(dev);
 	return skb->len;

@@ -1,8 +1,8 @@
-cmd_/tmp/data-kb/shim/udp.o :=  gcc-12 -Wp,-MMD,/tmp/data-kb/shim/.udp.o.d -nostdinc -I/usr/src/linux-headers-6.1.0-56-common/arch/x86/include -I./arch/x86/include/generated -I/usr/src/linux-headers-6.1.0-56-common/include -I./include -I/usr/src/linux-headers-6.1.0-56-common/arch/x86/include/uapi -I./arch/x86/include/generated/uapi -I/usr/src/linux-headers-6.1.0-56-common/include/uapi -I./include/generated/uapi -include /usr/src/linux-headers-6.1.0-56-common/include/linux/compiler-version.h -include /usr/src/linux-headers-6.1.0-56-common/include/linux/kconfig.h -include /usr/src/linux-headers-6.1.0-56-common/include/linux/compiler_types.h -D__KERNEL__ -fmacro-prefix-map=/usr/src/linux-headers-6.1.0-56-common/= -DKBUILD_EXTRA_WARN1 -Wall -Wundef -Werror=strict-prototypes -Wno-trigraphs -fno-strict-aliasing -fno-common -fshort-wchar -fno-PIE -Werror=implicit-function-declaration -Werror=implicit-int -Werror=return-type -Wno-format-security -std=gnu11 -mno-sse -mno-mmx -mno-sse2 -mno-3dnow -mno-avx -fcf-protection=none -m64 -falign-jumps=1 -falign-loops=1 -mno-80387 -mno-fp-ret-in-387 -mpreferred-stack-boundary=3 -mskip-rax-setup -mtune=generic -mno-red-zone -mcmodel=kernel -Wno-sign-compare -fno-asynchronous-unwind-tables -mindirect-branch=thunk-extern -mindirect-branch-register -mindirect-branch-cs-prefix -mfunction-return=thunk-extern -fno-jump-tables -mharden-sls=all -fno-delete-null-pointer-checks -Wno-frame-address -Wno-format-truncation -Wno-format-overflow -Wno-address-of-packed-member -O2 -fno-allow-store-data-races -Wframe-larger-than=2048 -fstack-protector-strong -Wno-main -Wno-unused-but-set-variable -Wno-unused-const-variable -Wno-dangling-pointer -ftrivial-auto-var-init=zero -fno-stack-clash-protection -pg -mrecord-mcount -mfentry -DCC_USING_FENTRY -Wvla -Wno-pointer-sign -Wcast-function-type -Wno-stringop-truncation -Wno-stringop-overflow -Wno-restrict -Wno-maybe-uninitialized -Wno-array-bounds -Wno-alloc-size-larger-than -Wimplicit-fallthrough=5 -fno-strict-overflow -fno-stack-check -fconserve-stack -Werror=date-time -Werror=incompatible-pointer-types -Werror=designated-init -fno-builtin-wcslen -Wno-packed-not-aligned -Wextra -Wunused -Wno-unused-parameter -Wmissing-declarations -Wmissing-format-attribute -Wmissing-prototypes -Wold-style-definition -Wmissing-include-dirs -Wunused-but-set-variable -Wunused-const-variable -Wpacked-not-aligned -Wstringop-truncation -Wno-missing-field-initializers -Wno-sign-compare -Wno-type-limits -Wno-shift-negative-value -g  -DMODULE  -DKBUILD_BASENAME='"udp"' -DKBUILD_MODNAME='"dcodata"' -D__KBUILD_MODNAME=kmod_dcodata -c -o /tmp/data-kb/shim/udp.o /tmp/data-kb/shim/udp.c   ; ./tools/objtool/objtool --hacks=jump_label --hacks=noinstr --orc --retpoline --rethunk --sls --static-call --uaccess   --module /tmp/data-kb/shim/udp.o
+cmd_/work/wt/rust/linux/shim/udp.o :=  gcc-12 -Wp,-MMD,/work/wt/rust/linux/shim/.udp.o.d -nostdinc -I/usr/src/linux-headers-6.1.0-56-common/arch/x86/include -I./arch/x86/include/generated -I/usr/src/linux-headers-6.1.0-56-common/include -I./include -I/usr/src/linux-headers-6.1.0-56-common/arch/x86/include/uapi -I./arch/x86/include/generated/uapi -I/usr/src/linux-headers-6.1.0-56-common/include/uapi -I./include/generated/uapi -include /usr/src/linux-headers-6.1.0-56-common/include/linux/compiler-version.h -include /usr/src/linux-headers-6.1.0-56-common/include/linux/kconfig.h -include /usr/src/linux-headers-6.1.0-56-common/include/linux/compiler_types.h -D__KERNEL__ -fmacro-prefix-map=/usr/src/linux-headers-6.1.0-56-common/= -Wall -Wundef -Werror=strict-prototypes -Wno-trigraphs -fno-strict-aliasing -fno-common -fshort-wchar -fno-PIE -Werror=implicit-function-declaration -Werror=implicit-int -Werror=return-type -Wno-format-security -std=gnu11 -mno-sse -mno-mmx -mno-sse2 -mno-3dnow -mno-avx -fcf-protection=none -m64 -falign-jumps=1 -falign-loops=1 -mno-80387 -mno-fp-ret-in-387 -mpreferred-stack-boundary=3 -mskip-rax-setup -mtune=generic -mno-red-zone -mcmodel=kernel -Wno-sign-compare -fno-asynchronous-unwind-tables -mindirect-branch=thunk-extern -mindirect-branch-register -mindirect-branch-cs-prefix -mfunction-return=thunk-extern -fno-jump-tables -mharden-sls=all -fno-delete-null-pointer-checks -Wno-frame-address -Wno-format-truncation -Wno-format-overflow -Wno-address-of-packed-member -O2 -fno-allow-store-data-races -Wframe-larger-than=2048 -fstack-protector-strong -Wno-main -Wno-unused-but-set-variable -Wno-unused-const-variable -Wno-dangling-pointer -ftrivial-auto-var-init=zero -fno-stack-clash-protection -pg -mrecord-mcount -mfentry -DCC_USING_FENTRY -Wvla -Wno-pointer-sign -Wcast-function-type -Wno-stringop-truncation -Wno-stringop-overflow -Wno-restrict -Wno-maybe-uninitialized -Wno-array-bounds -Wno-alloc-size-larger-than -Wimplicit-fallthrough=5 -fno-strict-overflow -fno-stack-check -fconserve-stack -Werror=date-time -Werror=incompatible-pointer-types -Werror=designated-init -fno-builtin-wcslen -Wno-packed-not-aligned -g  -DMODULE  -DKBUILD_BASENAME='"udp"' -DKBUILD_MODNAME='"ovpn_dco_core"' -D__KBUILD_MODNAME=kmod_ovpn_dco_core -c -o /work/wt/rust/linux/shim/udp.o /work/wt/rust/linux/shim/udp.c   ; ./tools/objtool/objtool --hacks=jump_label --hacks=noinstr --orc --retpoline --rethunk --sls --static-call --uaccess   --module /work/wt/rust/linux/shim/udp.o
 
-source_/tmp/data-kb/shim/udp.o := /tmp/data-kb/shim/udp.c
+source_/work/wt/rust/linux/shim/udp.o := /work/wt/rust/linux/shim/udp.c
 
-deps_/tmp/data-kb/shim/udp.o := \
+deps_/work/wt/rust/linux/shim/udp.o := \
   /usr/src/linux-headers-6.1.0-56-common/include/linux/compiler-version.h \
     $(wildcard include/config/CC_VERSION_TEXT) \
   /usr/src/linux-headers-6.1.0-56-common/include/linux/kconfig.h \
@@ -1598,16 +1598,16 @@ deps_/tmp/data-kb/shim/udp.o := \
   /usr/src/linux-headers-6.1.0-56-common/include/net/dst_cache.h \
   /usr/src/linux-headers-6.1.0-56-common/include/net/ip6_route.h \
   /usr/src/linux-headers-6.1.0-56-common/include/net/nexthop.h \
-  /tmp/data-kb/shim/shim.h \
-  /tmp/data-kb/shim/../include/dco.h \
-  /tmp/data-kb/shim/compat.h \
+  /work/wt/rust/linux/shim/shim.h \
+  /work/wt/rust/linux/shim/../include/dco.h \
+  /work/wt/rust/linux/shim/compat.h \
   include/generated/uapi/linux/version.h \
   /usr/src/linux-headers-6.1.0-56-common/include/net/genetlink.h \
   /usr/src/linux-headers-6.1.0-56-common/include/linux/genetlink.h \
   /usr/src/linux-headers-6.1.0-56-common/include/uapi/linux/genetlink.h \
 
-/tmp/data-kb/shim/udp.o: $(deps_/tmp/data-kb/shim/udp.o)
+/work/wt/rust/linux/shim/udp.o: $(deps_/work/wt/rust/linux/shim/udp.o)
 
-$(deps_/tmp/data-kb/shim/udp.o):
+$(deps_/work/wt/rust/linux/shim/udp.o):
 
-/tmp/data-kb/shim/udp.o: $(wildcard ./tools/objtool/objtool)
+/work/wt/rust/linux/shim/udp.o: $(wildcard ./tools/objtool/objtool)

@@ -38,10 +38,10 @@ static bool dco_addr_same(const struct dco_addr *a, const struct dco_addr *b)
 static int dco_vpn_addresses_free(struct dco_dev *dev, const struct dco_peer_new *peer)
 {
 	struct dco_peer_info info;
-	u32 from = 0;
+	u64 cursor = 0;
 	int err;
 
-	while (!dco_core_peer_next(dev->core, from, &info)) {
+	while (!dco_core_peer_next(dev->core, &cursor, &info)) {
 		struct dco_peer_set set = {};	/* no family: no address */
 
 		if (dco_addr_same(&info.vpn4, &peer->vpn4))
@@ -51,7 +51,6 @@ static int dco_vpn_addresses_free(struct dco_dev *dev, const struct dco_peer_new
 		err = set.what ? dco_core_peer_set(dev->core, info.id, &set) : 0;
 		if (err)
 			return err;
-		from = info.id + 1;
 	}
 	return 0;
 }
@@ -196,12 +195,12 @@ int dco_peer_get(struct dco_dev *dev, u32 id, struct net *viewer, struct dco_pee
 }
 EXPORT_SYMBOL_GPL(dco_peer_get);
 
-int dco_peer_next(struct dco_dev *dev, u32 from, struct net *viewer, struct dco_peer_view *view)
+int dco_peer_next(struct dco_dev *dev, u64 *cursor, struct net *viewer, struct dco_peer_view *view)
 {
 	int err;
 
 	mutex_lock(&dev->control);
-	err = dco_core_peer_next(dev->core, from, &view->info);
+	err = dco_core_peer_next(dev->core, cursor, &view->info);
 	if (!err)
 		dco_view_fill(dev, viewer, view);
 	mutex_unlock(&dev->control);

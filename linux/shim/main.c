@@ -14,13 +14,23 @@ static int __init dco_core_module_init(void)
 		return error;
 	error = dco_tcp_init();
 	if (error)
-		dco_crypto_exit();
+		goto err_crypto;
+	error = dco_link_init();
+	if (error)
+		goto err_tcp;
+	return 0;
+err_tcp:
+	dco_tcp_exit();
+err_crypto:
+	dco_crypto_exit();
 	return error;
 }
 
 static void __exit dco_core_module_exit(void)
 {
-	/* Links and devices are freed by RCU callbacks of ours. */
+	dco_tcp_exit();
+	dco_link_exit();
+	/* Keys went with their peers; links and sockets are freed by RCU callbacks. */
 	rcu_barrier();
 	dco_crypto_exit();
 }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * What the core needs of any kernel: memory, a clock, a pause, random bits.
+ * What the core needs of any kernel: memory, a clock, a pause.
  */
 #include <linux/bottom_half.h>
 #include <linux/delay.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
-#include <linux/random.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
@@ -46,11 +45,6 @@ void dco_shim_data_leave(void)
 {
 	rcu_read_unlock();
 	local_bh_enable();
-}
-
-u64 dco_shim_random(void)
-{
-	return get_random_u64();
 }
 
 u64 dco_shim_now_ms(void)

@@ -12,6 +12,7 @@
 #include <linux/ethtool.h>
 #include <linux/if_arp.h>
 #include <linux/module.h>
+#include <linux/random.h>
 #include <net/ip_tunnels.h>
 
 #include "shim.h"
@@ -121,6 +122,7 @@ static int dco_ndo_init(struct net_device *net)
 	net->tstats = netdev_alloc_pcpu_stats(struct pcpu_sw_netstats);
 	if (!net->tstats)
 		return -ENOMEM;
+	get_random_bytes(config.seed, sizeof(config.seed));
 	err = dco_core_new(&config, &dev->core);
 	if (err)
 		goto err_stats;

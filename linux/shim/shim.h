@@ -126,7 +126,7 @@ int dco_peer_new(struct dco_dev *dev, int fd, struct dco_peer_new *peer, const s
 		 const char **why);
 int dco_peer_set(struct dco_dev *dev, u32 id, const struct dco_peer_set *set, const char **why);
 int dco_peer_get(struct dco_dev *dev, u32 id, struct net *viewer, struct dco_peer_view *view);
-int dco_peer_next(struct dco_dev *dev, u32 from, struct net *viewer, struct dco_peer_view *view);
+int dco_peer_next(struct dco_dev *dev, u64 *cursor, struct net *viewer, struct dco_peer_view *view);
 int dco_peer_del(struct dco_dev *dev, u32 id, u32 reason);
 int dco_key_new(struct dco_dev *dev, const struct dco_key_new *key);
 int dco_key_get(struct dco_dev *dev, u32 peer_id, u32 slot, struct dco_key_info *info);

@@ -291,22 +291,24 @@ int v2_get_peer(struct sk_buff *skb, struct genl_info *info)
 	return genlmsg_reply(reply, info);
 }
 
-/* The peers of a multi-peer device in the order of their ids; args[0] is where to go on. */
+/* The peers of a multi-peer device; args[0] is where to go on. */
 int v2_dump_peers(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct nlattr **attrs = dco_compat_dump_attrs(cb);
 	struct dco_peer_view view;
 	struct dco_dev *dev;
+	u64 cursor;
 
 	if (!attrs[V2_A_IFINDEX])
 		return -EINVAL;
 	dev = dco_netdev_find(sock_net(cb->skb->sk), nla_get_u32(attrs[V2_A_IFINDEX]), &v2_personality);
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
-	while (dev->mode == DCO_MODE_MP && !dco_peer_next(dev, cb->args[0], NULL, &view)) {
+	cursor = cb->args[0];
+	while (dev->mode == DCO_MODE_MP && !dco_peer_next(dev, &cursor, NULL, &view)) {
 		if (v2_put_peer(skb, &view, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, NLM_F_MULTI))
 			break;
-		cb->args[0] = view.info.id + 1;
+		cb->args[0] = cursor;
 	}
 	dco_netdev_put(dev);
 	return skb->len;

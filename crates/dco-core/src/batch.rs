@@ -354,8 +354,10 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
         Ok((peer, header))
     }
 
+    /// Whom packets to there are for.
     #[inline]
-    fn receiver(&self, to: Destination) -> Option<&'s Peer<A, T>> {
+    #[must_use]
+    pub fn receiver(&self, to: Destination) -> Option<&'s Peer<A, T>> {
         match &self.section.device.peers {
             Peers::One(_) => self.only,
             Peers::Many(table) => {

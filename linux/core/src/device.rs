@@ -14,7 +14,7 @@ use dco_wire::{DATA_OVERHEAD, PING, PeerId, ip};
 
 use crate::{
     ffi::{self, dco_endpoint, dco_key_info, dco_open, dco_peer_info, dco_peer_set, dco_seal, dco_traffic},
-    kernel::{Aead, DataContext, Errno, Link, Shell, Socket, Train, pause, random},
+    kernel::{Aead, DataContext, Errno, Link, Shell, Socket, Train, pause},
 };
 
 /// The longest inner packet: the MTU is the netdev's business.
@@ -82,13 +82,13 @@ impl From<OutOfMemory> for Errno {
 
 impl Core {
     /// A device without peers, and its state.
-    pub fn new(shell: Shell, cpus: u32, mode: u32) -> Result<(Self, State), Errno> {
-        let mode = match mode {
+    pub fn new(shell: Shell, config: &ffi::dco_core_config) -> Result<(Self, State), Errno> {
+        let mode = match config.mode {
             ffi::DCO_MODE_P2P => Mode::PointToPoint { match_id: true },
-            ffi::DCO_MODE_MP => Mode::MultiPeer { seed: [random(), random()], buckets: BUCKETS },
+            ffi::DCO_MODE_MP => Mode::MultiPeer { seed: config.seed, buckets: BUCKETS },
             _ => return Err(Errno::INVAL),
         };
-        let device = Device::try_new(cpus as usize)?.with_max_inner(MAX_INNER).with_mode(mode)?;
+        let device = Device::try_new(config.cpus as usize)?.with_max_inner(MAX_INNER).with_mode(mode)?;
         // It is new, so nobody has asked before.
         let control = device.take_control().ok_or(Errno::INVAL)?;
         let ping = try_box_slice(PING.len().saturating_add(DATA_OVERHEAD), |_| Ok(0))?;
@@ -202,7 +202,7 @@ impl Core {
     pub fn key_get(&self, state: &State, id: u32, slot_number: u32) -> Result<dco_key_info, Errno> {
         let look = |key: &Key<Aead>| dco_key_info {
             key_id: key.key_id().map_or(0, |id| u32::from(id.get())),
-            cipher: key.sealing().cipher(),
+            cipher: key.cipher().cipher(),
         };
         let selector = PeerSelector::Id(peer_id(id)?);
         self.device.with_key(&state.control, selector, slot(slot_number)?, look)?.ok_or(Errno::NOENT)

@@ -120,7 +120,7 @@ unsafe extern "C" fn dco_core_new(config: *const dco_core_config, core: *mut *mu
     let config = unsafe { &*config };
     // SAFETY: the device owns the core and outlives it.
     let shell = unsafe { Shell::from_raw(config.dev) };
-    let made = Core::new(shell, config.cpus, config.mode).and_then(|(core, state)| {
+    let made = Core::new(shell, config).and_then(|(core, state)| {
         let made = try_box(Instance { core, state: UnsafeCell::new(state) })?;
         Ok(Box::into_raw(made))
     });

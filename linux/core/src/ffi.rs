@@ -66,6 +66,8 @@ structures! {
         cpus: u32,
         /// DCO_MODE_*.
         mode: u32,
+        /// Random.
+        seed: [u64; 2],
     }
     /// A peer to be.
     dco_peer_new {
@@ -283,10 +285,11 @@ layout! {
         reserved: 42,
         scope_id: 44,
     }
-    dco_core_config = 16 {
+    dco_core_config = 32 {
         dev: 0,
         cpus: 8,
         mode: 12,
+        seed: 16,
     }
     dco_peer_new = 112 {
         id: 0,
@@ -423,5 +426,4 @@ unsafe extern "C" {
     pub fn dco_shim_data_enter() -> u32;
     pub fn dco_shim_data_leave();
     pub fn dco_shim_now_ms() -> u64;
-    pub fn dco_shim_random() -> u64;
 }

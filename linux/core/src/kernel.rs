@@ -292,12 +292,6 @@ pub fn now() -> Tick {
     Tick(unsafe { ffi::dco_shim_now_ms() })
 }
 
-/// Random bits. Any context.
-pub fn random() -> u64 {
-    // SAFETY: without arguments, callable anywhere.
-    unsafe { ffi::dco_shim_random() }
-}
-
 /// The packets of one call from C.
 pub struct Train<'a>(&'a mut [dco_buf]);
 
