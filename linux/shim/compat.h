@@ -13,6 +13,7 @@
 #include <net/gso.h>
 #endif
 #include <net/inet_sock.h>
+#include <net/ip6_fib.h>
 #include <net/rtnetlink.h>
 #include <net/udp_tunnel.h>
 
@@ -48,6 +49,11 @@ static inline struct nlattr **dco_compat_dump_attrs(struct netlink_callback *cb)
 	return genl_dumpit_info(cb)->attrs;
 #endif
 }
+
+/* 6.10, and late releases of older series. */
+#ifndef dst_rt6_info
+#define dst_rt6_info(route) container_of(route, struct rt6_info, dst)
+#endif
 
 /* 6.16: named in the kernel's headers; older ones take any number. */
 #ifndef UDP_ENCAP_OVPNINUDP
