@@ -8,9 +8,9 @@
 //!
 //! Packets are TCP over IPv4, not SYN, and the peer has an MSS limit: the usual case, and the one with most to look at.
 
-use std::{hint::black_box, sync::Arc, time::Instant};
+use std::{hint::black_box, net::SocketAddr, sync::Arc, time::Instant};
 
-use dco_core::{Device, KeepaliveUpdate, MAX_SEALED, NewPeer, Opened, PeerSelector, Tick};
+use dco_core::{Destination, Device, Endpoint, MAX_SEALED, NewPeer, Origin, PeerSelector, PeerUpdate, Tick};
 use dco_crypto::{Aead, AeadError, Key, KeyConfig, KeySlot, Nonce, NonceTail, Tag};
 use dco_testkit::{PacketSpec, TestAead, aead::Direction, packet::Upper};
 use dco_wire::{AAD_LEN, DATA_OVERHEAD, PeerId};
@@ -75,13 +75,14 @@ impl Bench {
 
         let device = Device::try_new(2).expect("memory");
         let mut control = device.take_control().expect("the first to ask");
-        let address = ([192, 0, 2, 1], 1194).into();
+        let address: SocketAddr = ([192, 0, 2, 1], 1194).into();
         let id = PeerId::from_low_bits(1);
-        let peer = NewPeer { id, local: address, remote: address, protocol: 17, transport: () };
+        let endpoint = Some(Endpoint { remote: address, local: Some(address.ip()) });
+        let peer = NewPeer { id, tx_id: id, endpoint, vpn4: None, vpn6: None, protocol: 17, transport: () };
         device.new_peer(&mut control, peer, Tick(0), || ()).expect("memory");
         let slot_key = Key::try_new(KeyConfig {
             key_id: 0,
-            peer_id: id,
+            peer_id: Some(id),
             seal: seal.clone(),
             open: open.clone(),
             seal_tail: NonceTail::new(TAIL),
@@ -89,8 +90,8 @@ impl Bench {
         })
         .expect("memory");
         device.new_key(&mut control, PeerSelector::Only, KeySlot::Primary, slot_key, || ()).expect("a peer");
-        let settings = KeepaliveUpdate { interval: Some(10), timeout: Some(60), mss: Some(1300) };
-        device.set_peer(&mut control, PeerSelector::Only, settings, Tick(0)).expect("a peer");
+        let settings = PeerUpdate { interval: Some(10), timeout: Some(60), mss: Some(1300), ..PeerUpdate::default() };
+        device.set_peer(&mut control, PeerSelector::Only, &settings, Tick(0), || ()).expect("a peer");
 
         let mut spec = PacketSpec::syn(false, 1460);
         spec.upper = Upper::Tcp { syn: false, mss: 1460 };
@@ -106,7 +107,7 @@ impl Bench {
             let section = self.device.enter(0);
             let mut batch = section.batch(Tick(self.now));
             for (packet, out) in packets.iter().zip(outs) {
-                let sealed = batch.seal(packet, out).expect("a key with ids left");
+                let sealed = batch.seal(Destination::Only, packet, out).expect("a key with ids left");
                 black_box(sealed.len);
             }
         }
@@ -133,8 +134,9 @@ impl Bench {
             let section = self.device.enter(0);
             let mut batch = section.batch(Tick(self.now));
             for (datagram, out) in datagrams.iter().zip(outs) {
-                let opened = batch.open(&datagram[..len], out).expect("fresh and authentic");
-                assert_eq!(black_box(opened), Opened::Packet { len: len - DATA_OVERHEAD });
+                let opened =
+                    batch.open(Origin::default(), &datagram[..len], out, |_| None).expect("fresh and authentic");
+                assert_eq!(black_box(opened).len(), Some(len - DATA_OVERHEAD));
             }
         }
     }

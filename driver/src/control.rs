@@ -6,7 +6,7 @@ use crate::link::{Link, now};
 use crate::peer::{self, Connecting};
 use crate::transport::Transport;
 use core::sync::atomic::Ordering;
-use dco_core::{Control, ControlError, DropReason, KeepaliveUpdate, PeerSelector};
+use dco_core::{Control, ControlError, DropReason, PeerSelector, PeerUpdate};
 use dco_crypto::{Key, KeyConfig, KeySlot, NonceTail};
 use dco_sync::Shared;
 use dco_uapi::raw::DropCount;
@@ -128,6 +128,7 @@ pub fn parse<T>(request: &Ioctl, read: impl FnOnce(&[u8]) -> core::result::Resul
 fn status_of(error: ControlError, no_peer: Status) -> Status {
     match error {
         ControlError::NoPeer => no_peer,
+        ControlError::PeerExists | ControlError::AddressInUse => Status::INVALID_DEVICE_REQUEST,
         ControlError::OutOfMemory => Status::NO_MEMORY,
     }
 }
@@ -143,10 +144,10 @@ fn start_vpn(dco: &Dco) -> Result<()> {
 
 fn set_peer(dco: &Dco, set: uapi::SetPeer) -> Result<()> {
     let mut state = dco.control.lock();
-    let update = KeepaliveUpdate { interval: set.interval, timeout: set.timeout, mss: set.mss };
+    let update = PeerUpdate { interval: set.interval, timeout: set.timeout, mss: set.mss, ..PeerUpdate::default() };
     dco.link
         .core
-        .set_peer(&mut state.core, PeerSelector::Only, update, now())
+        .set_peer(&mut state.core, PeerSelector::Only, &update, now(), time::pause)
         .map_err(|e| status_of(e, Status::INVALID_DEVICE_REQUEST))
 }
 
@@ -173,7 +174,7 @@ fn install(dco: &Dco, new: &uapi::NewKey) -> Result<()> {
     }
     let key = Key::try_new(KeyConfig {
         key_id: new.key_id,
-        peer_id: PeerId::from_low_bits(new.peer_id.cast_unsigned()),
+        peer_id: Some(PeerId::from_low_bits(new.peer_id.cast_unsigned())),
         seal: state.ciphers.key(new.algorithm, new.encrypt.key())?,
         open: state.ciphers.key(new.algorithm, new.decrypt.key())?,
         seal_tail: NonceTail::new(*new.encrypt.nonce_tail()),

@@ -189,7 +189,7 @@ fn send(link: &Link, request: &mut Request) -> Result<()> {
     let _dispatch = AtDispatch::raise();
     let section = link.core.enter(time::processor());
     let mut batch = section.batch(now());
-    let transport = batch.transport().ok_or(Status::INVALID_DEVICE_STATE)?;
+    let peer = batch.only().ok_or(Status::INVALID_DEVICE_STATE)?;
     let Some(mut buffer) = link.sends.take() else {
         batch.drop(DropReason::ControlOutNoBuffer);
         return Err(Status::INSUFFICIENT_RESOURCES);
@@ -206,6 +206,6 @@ fn send(link: &Link, request: &mut Request) -> Result<()> {
     let mut chain = Chain::new(&link.sends, Traffic::Control);
     chain.push(buffer, len);
     batch.count_control_out();
-    transport.send(chain);
+    peer.transport().send(chain);
     Ok(())
 }

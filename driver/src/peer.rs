@@ -11,7 +11,7 @@ use crate::device::Dco;
 use crate::link::{Link, now};
 use crate::rxqueue;
 use crate::transport::Transport;
-use dco_core::NewPeer;
+use dco_core::{Endpoint, NewPeer, PeerSelector};
 use dco_sync::Shared;
 use dco_uapi as uapi;
 use dco_wire::PeerId;
@@ -90,12 +90,14 @@ fn publish(dco: &Dco, state: &mut State, ready: Connecting) -> Result<()> {
     let Connecting { new, transport } = ready;
     let peer = NewPeer {
         id: PeerId::UNDEFINED,
-        local: new.local,
-        remote: new.remote,
+        tx_id: PeerId::UNDEFINED,
+        endpoint: Some(Endpoint { remote: new.remote, local: Some(new.local.ip()) }),
+        vpn4: None,
+        vpn6: None,
         protocol: transport.protocol(),
         transport: transport.clone(),
     };
-    link.core.new_peer(&mut state.core, peer, now(), time::pause).map_err(|_| Status::NO_MEMORY)?;
+    drop(link.core.new_peer(&mut state.core, peer, now(), time::pause).map_err(|_| Status::NO_MEMORY)?);
     link.restart();
     link.received.set_closing(false);
     let started = transport.start();
@@ -152,7 +154,7 @@ pub fn close(dco: &Dco, state: &mut State) {
 fn unmake(dco: &Dco, state: &mut State) {
     let link = &dco.link;
     abandon(link, state);
-    link.core.del_peer(&mut state.core, time::pause);
+    drop(link.core.del_peer(&mut state.core, PeerSelector::Only, time::pause));
     if let Some(transport) = state.socket.take() {
         dco.timer.stop();
         // No callback after this, so nothing is added to the queue; then what is in it goes back, and the socket can close.

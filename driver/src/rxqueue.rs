@@ -2,7 +2,8 @@
 
 use crate::link::{Link, now};
 use crate::{message, stream};
-use dco_core::{DropReason, Opened};
+use core::net::IpAddr;
+use dco_core::{DropReason, Opened, Origin};
 use dco_sync::Queue;
 use dco_wire::{Class, DATA_HEADER_LEN, classify};
 use nt::lock::SpinLock;
@@ -18,6 +19,14 @@ const LISTS: usize = 512;
 /// Packets looked at in one call of Advance. Those that come to nothing (forged, replayed, pings) fill no buffer of the ring, so without
 /// a bound a flood of them would keep the call, and its read section, from ending. What is left is seen when the queue is armed.
 const BUDGET: usize = 256;
+
+/// The socket talks to the only peer and to nobody else.
+const FROM_THE_PEER: Origin = Origin { peer: None, source: None };
+
+/// Point to point, inner sources are not looked at.
+fn anywhere(_: IpAddr) -> Option<IpAddr> {
+    None
+}
 
 /// What arrived together.
 pub enum Arrival {
@@ -204,12 +213,12 @@ pub fn advance(link: &Link, ring: &mut RxRing<'_>) {
                 continue;
             }
             let opened = match packet.contiguous() {
-                Some(bytes) => batch.open(bytes, buffer),
+                Some(bytes) => batch.open(FROM_THE_PEER, bytes, buffer, anywhere),
                 None => match link.sends.take() {
                     // Several MDLs: gathered in a buffer borrowed from the sending side.
                     Some(mut scratch) => {
                         let opened = match packet.gather(scratch.bytes()) {
-                            Some(bytes) => batch.open(bytes, buffer),
+                            Some(bytes) => batch.open(FROM_THE_PEER, bytes, buffer, anywhere),
                             None if packet.len() > link.sends.buffer_len() => {
                                 Err(batch.refuse(DropReason::RxTooLong, packet.len()))
                             }
@@ -221,7 +230,7 @@ pub fn advance(link: &Link, ring: &mut RxRing<'_>) {
                     None => Err(batch.refuse(DropReason::RxNoBuffer, packet.len())),
                 },
             };
-            if let Ok(Opened::Packet { len }) = opened {
+            if let Ok(Opened::Packet { len, .. }) = opened {
                 return Some(len);
             }
         }

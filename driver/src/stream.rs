@@ -16,7 +16,7 @@ use nt::wsk::{Arrived, Received, StreamBuffer};
 pub fn received(link: &Link) {
     let cpu = time::processor();
     let section = link.core.enter(cpu);
-    let Some(socket) = section.batch(now()).transport().and_then(|transport| transport.stream()) else { return };
+    let Some(socket) = section.batch(now()).only().and_then(|peer| peer.transport().stream()) else { return };
     match socket.arrived() {
         None => {}
         Some(Arrived::Data(mut data)) => {

@@ -21,7 +21,7 @@ pub fn tick(link: &Link) {
             Ok(sealed) => {
                 let mut chain = Chain::new(&link.sends, Traffic::Data);
                 chain.push(buffer, sealed.len);
-                sealed.transport.send(chain);
+                sealed.peer.transport().send(chain);
             }
             Err(_) => link.sends.put(buffer),
         }

@@ -1,7 +1,7 @@
 //! Inner packets: from the transmit ring's fragments, sealed into send buffers, to the socket.
 
 use crate::link::{Link, now};
-use dco_core::DropReason;
+use dco_core::{Destination, DropReason};
 use dco_wire::DATA_OVERHEAD;
 use nt::netcx::{TxFlow, TxPacket, TxRing};
 use nt::time;
@@ -18,9 +18,9 @@ pub fn advance(link: &Link, ring: &mut TxRing<'_>) {
     ring.drain(|packet| {
         let Some(mut buffer) = link.sends.take_or_starve() else { return TxFlow::Stop };
         let sealed = match packet.contiguous() {
-            Some(bytes) => batch.seal(bytes, buffer.bytes()),
+            Some(bytes) => batch.seal(Destination::Only, bytes, buffer.bytes()),
             None => match gather(&packet, link.core.max_inner(), buffer.bytes()) {
-                Ok(len) => batch.seal_gathered(buffer.bytes(), len),
+                Ok(len) => batch.seal_gathered(Destination::Only, buffer.bytes(), len),
                 Err(reason) => {
                     batch.drop(reason);
                     Err(reason)
@@ -34,8 +34,8 @@ pub fn advance(link: &Link, ring: &mut TxRing<'_>) {
         TxFlow::Done
     });
     // Point to point there is one transport, so one chain.
-    if let Some(transport) = batch.transport() {
-        transport.send(chain);
+    if let Some(peer) = batch.only() {
+        peer.transport().send(chain);
     }
 }
 

@@ -38,7 +38,7 @@ pub fn run(mut input: &[u8]) {
     let tail = || NonceTail::new([1; 8]);
     let config = KeyConfig {
         key_id: 1,
-        peer_id: PeerId::from_low_bits(7),
+        peer_id: Some(PeerId::from_low_bits(7)),
         seal: Weak,
         open: Weak,
         seal_tail: tail(),

@@ -86,6 +86,7 @@ struct dco_core_config {
 	struct dco_dev *dev;
 	__u32 cpus;			/* nr_cpu_ids */
 	__u32 mode;			/* enum dco_mode */
+	__u64 seed[2];			/* random: keys the hash of peers' names, so that nobody outside can choose a bucket */
 };
 
 struct dco_peer_new {
@@ -160,7 +161,7 @@ const char *dco_core_drop_name(unsigned int reason);
 
 /* -ENOMEM. Process context. */
 int dco_core_new(const struct dco_core_config *config, struct dco_core **core);
-/* No peer may be left (dco_core_close()), no batch may run. Process context. */
+/* No peer may be left (dco_core_peers_del()), no batch may run. Process context. */
 void dco_core_free(struct dco_core *core);
 
 /*
@@ -172,8 +173,11 @@ void dco_core_free(struct dco_core *core);
 int dco_core_peer_new(struct dco_core *core, const struct dco_peer_new *peer);
 int dco_core_peer_set(struct dco_core *core, __u32 id, const struct dco_peer_set *set);
 int dco_core_peer_get(struct dco_core *core, __u32 id, struct dco_peer_info *info);
-/* The peer with the lowest id that is at least `from`; -ENOENT when there is none. For dumps. */
-int dco_core_peer_next(struct dco_core *core, __u32 from, struct dco_peer_info *info);
+/*
+ * The next peer of a walk; -ENOENT at its end. `cursor` begins as 0 and may be kept between calls without the control
+ * mutex: a peer that is there all the while comes once. In no order. For dumps.
+ */
+int dco_core_peer_next(struct dco_core *core, __u64 *cursor, struct dco_peer_info *info);
 /* Drops of one peer by reason; `count` entries are written. */
 int dco_core_peer_drops(struct dco_core *core, __u32 id, __u64 *drops, unsigned int count);
 /* Removes a peer and tells dco_shim_peer_gone() `reason`. */
@@ -215,6 +219,13 @@ void dco_shim_key_old(struct dco_dev *dev, const struct dco_link *link, __u32 pe
 void dco_shim_send(struct dco_dev *dev, struct dco_link *link, const struct dco_endpoint *to, __u32 generation,
 		   const __u8 *packet, __u32 len);
 
+/* Enters data context from control context, and leaves it: dco_core_tick() seals pings. smp_processor_id(). */
+__u32 dco_shim_data_enter(void);
+void dco_shim_data_leave(void);
+
+/* A clock in milliseconds that counts suspend. Any context. */
+__u64 dco_shim_now_ms(void);
+
 /* Sleeps a little: dco_core_* waits for batches with it. */
 void dco_shim_pause(void);
 /* Memory for the core: GFP_KERNEL, at least `align` aligned (at most 16), NULL if there is none. */
@@ -226,7 +237,7 @@ void dco_shim_free(void *memory);
 /* One packet of a train. */
 struct dco_buf {
 	const __u8 *src;		/* the packet, contiguous */
-	__u8 *dst;			/* where the result goes; does not overlap src */
+	__u8 *dst;			/* where the result goes; does not overlap src. TCP: see dco_core_seal() */
 	__u32 src_len;
 	__u32 dst_room;			/* seal: src_len + 24 at least. open: src_len - 24 at least */
 	__u32 dst_len;			/* out: bytes of the result */
@@ -255,7 +266,13 @@ struct dco_seal {
 	__u32 passed;
 };
 
-/* Seals a train. Data context. */
+/*
+ * Seals a train. Data context.
+ *
+ * Only the core knows whether the packets go over TCP. If they do, it moves the dst of packet i up by 2 * (i + 1) bytes
+ * before it seals, so that packets that C laid out one behind the other have room for their frames' lengths, which C
+ * writes. C leaves 2 * count bytes behind the last packet for that.
+ */
 void dco_core_seal(struct dco_core *core, struct dco_seal *seal);
 
 struct dco_open {

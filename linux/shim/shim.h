@@ -15,13 +15,21 @@
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
-#include <net/dst_cache.h>
 #include <net/gro_cells.h>
+#include <net/netlink.h>
 #include <net/sock.h>
 
 #include "../include/dco.h"
+#include "compat.h"
 
 #define DCO_VERSION "0.1.0"	/* the workspace's version; the build checks it */
+
+/* A message for a bug report; make DEBUG=1. Never a packet's content or a key. */
+#ifdef DCO_DEBUG
+#define dco_dbg(fmt, ...) printk(KERN_DEBUG pr_fmt(fmt), ##__VA_ARGS__)
+#else
+#define dco_dbg(fmt, ...) no_printk(KERN_DEBUG pr_fmt(fmt), ##__VA_ARGS__)
+#endif
 
 /* DATA_V2 24, UDP 8, IPv6 40: what a sealed packet has over the inner one; TCP's two bytes of length fit in too. */
 #define DCO_HEADROOM	(DCO_OVERHEAD + 8 + 40)
@@ -38,6 +46,8 @@ struct dco_personality {
 	bool tcp_data_v1_kills;			/* TCP: DATA_V1 ends the peer (ovpn) or goes up (v2) */
 	unsigned int mtu;			/* a new device's */
 	bool carrier_follows_peer;		/* P2P: carrier is on while there is a peer (ovpn) or always (v2) */
+	bool tcp_remote_refused;		/* TCP: a remote address is -EINVAL (ovpn) or ignored (v2) */
+	bool vpn_address_moves;			/* MP: a taken VPN address goes to the newer peer (v2) or is -EADDRINUSE */
 	/* Notifications; process context, control mutex held, link valid during the call. NULL: the interface has none. */
 	void (*peer_gone)(struct dco_dev *dev, const struct dco_link *link, u32 peer_id, u32 reason);
 	void (*peer_moved)(struct dco_dev *dev, const struct dco_link *link, u32 peer_id,
@@ -53,44 +63,71 @@ struct dco_dev {
 	const struct dco_personality *personality;
 	enum dco_mode mode;
 	struct mutex control;			/* serialises dco_core's control functions */
-	bool closing;				/* under control: no new peers */
+	bool closing;				/* written under control: no new peers, no more ticks */
+	bool source_check;			/* what dco_core_source_check() was last told; under rtnl */
 	struct delayed_work tick;		/* dco_core_tick(): each second while there are peers, or when woken */
 	struct work_struct wake;
 	struct gro_cells gro;
-	/* data plane's scratch, one a processor: data.c */
+	/* data.c: scratch, one a processor; packets that wait for a context in which ciphers may be used */
 	struct dco_scratch __percpu *scratch;
+	struct sk_buff_head put_off;
+	struct work_struct put_off_work;
 };
 
 static inline struct dco_dev *dco_dev(struct net_device *net) { return netdev_priv(net); }
 
 /*
- * netdev.c: what the thin modules' rtnl_link_ops are made of. setup() is ops->setup's body; create() ops->newlink's after
- * the mode was parsed (registers the device); unregister is generic. The thin module's ops->priv_size is
- * sizeof(struct dco_dev). All under rtnl.
+ * netdev.c: what the thin modules' rtnl_link_ops are made of. setup() is ops->setup's body; create() registers the device;
+ * unregister is generic. The thin module's ops->priv_size is sizeof(struct dco_dev). All under rtnl.
  */
 void dco_netdev_setup(struct net_device *net, const struct dco_personality *personality);
-int dco_netdev_create(struct net_device *net, enum dco_mode mode);
+int dco_netdev_create(struct net_device *net, enum dco_mode mode, bool source_check);
 void dco_netdev_delete(struct net_device *net, struct list_head *head);	/* ops->dellink */
-/* Whether a netdev is a device of this personality. */
-bool dco_netdev_is(const struct net_device *net, const struct dco_personality *personality);
+void dco_netdev_source_check(struct dco_dev *dev, bool on);
+/* A device of this personality by its index: -ENODEV if there is none, -EINVAL for any other netdev. To be put. */
+struct dco_dev *dco_netdev_find(struct net *netns, int ifindex, const struct dco_personality *personality);
+void dco_netdev_put(struct dco_dev *dev);
 
-/* Schedules the tick that there has to be while there are peers. Control context; after a peer was added. */
+/* rtnl.c: IFLA_INFO_DATA, the same for both kinds: what a thin module's rtnl_link_ops point to. */
+#define IFLA_DCO_MODE		1	/* u8, enum dco_mode */
+#define IFLA_DCO_SOURCE_CHECK	48	/* u8, 0 or 1; ours. The kernel takes numbers up to 50 */
+extern const struct nla_policy dco_rtnl_policy[IFLA_DCO_SOURCE_CHECK + 1];
+DCO_COMPAT_NEWLINK(dco_rtnl_newlink);
+int dco_rtnl_changelink(struct net_device *net, struct nlattr *tb[], struct nlattr *data[],
+			struct netlink_ext_ack *extack);
+size_t dco_rtnl_get_size(const struct net_device *net);
+int dco_rtnl_fill_info(struct sk_buff *skb, const struct net_device *net);
+
+/* Schedules the tick that there has to be while there are peers, sets the carrier. Control context; after a peer was added. */
 void dco_dev_peers_changed(struct dco_dev *dev);
 
 /* ------------------------------------------------------------------ control operations, for the thin modules ----- */
 
+/* A peer as the replies show it. */
+#define DCO_DROPS_MAX	40			/* reasons shown; the core has fewer */
+struct dco_peer_view {
+	struct dco_peer_info info;		/* info.link is NULL: it may be gone by now */
+	__be16 local_port;
+	int netnsid;				/* of the socket's netns in the viewer's; NETNSA_NSID_NOT_ASSIGNED: the same */
+	unsigned int drop_count;
+	u64 drops[DCO_DROPS_MAX];
+};
+
 /*
- * control.c: both families' commands. Each takes and drops dev->control; process context, may sleep. peer_new looks the
- * socket up by `fd` in the caller's file table, attaches it (UDP encap or TCP), makes the link and the peer; -ENOTSOCK for
- * whatever is wrong with the socket, -EBUSY is reported as -ENOTSOCK, -ENODEV for a device that is going.
- * `why` (may be NULL) gets a static text for extack when they fail.
+ * control.c: both families' commands. Each takes and drops dev->control; process context, may sleep. `why` gets a static
+ * text for extack where the errno alone does not tell.
+ *
+ * peer_new looks the socket up by `fd` in the caller's file table, attaches it (UDP encap or TCP), makes the link and the
+ * peer; `peer`'s tcp and link are filled in. `more` is set on the peer at once. -ENOTSOCK for whatever is wrong with the
+ * socket, a busy one included; -ENODEV for a device that is going.
+ * `viewer`: where the reply goes (for netnsid), or NULL. peer_next: as dco_core_peer_next().
  */
-int dco_peer_new(struct dco_dev *dev, int fd, struct dco_peer_new *peer, const char **why);
-int dco_peer_set(struct dco_dev *dev, u32 id, const struct dco_peer_set *set);
-int dco_peer_get(struct dco_dev *dev, u32 id, struct dco_peer_info *info, struct net **link_net);
-int dco_peer_next(struct dco_dev *dev, u32 from, struct dco_peer_info *info, struct net **link_net);
+int dco_peer_new(struct dco_dev *dev, int fd, struct dco_peer_new *peer, const struct dco_peer_set *more,
+		 const char **why);
+int dco_peer_set(struct dco_dev *dev, u32 id, const struct dco_peer_set *set, const char **why);
+int dco_peer_get(struct dco_dev *dev, u32 id, struct net *viewer, struct dco_peer_view *view);
+int dco_peer_next(struct dco_dev *dev, u64 *cursor, struct net *viewer, struct dco_peer_view *view);
 int dco_peer_del(struct dco_dev *dev, u32 id, u32 reason);
-int dco_peer_drops(struct dco_dev *dev, u32 id, u64 *drops, unsigned int count);
 int dco_key_new(struct dco_dev *dev, const struct dco_key_new *key);
 int dco_key_get(struct dco_dev *dev, u32 peer_id, u32 slot, struct dco_key_info *info);
 int dco_key_swap(struct dco_dev *dev, u32 peer_id);
@@ -109,47 +146,87 @@ __be16 dco_link_local_port(const struct dco_link *link);
  */
 struct dco_socket {
 	struct sock *sk;
-	struct dco_dev *dev;			/* pinned by netdev_hold() or dev_hold() */
-	refcount_t links;			/* detaches when it falls to 0 */
+	struct dco_dev *dev;			/* pinned until the structure is freed */
+	netdevice_tracker tracker;
+	refcount_t links;			/* links, and `closed` while it is queued; at 0 it detaches */
 	bool tcp;
 	struct rcu_head rcu;
+	unsigned long lost;			/* bit 0: dco_socket_lost() was called */
 	struct work_struct closed;		/* the socket died under us: remove its peers */
 	u32 closed_reason;
+	/* UDP: udp.c's */
+	struct hlist_node in_netns;
+	bool gro, trains;			/* what the socket had, to be restored */
 	/* TCP: tcp.c's state; the one link */
 	struct dco_tcp *stream;
 	struct dco_link __rcu *link;
 };
 
+/* A processor's cached route to a link's peer: udp.c. BH off, that processor only. */
+struct dco_route {
+	struct dst_entry *dst;			/* NULL: none */
+	u32 cookie;
+	u32 generation;				/* of the endpoint, mark and bound_if of the socket that it is for */
+	u32 mark;
+	int bound_if;
+	union {
+		__be32 saddr;
+		struct in6_addr saddr6;
+	};
+};
+
 struct dco_link {
 	struct dco_socket *socket;
 	u32 peer_id;
-	u32 generation;				/* of the endpoint that `routes` is for; data context, racy by intent */
-	struct dst_cache routes;
+	struct dco_route __percpu *routes;
 	struct rcu_head rcu;
 };
 
-/* Attach: process context. -errno. The socket's own module reference, callbacks etc. are udp.c's and tcp.c's. */
-struct dco_link *dco_link_new(struct dco_dev *dev, int fd, const struct dco_peer_new *peer);
+/* Module init and exit; exit waits for all work and callbacks of link.c and udp.c. */
+int dco_link_init(void);
+void dco_link_exit(void);
+
+/*
+ * Attach: looks `fd` up and checks the socket. Sets peer->tcp. Control context. -errno: -ENOTSOCK, -EBADF, -EBUSY
+ * (somebody else's), -EAFNOSUPPORT, -EPROTONOSUPPORT, -EINVAL (UDP: not bound), dco_tcp_attach()'s, -ENOMEM.
+ */
+struct dco_link *dco_link_new(struct dco_dev *dev, int fd, struct dco_peer_new *peer);
 /* The unused link of a peer_new that failed. dco_shim_link_release() does the same. */
 void dco_link_free(struct dco_link *link);
+/*
+ * The socket is gone or useless: its peers are removed soon, for `reason`. Any context, also under the socket's lock;
+ * more than once does no harm.
+ */
+void dco_socket_lost(struct dco_socket *socket, u32 reason);
 
 /* udp.c */
+int dco_udp_init(void);
+void dco_udp_exit(void);
+/* Whose UDP socket it is: ours, or NULL. RCU. */
+struct dco_socket *dco_udp_socket(const struct sock *sk);
+/* Attach: -EBUSY if it is taken, -EINVAL unless bound. Both: process context, socket's lock not held. */
 int dco_udp_attach(struct dco_socket *socket);
 void dco_udp_detach(struct dco_socket *socket);
+/* An skb that dco_data_put_off() took. Data context. Takes the skb. */
+void dco_udp_receive_late(struct dco_dev *dev, struct sk_buff *skb);
 /*
- * Sends a sealed datagram, or a train of them in one GSO skb (skb_shinfo()->gso_size set), whose data begins at the
- * opcode and which has DCO_HEADROOM - DCO_OVERHEAD before it. Takes the skb. Data context. Returns packets lost (0, or all).
+ * Sends a sealed datagram, or a train of them in one GSO skb (skb_shinfo()->gso_size and gso_segs set), whose data
+ * begins at the opcode and which has DCO_UDP_HEADROOM before it. Takes the skb. Data context. Returns packets lost (0, or
+ * all).
  */
+#define DCO_UDP_HEADROOM	(MAX_HEADER + sizeof(struct ipv6hdr) + sizeof(struct udphdr))
 unsigned int dco_udp_send(struct dco_dev *dev, struct dco_link *link, const struct dco_endpoint *to, u32 generation,
 			  struct sk_buff *skb);
 
 /* tcp.c */
-int dco_tcp_init(void);				/* module init: protos that stand in for tcp_prot and tcpv6_prot */
+int dco_tcp_init(void);				/* module init */
+void dco_tcp_exit(void);				/* module exit, when no device is left: waits for callers */
 int dco_tcp_attach(struct dco_socket *socket);
 void dco_tcp_detach(struct dco_socket *socket);
 /*
- * Queues bytes of whole frames (each with its length before it). Takes the skb: linear, data at the first length.
- * `packets` frames. Data context. Returns packets lost: 0, or all if the connection is congested.
+ * Queues bytes of whole frames (each with its length before it). Takes the skb: linear, data at the first length; its
+ * frag_list holds inner skbs that are to be freed when the bytes were taken (not counted in len). `packets` frames.
+ * Data context; may send at once. Returns packets lost: 0, or all if the connection is congested.
  */
 unsigned int dco_tcp_send(struct dco_link *link, struct sk_buff *skb, unsigned int packets);
 
@@ -168,11 +245,23 @@ struct dco_datagram {
 void dco_data_receive(struct dco_dev *dev, const struct dco_datagram *datagrams, unsigned int count, u32 peer_id,
 		      const struct dco_endpoint *from);
 int dco_data_init(struct dco_dev *dev);		/* scratch; -ENOMEM */
-void dco_data_exit(struct dco_dev *dev);
+void dco_data_exit(struct dco_dev *dev);	/* process context; nothing is received or transmitted any more */
+
+/*
+ * Whether a received UDP train has to wait: ciphers may not be used in this context, or others wait already. If so, the
+ * skb is taken and handed to dco_udp_receive_late() from a work item. Data context.
+ */
+bool dco_data_put_off(struct dco_dev *dev, struct sk_buff *skb);
 
 /* A clock in milliseconds that counts suspend. Any context. */
 u64 dco_now_ms(void);
 
-/* crypto.c: dco_shim_aead_*. */
+/*
+ * crypto.c: dco_shim_aead_*, and whether ciphers may be used in this context on this processor. If not, a train is put
+ * off to process context, where they may. Any context. init() tests the ciphers.
+ */
+int dco_crypto_init(void);
+void dco_crypto_exit(void);
+bool dco_crypto_usable(void);
 
 #endif

@@ -14,11 +14,13 @@ use crate::{
 };
 
 const TARGET: &str = "x86_64-pc-windows-msvc";
+/// What brings the linker.
+pub const LINKER: &str = "lld-link";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_PACKAGES: &str = "rustc-web cargo-web rust-web-src lld";
 
-/// A compiler for the Windows target.
+/// A compiler for kernels: the Windows target, or bare x86-64 for the Linux module.
 ///
 /// Either one builds `core` and `alloc` from its own source. rustup's precompiled target would need no unstable
 /// flag, but has neither `memcpy` and its like (on Windows they come from the C runtime, which a driver lacks)
@@ -31,38 +33,38 @@ pub enum Toolchain {
 }
 
 impl Toolchain {
-    /// By name; or (`auto`, nothing) Debian's if it is here, else rustup's.
-    pub fn choose(name: Option<&str>) -> Result<Self> {
+    /// By name; or (`auto`, nothing) Debian's if it is here, else rustup's. `linker` has to be here with it.
+    pub fn choose(name: Option<&str>, linker: &str) -> Result<Self> {
         let toolchain = match name {
             Some("debian") => Self::Debian,
             Some("rustup") => Self::Rustup,
-            None | Some("auto") => match Self::Debian.check() {
+            None | Some("auto") => match Self::Debian.check(linker) {
                 Ok(()) => Self::Debian,
-                Err(missing) if Self::Rustup.check().is_err() && !add_rust_src() => return Err(missing),
+                Err(missing) if Self::Rustup.check(linker).is_err() && !add_rust_src() => return Err(missing),
                 Err(_) => Self::Rustup,
             },
             Some(other) => bail!("no toolchain `{other}`: auto, debian or rustup"),
         };
-        toolchain.check()?;
+        toolchain.check(linker)?;
         Ok(toolchain)
     }
 
     /// Whether compiler, library source and linker are here.
-    fn check(&self) -> Result<()> {
+    fn check(&self, linker: &str) -> Result<()> {
         let (programs, packages) = match self {
             Self::Debian => ([DEBIAN_RUSTC, DEBIAN_CARGO], format!("on Debian: apt-get install {DEBIAN_PACKAGES}")),
             Self::Rustup => (["rustup", "cargo"], "rustup component add rust-src; apt-get install lld".to_owned()),
         };
         let present = |program: &str| Path::new(program).is_file() || tool::find(program).is_some();
         let library = self.sysroot().map(|root| root.join("lib/rustlib/src/rust/library/core/src/lib.rs"));
-        let missing = if let Some(program) = programs.into_iter().chain(["lld-link"]).find(|name| !present(name)) {
+        let missing = if let Some(program) = programs.into_iter().chain([linker]).find(|name| !present(name)) {
             program
         } else if !library.is_ok_and(|file| file.is_file()) {
             "the source of Rust's library"
         } else {
             return Ok(());
         };
-        bail!("cannot build for {TARGET}: {missing} is not installed ({packages})");
+        bail!("cannot build for a kernel: {missing} is not installed ({packages})");
     }
 
     fn sysroot(&self) -> Result<PathBuf> {
@@ -70,9 +72,13 @@ impl Toolchain {
     }
 
     /// `cargo` of this toolchain for the Windows target, with the flags of a kernel image.
-    ///
-    /// `remap` are folders whose names must not reach the image.
     pub fn cargo(&self, root: &Path, target_dir: &Path) -> Result<Command> {
+        self.cargo_with(root, target_dir, Self::windows_flags())
+    }
+
+    /// `cargo` of this toolchain with these flags for rustc, and those that keep this machine's folders out of the output.
+    pub fn cargo_with(&self, root: &Path, target_dir: &Path, mut flags: Vec<String>) -> Result<Command> {
+        flags.extend(self.remap(root)?);
         let mut cargo = match self {
             Self::Rustup => Command::new("cargo"),
             Self::Debian => {
@@ -89,7 +95,7 @@ impl Toolchain {
             // Set by the cargo that runs this xtask; not for another one.
             .env_remove("CARGO")
             .env_remove("RUSTFLAGS")
-            .env("CARGO_ENCODED_RUSTFLAGS", self.rustflags(root)?.join("\x1f"));
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
         Ok(cargo)
     }
 
@@ -102,7 +108,7 @@ impl Toolchain {
         ]
     }
 
-    fn rustflags(&self, root: &Path) -> Result<Vec<String>> {
+    fn windows_flags() -> Vec<String> {
         let mut flags = vec![
             "-Clinker=lld-link".to_owned(),
             "-Clinker-flavor=lld-link".to_owned(),
@@ -128,15 +134,16 @@ impl Toolchain {
         ] {
             flags.push(format!("-Clink-arg={argument}"));
         }
+        flags
+    }
+
+    fn remap(&self, root: &Path) -> Result<Vec<String>> {
         let cargo_home = std::env::var_os("CARGO_HOME")
             .map(PathBuf::from)
             .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
         let mut remap = vec![(root.to_path_buf(), "/ovpn-dco"), (self.sysroot()?, "/rust")];
         remap.extend(cargo_home.map(|home| (home, "/cargo")));
-        for (from, to) in remap {
-            flags.push(format!("--remap-path-prefix={}={to}", from.display()));
-        }
-        Ok(flags)
+        Ok(remap.into_iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())).collect())
     }
 
     fn rustc(&self) -> Command {

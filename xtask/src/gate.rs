@@ -51,7 +51,7 @@ pub fn run(file: &Path, imports: &Path) -> Result<()> {
 }
 
 /// Folders of this machine that must not be named in an image.
-fn build_paths() -> Vec<String> {
+pub fn build_paths() -> Vec<String> {
     let mut paths: Vec<String> = ["HOME", "CARGO_HOME", "CARGO_TARGET_DIR"]
         .into_iter()
         .filter_map(|name| env::var(name).ok())

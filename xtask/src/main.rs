@@ -6,6 +6,8 @@ mod facts;
 mod gate;
 mod image;
 mod layout;
+mod linux;
+mod linux_gate;
 mod repro;
 mod rules;
 mod sources;
@@ -30,6 +32,10 @@ Usage: cargo xtask <command> [options]
   gate FILE.sys [--imports FILE]
                        Look into a built driver: imports on the list (default: driver/imports.txt), no section
                        writable and executable, native subsystem, ASLR and NX, relocations, no AVX, x87 or MMX.
+  linux-object [--out DIR] [--target-dir DIR] [--toolchain auto|debian|rustup]
+                       Cross-build the Rust half of the Linux module (default: linux/rust), and look into it.
+  linux-gate FILE.o    Look into it alone: no vector or x87 register, relocations that the module loader knows, symbols on the
+                       list, no reachable panic, no indirect branch or return without its thunk, frames below 1 KB.
   repro [--keep]       Build the driver in two different folders and compare the files.
   layout [--check]     Write crates/nt-sys/src/asserts.rs from docs/facts/nt-layout.json; with --check, fail if
                        it is out of date.
@@ -80,11 +86,13 @@ fn run() -> Result<()> {
                 print!("{HELP}");
                 return Ok(());
             }
-            ("driver" | "userland", Long("out")) => out = Some(parser.value()?.into()),
-            ("driver", Long("toolchain")) => toolchain = Some(parser.value()?.string()?),
-            ("driver" | "userland" | "wdk-check", Long("target-dir")) => target_dir = Some(parser.value()?.into()),
+            ("driver" | "userland" | "linux-object", Long("out")) => out = Some(parser.value()?.into()),
+            ("driver" | "linux-object", Long("toolchain")) => toolchain = Some(parser.value()?.string()?),
+            ("driver" | "userland" | "linux-object" | "wdk-check", Long("target-dir")) => {
+                target_dir = Some(parser.value()?.into());
+            }
             ("gate", Long("imports")) => imports = Some(parser.value()?.into()),
-            ("gate", Value(value)) if file.is_none() => file = Some(value.into()),
+            ("gate" | "linux-gate", Value(value)) if file.is_none() => file = Some(value.into()),
             ("layout" | "rules", Long("check")) => check = true,
             ("repro", Long("keep")) => keep = true,
             (_, other) => return Err(other.unexpected().into()),
@@ -94,7 +102,7 @@ fn run() -> Result<()> {
     let root = tool::workspace()?;
     match command.as_str() {
         "driver" => {
-            let toolchain = driver::Toolchain::choose(toolchain.as_deref())?;
+            let toolchain = driver::Toolchain::choose(toolchain.as_deref(), driver::LINKER)?;
             let out = out.unwrap_or_else(|| root.join("target/driver"));
             let target_dir = target_dir.unwrap_or_else(|| tool::target_dir(&root).join("driver-build"));
             let built = driver::build(&root, &toolchain, &target_dir, &out)?;
@@ -109,6 +117,16 @@ fn run() -> Result<()> {
             let Some(file) = file else { bail!("gate: which file? `cargo xtask gate target/driver/ovpn-dco.sys`") };
             let imports = imports.unwrap_or_else(|| root.join("driver/imports.txt"));
             gate::run(&file, &imports)?;
+        }
+        "linux-object" => {
+            let toolchain = driver::Toolchain::choose(toolchain.as_deref(), linux::LINKER)?;
+            let out = out.unwrap_or_else(|| root.join("linux/rust"));
+            let target_dir = target_dir.unwrap_or_else(|| tool::target_dir(&root).join("linux-build"));
+            println!("{}", linux::build(&root, &toolchain, &target_dir, &out)?.display());
+        }
+        "linux-gate" => {
+            let Some(file) = file else { bail!("linux-gate: which file? `cargo xtask linux-gate linux/rust/core.o_shipped`") };
+            linux_gate::run(&file)?;
         }
         "layout" => layout::run(&root, check)?,
         "rules" => rules::run(&root, check)?,

@@ -11,7 +11,7 @@ use crate::{
 
 /// Builds twice, in folders of different names and depths, and compares.
 pub fn run(root: &Path, keep: bool) -> Result<()> {
-    let toolchain = Toolchain::choose(None)?;
+    let toolchain = Toolchain::choose(None, driver::LINKER)?;
     let work = tool::target_dir(root).join("repro");
     if work.exists() {
         fs::remove_dir_all(&work).with_context(|| work.display().to_string())?;

@@ -1,8 +1,12 @@
 //! The data plane: packets sealed and opened, one batch at a time.
 
-use core::{fmt, net::SocketAddr};
+use core::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::atomic::Ordering,
+};
 
-use dco_crypto::{Aead, KeySlots, OpenError, SealError};
+use dco_crypto::{Aead, Key, KeySlots, OpenError, SealError};
 use dco_wire::{
     DATA_HEADER_LEN, DATA_OVERHEAD, DataHeader, KeyId, PING, PeerId,
     ip::{self, Fragment, IpHeader},
@@ -10,48 +14,103 @@ use dco_wire::{
 };
 
 use crate::{
+    REKEY_AT,
     counters::{Flow, Tally},
-    device::Section,
+    device::{Peers, Section},
     drops::DropReason,
+    endpoint::{self, Endpoint, Words},
     keepalive::KeepaliveDue,
-    peer::{Peer, PeerSelector, PeerStats, PeerTable},
+    peer::{Peer, PeerSelector, PeerStats, is_own},
+    table::Name,
     time::Tick,
 };
+
+/// Who an outgoing packet is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// The only peer, point to point.
+    Only,
+    /// The peer with this address inside the tunnel: the next hop that routing chose. Point to point, the only peer.
+    Address(IpAddr),
+}
+
+/// Where a datagram came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// The peer whose connection it came over. `None` over UDP: the header says.
+    pub peer: Option<PeerId>,
+    /// Where it came from, and the address it came to, if that is known. `None` over TCP, or where the shell's socket talks to
+    /// nobody else.
+    pub source: Option<Endpoint>,
+}
 
 /// A sealed packet: the first `len` bytes of the output buffer are the datagram to send.
 ///
 /// It borrows the section, not the batch, so the batch goes on while packets wait to be sent.
-pub struct Sealed<'s, T> {
+pub struct Sealed<'s, A: Aead, T> {
     /// Bytes of the datagram.
     pub len: usize,
-    /// Where to send it: the peer's transport handle.
-    pub transport: &'s T,
+    /// Whom to send it to.
+    pub peer: &'s Peer<A, T>,
 }
 
-impl<T> Clone for Sealed<'_, T> {
+impl<A: Aead, T> Clone for Sealed<'_, A, T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for Sealed<'_, T> {}
+impl<A: Aead, T> Copy for Sealed<'_, A, T> {}
 
-impl<T> fmt::Debug for Sealed<'_, T> {
+impl<A: Aead, T> fmt::Debug for Sealed<'_, A, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sealed").field("len", &self.len).finish_non_exhaustive()
     }
 }
 
 /// An opened packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opened {
+pub enum Opened<'s, A: Aead, T> {
     /// The first `len` bytes of the output buffer are an inner IP packet for the stack.
     Packet {
         /// Bytes of the inner packet.
         len: usize,
+        /// Whom it came from.
+        peer: &'s Peer<A, T>,
     },
     /// A keepalive ping; there is nothing to hand over.
-    Ping,
+    Ping {
+        /// Whom it came from.
+        peer: &'s Peer<A, T>,
+    },
+}
+
+impl<A: Aead, T> Opened<'_, A, T> {
+    /// Bytes of the inner packet; `None` for a ping.
+    #[must_use]
+    pub fn len(&self) -> Option<usize> {
+        match self {
+            Self::Packet { len, .. } => Some(*len),
+            Self::Ping { .. } => None,
+        }
+    }
+}
+
+impl<A: Aead, T> fmt::Debug for Opened<'_, A, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// What a look at one of several peers found; see [`Batch::due`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[must_use]
+pub struct PeerDue {
+    /// A ping should be sent now: [`Batch::seal_ping`].
+    pub ping: bool,
+    /// Nothing was received for too long.
+    pub expired: bool,
+    /// The primary key has reached [`REKEY_AT`]; said once a key.
+    pub key_old: Option<SendingKey>,
 }
 
 /// A key that seals, and how far it has come.
@@ -70,7 +129,17 @@ struct Current<'s, A: Aead, T> {
     peer: &'s Peer<A, T>,
     keys: Option<&'s KeySlots<A>>,
     mss: u16,
-    bytes: PeerStats,
+    tx_id: PeerId,
+    endpoint: Words,
+    /// The remote end, while `endpoint` was not changed by this batch.
+    remote: Option<SocketAddr>,
+    /// Inside the tunnel; of several peers only.
+    addresses: (Option<Ipv4Addr>, Option<Ipv6Addr>),
+    /// An inner source that was found to be routed to this peer.
+    routed: Option<IpAddr>,
+    stats: PeerStats,
+    /// The last reason for a loss, and how often it was in a row.
+    lost: Option<(DropReason, u64)>,
     sent: bool,
     received: bool,
 }
@@ -86,87 +155,134 @@ struct Current<'s, A: Aead, T> {
 #[must_use]
 pub struct Batch<'s, A: Aead, T> {
     section: &'s Section<'s, A, T>,
-    table: Option<&'s PeerTable<A, T>>,
+    /// Point to point.
+    only: Option<&'s Peer<A, T>>,
     current: Option<Current<'s, A, T>>,
     tally: Tally,
     now: Tick,
+    moved: bool,
 }
 
 impl<'s, A: Aead, T> Batch<'s, A, T> {
     #[inline]
     pub(crate) fn new(section: &'s Section<'s, A, T>, now: Tick) -> Self {
-        let table = section.device.peers.load(&section.guard);
-        Self { section, table, current: None, tally: Tally::new(), now }
+        let only = match &section.device.peers {
+            Peers::One(only) => only.load(&section.guard).map(|peer| &**peer),
+            Peers::Many(_) => None,
+        };
+        Self { section, only, current: None, tally: Tally::new(), now, moved: false }
     }
 
     /// Seals the inner packet `packet` into `out`, which it must not overlap and which should have
     /// room for the longest packet ([`Device::max_inner`](crate::Device::max_inner)) and 24 bytes. A TCP SYN above the peer's MSS limit is lowered (on the way through `out`).
     #[inline]
-    pub fn seal(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed<'s, T>, DropReason> {
-        let sealed = self.try_seal(packet, out);
-        self.account_seal(sealed)
+    pub fn seal(&mut self, to: Destination, packet: &[u8], out: &mut [u8]) -> Result<Sealed<'s, A, T>, DropReason> {
+        let (peer, header) = self.route(to, packet)?;
+        let sealed = self.try_seal(peer, &header, packet, out);
+        self.account_seal(peer, sealed)
     }
 
     /// Seals the inner packet that the caller gathered at `out[24..24 + len]`, in place.
     #[inline]
-    pub fn seal_gathered(&mut self, out: &mut [u8], len: usize) -> Result<Sealed<'s, T>, DropReason> {
-        let sealed = self.try_seal_gathered(out, len);
-        self.account_seal(sealed)
+    pub fn seal_gathered(
+        &mut self,
+        to: Destination,
+        out: &mut [u8],
+        len: usize,
+    ) -> Result<Sealed<'s, A, T>, DropReason> {
+        let packet = match inner_mut(out, len) {
+            Ok(packet) => packet,
+            Err(reason) => return Err(self.lost(reason)),
+        };
+        let (peer, header) = self.route(to, packet)?;
+        let sealed = self.try_seal_gathered(peer, &header, out, len);
+        self.account_seal(peer, sealed)
     }
 
     /// Seals a keepalive ping for `peer` into `out`, at least 40 bytes. It counts as data sent, not as tunnel traffic.
-    pub fn seal_ping(&mut self, peer: PeerSelector, out: &mut [u8]) -> Result<Sealed<'s, T>, DropReason> {
+    pub fn seal_ping(&mut self, peer: PeerSelector, out: &mut [u8]) -> Result<Sealed<'s, A, T>, DropReason> {
+        let Some(peer) = self.select(peer) else { return Err(self.lost(DropReason::TxNoPeer)) };
         let sealed = self.try_seal_ping(peer, out);
-        self.account_seal(sealed)
+        self.account_seal(peer, sealed)
     }
 
     /// Opens the data packet `datagram` into `out`, which it must not overlap and which needs room for its plaintext.
     ///
     /// The shell has [classified](dco_wire::classify) the datagram as data. After an error `out` holds nothing of the
-    /// plaintext: what was written is wiped. Point to point any sender's address and any inner source is accepted.
+    /// plaintext: what was written is wiped. An authentic packet that came from elsewhere over UDP moves its peer
+    /// ([`Batch::moved`]). With several peers and [source checking](crate::Device::set_source_check) on, an inner source that is
+    /// not the peer's own address is looked up with `route_back`, which says the next hop the routing tables have for it; that
+    /// has to be this peer's address. Point to point any inner source is accepted, and `route_back` not called.
     #[inline]
-    pub fn open(&mut self, datagram: &[u8], out: &mut [u8]) -> Result<Opened, DropReason> {
-        let opened = self.try_open(datagram, out);
-        if let Err(reason) = opened {
-            self.tally.drop(reason);
-        }
-        opened
+    pub fn open(
+        &mut self,
+        from: Origin,
+        datagram: &[u8],
+        out: &mut [u8],
+        route_back: impl FnMut(IpAddr) -> Option<IpAddr>,
+    ) -> Result<Opened<'s, A, T>, DropReason> {
+        let Some(header) = DataHeader::parse(datagram) else {
+            let cut = datagram.len() < DATA_HEADER_LEN;
+            return Err(self.lost(if cut { DropReason::RxTooShort } else { DropReason::RxMalformed }));
+        };
+        self.tally.add(Flow::ReceivedData, 1);
+        self.tally.add(Flow::TransportReceived, datagram.len());
+        let peer = match self.sender(&from, header.peer_id) {
+            Ok(peer) => peer,
+            Err(reason) => return Err(self.lost(reason)),
+        };
+        let opened = self.try_open(peer, header.key_id, &from, datagram, out, route_back);
+        opened.map_err(|reason| self.lost_of(peer, reason))
     }
 
-    /// The transport handle of the only peer, if there is one.
+    /// Whether this batch has heard a peer from another remote end than before: [`Device::take_moved`](crate::Device::take_moved)
+    /// has something to tell.
     #[must_use]
-    pub fn transport(&self) -> Option<&'s T> {
-        self.only().map(Peer::transport)
+    pub fn moved(&self) -> bool {
+        self.moved
     }
 
-    /// The remote address of the only peer, if there is one.
+    /// The only peer, point to point, if there is one.
     #[must_use]
-    pub fn remote(&self) -> Option<SocketAddr> {
-        self.only().map(Peer::remote)
+    pub fn only(&self) -> Option<&'s Peer<A, T>> {
+        self.only
     }
 
     /// Looks at the only peer's timers; call it once per second. Includes what this batch has sealed and opened.
     ///
     /// No ping is due as long as there is no key to seal it with. `expired` stays true until [`Batch::ack_expired`].
     pub fn keepalive(&mut self) -> KeepaliveDue {
+        let Some(peer) = self.only else { return KeepaliveDue::default() };
+        self.timers(peer)
+    }
+
+    /// Looks at a peer's timers and its primary key; call it once per second. Includes what this batch has sealed and opened.
+    /// Nothing is due for a peer that is not there.
+    pub fn due(&mut self, peer: PeerSelector) -> PeerDue {
+        let Some(peer) = self.select(peer) else { return PeerDue::default() };
+        let KeepaliveDue { ping, expired } = self.timers(peer);
+        let current = self.turn_to(peer);
+        let key = current.keys.and_then(KeySlots::primary).filter(|key| key.grows_old(REKEY_AT));
+        PeerDue { ping, expired, key_old: key.and_then(|key| sending(key, current.tx_id)) }
+    }
+
+    fn timers(&mut self, peer: &'s Peer<A, T>) -> KeepaliveDue {
         self.flush_peer();
-        let Some(peer) = self.only() else { return KeepaliveDue::default() };
         let due = peer.keepalive.due(self.now);
-        let has_key = self.select(peer).keys.and_then(KeySlots::primary).is_some();
+        let has_key = self.turn_to(peer).keys.and_then(KeySlots::primary).is_some();
         KeepaliveDue { ping: due.ping && has_key, ..due }
     }
 
     /// Notes that userspace was told of the only peer's expiry: it is not reported again until a timeout is set anew.
     /// True for the first who notes it.
     pub fn ack_expired(&self) -> bool {
-        self.only().is_some_and(|peer| peer.keepalive.acknowledge())
+        self.only.is_some_and(|peer| peer.keepalive.acknowledge())
     }
 
     /// The key that the only peer's packets are sealed with, after what this batch has sealed. `None` without peer or key.
     pub fn sending_key(&mut self) -> Option<SendingKey> {
-        let key = self.select(self.only()?).keys.and_then(KeySlots::primary)?;
-        let DataHeader { key_id, peer_id } = DataHeader::from_bytes(key.header())?;
-        Some(SendingKey { key_id, peer_id, next_packet_id: key.next_packet_id() })
+        let current = self.turn_to(self.only?);
+        sending(current.keys.and_then(KeySlots::primary)?, current.tx_id)
     }
 
     /// Counts a packet that the shell lost.
@@ -202,142 +318,273 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
         self.section.device.counters.flush(self.section.cpu, &mut self.tally);
     }
 
-    fn only(&self) -> Option<&'s Peer<A, T>> {
-        self.table.and_then(|table| table.select(PeerSelector::Only))
+    /// The peer that is meant.
+    fn select(&self, peer: PeerSelector) -> Option<&'s Peer<A, T>> {
+        self.section.device.peers.select(peer, &self.section.guard).map(|peer| &**peer)
+    }
+
+    /// Counts a packet that was lost before it was clear whose it is.
+    fn lost(&mut self, reason: DropReason) -> DropReason {
+        self.tally.drop(reason);
+        reason
+    }
+
+    /// Counts a packet of `peer` that was lost.
+    fn lost_of(&mut self, peer: &'s Peer<A, T>, reason: DropReason) -> DropReason {
+        self.tally.drop(reason);
+        self.turn_to(peer).lose(reason);
+        reason
+    }
+
+    /// Whom an outgoing packet is for, unless it cannot be sent or would send the tunnel through itself.
+    #[inline]
+    fn route(&mut self, to: Destination, packet: &[u8]) -> Result<(&'s Peer<A, T>, IpHeader), DropReason> {
+        if packet.len() > self.section.device.max_inner {
+            return Err(self.lost(DropReason::TxTooLong));
+        }
+        let Ok(header) = ip::parse(packet) else { return Err(self.lost(DropReason::TxNotIp)) };
+        let Some(peer) = self.receiver(to) else { return Err(self.lost(DropReason::TxNoPeer)) };
+        if let Some(remote) = self.turn_to(peer).remote
+            && header.dst == remote.ip()
+            && header.protocol == peer.protocol()
+            && destination_port(&header, packet) == Some(remote.port())
+        {
+            return Err(self.lost_of(peer, DropReason::TxRecursiveRoute));
+        }
+        Ok((peer, header))
+    }
+
+    /// Whom packets to there are for.
+    #[inline]
+    #[must_use]
+    pub fn receiver(&self, to: Destination) -> Option<&'s Peer<A, T>> {
+        match &self.section.device.peers {
+            Peers::One(_) => self.only,
+            Peers::Many(table) => {
+                let Destination::Address(address) = to else { return None };
+                match &self.current {
+                    Some(current) if is_own(current.addresses, address) => Some(current.peer),
+                    _ => table.find(Name::Address(address), &self.section.guard).map(|peer| &**peer),
+                }
+            }
+        }
     }
 
     #[inline]
-    fn try_seal(&mut self, packet: &[u8], out: &mut [u8]) -> Result<Sealed<'s, T>, DropReason> {
-        if packet.len() > self.section.device.max_inner {
-            return Err(DropReason::TxTooLong);
-        }
-        let header = ip::parse(packet).map_err(|_| DropReason::TxNotIp)?;
-        let now_current = self.route(&header, packet)?;
-        let peer = now_current.peer;
-        let key = now_current.keys.and_then(KeySlots::primary).ok_or(DropReason::TxNoKey)?;
-        let len = if now_current.clamps(&header) && mss::would_clamp(packet, now_current.mss) {
+    fn try_seal(
+        &mut self,
+        peer: &'s Peer<A, T>,
+        header: &IpHeader,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, DropReason> {
+        let current = self.turn_to(peer);
+        let key = current.keys.and_then(KeySlots::primary).ok_or(DropReason::TxNoKey)?;
+        let len = if current.clamps(header) && mss::would_clamp(packet, current.mss) {
             let copy = inner_mut(out, packet.len())?;
             copy.copy_from_slice(packet);
-            mss::clamp(copy, now_current.mss);
-            key.seal_in_place(out, packet.len())
+            mss::clamp(copy, current.mss);
+            key.seal_in_place(current.tx_id, out, packet.len())
         } else {
-            key.seal(packet, out)
+            key.seal(current.tx_id, packet, out)
         };
         let len = len.map_err(seal_failure)?;
-        now_current.sealed(len, packet.len());
+        current.sealed(len, packet.len());
         self.tally.add(Flow::TunSent, packet.len());
-        Ok(Sealed { len, transport: peer.transport() })
+        Ok(len)
     }
 
     #[inline]
-    fn try_seal_gathered(&mut self, out: &mut [u8], plain_len: usize) -> Result<Sealed<'s, T>, DropReason> {
-        if plain_len > self.section.device.max_inner {
-            return Err(DropReason::TxTooLong);
-        }
-        let packet = inner_mut(out, plain_len)?;
-        let header = ip::parse(packet).map_err(|_| DropReason::TxNotIp)?;
-        let current = self.route(&header, packet)?;
-        let peer = current.peer;
+    fn try_seal_gathered(
+        &mut self,
+        peer: &'s Peer<A, T>,
+        header: &IpHeader,
+        out: &mut [u8],
+        plain_len: usize,
+    ) -> Result<usize, DropReason> {
+        let current = self.turn_to(peer);
         let key = current.keys.and_then(KeySlots::primary).ok_or(DropReason::TxNoKey)?;
-        if current.clamps(&header) {
-            mss::clamp(packet, current.mss);
+        if current.clamps(header) {
+            mss::clamp(inner_mut(out, plain_len)?, current.mss);
         }
-        let len = key.seal_in_place(out, plain_len).map_err(seal_failure)?;
+        let len = key.seal_in_place(current.tx_id, out, plain_len).map_err(seal_failure)?;
         current.sealed(len, plain_len);
         self.tally.add(Flow::TunSent, plain_len);
-        Ok(Sealed { len, transport: peer.transport() })
+        Ok(len)
     }
 
-    fn try_seal_ping(&mut self, peer: PeerSelector, out: &mut [u8]) -> Result<Sealed<'s, T>, DropReason> {
-        let peer = self.table.and_then(|table| table.select(peer)).ok_or(DropReason::TxNoPeer)?;
-        let current = self.select(peer);
+    fn try_seal_ping(&mut self, peer: &'s Peer<A, T>, out: &mut [u8]) -> Result<usize, DropReason> {
+        let current = self.turn_to(peer);
         let key = current.keys.and_then(KeySlots::primary).ok_or(DropReason::TxNoKey)?;
-        let len = key.seal(&PING, out).map_err(seal_failure)?;
-        current.sealed(len, 0);
-        Ok(Sealed { len, transport: peer.transport() })
+        let len = key.seal(current.tx_id, &PING, out).map_err(seal_failure)?;
+        current.sealed_ping(len);
+        Ok(len)
     }
 
     #[inline]
-    fn account_seal(&mut self, sealed: Result<Sealed<'s, T>, DropReason>) -> Result<Sealed<'s, T>, DropReason> {
-        match &sealed {
-            Ok(sealed) => {
+    fn account_seal(
+        &mut self,
+        peer: &'s Peer<A, T>,
+        sealed: Result<usize, DropReason>,
+    ) -> Result<Sealed<'s, A, T>, DropReason> {
+        match sealed {
+            Ok(len) => {
                 self.tally.add(Flow::SentData, 1);
-                self.tally.add(Flow::TransportSent, sealed.len);
+                self.tally.add(Flow::TransportSent, len);
+                Ok(Sealed { len, peer })
             }
-            Err(reason) => self.tally.drop(*reason),
+            Err(reason) => Err(self.lost_of(peer, reason)),
         }
-        sealed
+    }
+
+    /// Whom a datagram claims to be from.
+    #[inline]
+    fn sender(&self, from: &Origin, header: PeerId) -> Result<&'s Peer<A, T>, DropReason> {
+        let device = self.section.device;
+        let peer = match &device.peers {
+            Peers::One(_) => {
+                let peer = self.only.ok_or(DropReason::RxUnknownPeer)?;
+                if !device.match_id {
+                    return Ok(peer);
+                }
+                let named = from.peer.unwrap_or(header);
+                if named != peer.id() && named != PeerId::UNDEFINED {
+                    return Err(DropReason::RxUnknownPeer);
+                }
+                peer
+            }
+            Peers::Many(table) => {
+                let name = match (from.peer, from.source) {
+                    (Some(id), _) => Name::Id(id),
+                    (None, Some(source)) if header == PeerId::UNDEFINED => Name::Remote(source.remote),
+                    (None, _) => Name::Id(header),
+                };
+                match &self.current {
+                    Some(current) if name == Name::Id(current.peer.id()) => current.peer,
+                    _ => table.find(name, &self.section.guard).ok_or(DropReason::RxUnknownPeer)?,
+                }
+            }
+        };
+        let outside = from.peer.is_none() && peer.protocol() == ip::TCP;
+        if outside || header != peer.id() && header != PeerId::UNDEFINED {
+            return Err(DropReason::RxWrongPeer);
+        }
+        Ok(peer)
     }
 
     #[inline]
-    fn try_open(&mut self, datagram: &[u8], out: &mut [u8]) -> Result<Opened, DropReason> {
-        let Some(header) = DataHeader::parse(datagram) else {
-            let cut = datagram.len() < DATA_HEADER_LEN;
-            return Err(if cut { DropReason::RxTooShort } else { DropReason::RxMalformed });
-        };
-        self.tally.add(Flow::ReceivedData, 1);
-        self.tally.add(Flow::TransportReceived, datagram.len());
-        let peer = self.table.and_then(|table| table.by_header(header.peer_id)).ok_or(DropReason::RxUnknownPeer)?;
+    fn try_open(
+        &mut self,
+        peer: &'s Peer<A, T>,
+        key_id: KeyId,
+        from: &Origin,
+        datagram: &[u8],
+        out: &mut [u8],
+        route_back: impl FnMut(IpAddr) -> Option<IpAddr>,
+    ) -> Result<Opened<'s, A, T>, DropReason> {
         let now = self.now;
-        let current = self.select(peer);
-        let key = current.keys.and_then(|keys| keys.for_key_id(header.key_id)).ok_or(DropReason::RxUnknownKey)?;
+        let current = self.turn_to(peer);
+        let key = current.keys.and_then(|keys| keys.for_key_id(key_id)).ok_or(DropReason::RxUnknownKey)?;
         let len = key.open(datagram, out, now.0).map_err(open_failure)?;
-        current.received = true;
-        current.bytes.link_rx = current.bytes.link_rx.wrapping_add(datagram.len() as u64);
+        current.opened(datagram.len());
+        if let Some(source) = from.source {
+            let source = endpoint::pack(Some(source));
+            if source != current.endpoint {
+                self.float(peer, source);
+            }
+        }
 
         // The key wrote `len` bytes, so they are there.
         let plain = out.get_mut(..len).ok_or(DropReason::RxTooLong)?;
         if *plain == PING {
-            return Ok(Opened::Ping);
+            return Ok(Opened::Ping { peer });
         }
-        if ip::version(plain).is_none() {
+        if let Err(reason) = self.check(peer, plain, route_back) {
             plain.fill(0);
-            return Err(DropReason::RxNotIp);
+            return Err(reason);
         }
+        let current = self.turn_to(peer);
         if current.mss != 0 {
             mss::clamp(plain, current.mss);
         }
-        current.bytes.vpn_rx = current.bytes.vpn_rx.wrapping_add(len as u64);
+        current.handed_over(len);
         self.tally.add(Flow::TunReceived, len);
-        Ok(Opened::Packet { len })
+        Ok(Opened::Packet { len, peer })
     }
 
-    /// The peer that an outgoing packet belongs to, unless it would send the tunnel through itself.
+    /// Whether the stack may have an opened packet of `peer`.
     #[inline]
-    fn route(&mut self, header: &IpHeader, packet: &[u8]) -> Result<&mut Current<'s, A, T>, DropReason> {
-        let peer = self.table.and_then(|table| table.by_destination(header.dst)).ok_or(DropReason::TxNoPeer)?;
-        let remote = peer.remote();
-        if header.dst == remote.ip()
-            && header.protocol == peer.protocol()
-            && destination_port(header, packet) == Some(remote.port())
+    fn check(
+        &mut self,
+        peer: &'s Peer<A, T>,
+        plain: &[u8],
+        mut route_back: impl FnMut(IpAddr) -> Option<IpAddr>,
+    ) -> Result<(), DropReason> {
+        let section = self.section;
+        let Peers::Many(table) = &section.device.peers else {
+            return ip::version(plain).map(drop).ok_or(DropReason::RxNotIp);
+        };
+        let source = ip::source(plain).ok_or(DropReason::RxNotIp)?;
+        let current = self.turn_to(peer);
+        if !section.device.source_check.load(Ordering::Relaxed)
+            || is_own(current.addresses, source)
+            || current.routed == Some(source)
         {
-            return Err(DropReason::TxRecursiveRoute);
+            return Ok(());
         }
-        Ok(self.select(peer))
+        let nowhere = source.is_unspecified() || matches!(source, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        let hop = if nowhere { None } else { route_back(source) };
+        let owner = hop.and_then(|hop| table.find(Name::Address(hop), &section.guard));
+        if owner.is_none_or(|owner| !core::ptr::eq(&raw const **owner, peer)) {
+            return Err(DropReason::RxWrongSource);
+        }
+        current.routed = Some(source);
+        Ok(())
+    }
+
+    /// An authentic packet came from elsewhere than the batch thinks its peer is: the peer is there from now on.
+    #[cold]
+    #[inline(never)]
+    fn float(&mut self, peer: &'s Peer<A, T>, source: Words) {
+        if peer.protocol() != ip::UDP {
+            return;
+        }
+        let before = peer.endpoint_words();
+        let source = endpoint::with_local_of(source, before);
+        // Whoever loses the race for it leaves it to the next packet.
+        let stored = source == before || peer.endpoint.try_store(source);
+        let current = self.turn_to(peer);
+        if !stored {
+            return;
+        }
+        current.endpoint = source;
+        current.remote = endpoint::unpack(source).map(|endpoint| endpoint.remote);
+        if !endpoint::same_remote(source, before) {
+            // Release, the peer's first: whoever takes the device's sees the peer's, and whoever takes that the endpoint.
+            peer.moved.store(true, Ordering::Release);
+            self.section.device.moved.store(true, Ordering::Release);
+            self.moved = true;
+        }
     }
 
     /// Makes `peer` the current one.
     #[inline]
-    fn select(&mut self, peer: &'s Peer<A, T>) -> &mut Current<'s, A, T> {
+    fn turn_to(&mut self, peer: &'s Peer<A, T>) -> &mut Current<'s, A, T> {
         if self.current.as_ref().is_some_and(|current| !core::ptr::eq(current.peer, peer)) {
             self.flush_peer();
             self.current = None;
         }
         let section = self.section;
-        self.current.get_or_insert_with(|| Current {
-            peer,
-            keys: peer.keys(&section.guard),
-            mss: peer.mss(),
-            bytes: PeerStats::default(),
-            sent: false,
-            received: false,
-        })
+        self.current.get_or_insert_with(|| Current::new(section, peer))
     }
 
     #[inline]
     fn flush_peer(&mut self) {
         let Some(current) = &mut self.current else { return };
-        current.peer.count(core::mem::take(&mut current.bytes));
+        current.peer.count(core::mem::take(&mut current.stats));
+        if let Some((reason, count)) = current.lost.take() {
+            current.peer.count_drops(reason, count);
+        }
         if core::mem::take(&mut current.sent) {
             current.peer.keepalive.sent(self.now);
         }
@@ -360,7 +607,29 @@ impl<A: Aead, T> fmt::Debug for Batch<'_, A, T> {
     }
 }
 
-impl<A: Aead, T> Current<'_, A, T> {
+impl<'s, A: Aead, T> Current<'s, A, T> {
+    #[inline]
+    fn new(section: &'s Section<'s, A, T>, peer: &'s Peer<A, T>) -> Self {
+        let endpoint = peer.endpoint_words();
+        Self {
+            peer,
+            keys: peer.keys(&section.guard),
+            mss: peer.mss(),
+            tx_id: peer.tx_id(),
+            endpoint,
+            remote: endpoint::unpack(endpoint).map(|endpoint| endpoint.remote),
+            addresses: match section.device.peers {
+                Peers::One(_) => (None, None),
+                Peers::Many(_) => peer.addresses(),
+            },
+            routed: None,
+            stats: PeerStats::default(),
+            lost: None,
+            sent: false,
+            received: false,
+        }
+    }
+
     /// Whether the MSS limit concerns a packet with this header.
     #[inline]
     fn clamps(&self, header: &IpHeader) -> bool {
@@ -369,10 +638,53 @@ impl<A: Aead, T> Current<'_, A, T> {
 
     #[inline]
     fn sealed(&mut self, link: usize, vpn: usize) {
-        self.sent = true;
-        self.bytes.link_tx = self.bytes.link_tx.wrapping_add(link as u64);
-        self.bytes.vpn_tx = self.bytes.vpn_tx.wrapping_add(vpn as u64);
+        self.sealed_ping(link);
+        add(&mut self.stats.vpn_tx, vpn);
+        add(&mut self.stats.vpn_tx_packets, 1);
     }
+
+    #[inline]
+    fn sealed_ping(&mut self, link: usize) {
+        self.sent = true;
+        add(&mut self.stats.link_tx, link);
+        add(&mut self.stats.link_tx_packets, 1);
+    }
+
+    #[inline]
+    fn opened(&mut self, link: usize) {
+        self.received = true;
+        add(&mut self.stats.link_rx, link);
+        add(&mut self.stats.link_rx_packets, 1);
+    }
+
+    #[inline]
+    fn handed_over(&mut self, vpn: usize) {
+        add(&mut self.stats.vpn_rx, vpn);
+        add(&mut self.stats.vpn_rx_packets, 1);
+    }
+
+    /// Counts a loss; the peer is told when another reason comes, or the batch ends.
+    #[cold]
+    fn lose(&mut self, reason: DropReason) {
+        match &mut self.lost {
+            Some((last, count)) if *last == reason => *count = count.wrapping_add(1),
+            lost => {
+                if let Some((last, count)) = lost.replace((reason, 1)) {
+                    self.peer.count_drops(last, count);
+                }
+            }
+        }
+    }
+}
+
+#[inline]
+fn add(counter: &mut u64, amount: usize) {
+    *counter = counter.wrapping_add(amount as u64);
+}
+
+fn sending<A: Aead>(key: &Key<A>, tx_id: PeerId) -> Option<SendingKey> {
+    let DataHeader { key_id, peer_id } = DataHeader::from_bytes(key.header(tx_id))?;
+    Some(SendingKey { key_id, peer_id, next_packet_id: key.next_packet_id() })
 }
 
 /// The inner packet's place in a send buffer.

@@ -4,16 +4,21 @@
 //! calling it between looks: sleep a little in it. None may be called inside a read section of the same device (a
 //! [`Section`](crate::Section)): it would wait for itself.
 
-use core::{fmt, net::SocketAddr};
+use core::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::atomic::Ordering,
+};
 
 use dco_crypto::{Aead, Key, KeySlot, KeySlots};
 use dco_sync::{OutOfMemory, Shared, try_box};
-use dco_wire::PeerId;
+use dco_wire::{PeerId, ip};
 
 use crate::{
-    device::Device,
-    keepalive::KeepaliveUpdate,
-    peer::{Peer, PeerSelector, PeerStats, PeerTable},
+    device::{Device, Peers},
+    endpoint::Endpoint,
+    peer::{Peer, PeerSelector, PeerStats},
+    table::{Changes, Cursor, Name, Table},
     time::Tick,
 };
 
@@ -33,16 +38,40 @@ impl Control {
 /// A peer to be.
 #[derive(Debug, Clone)]
 pub struct NewPeer<T> {
-    /// Its id. Point to point nothing looks at it.
+    /// Its id: what headers from it say. Point to point nothing may look at it; see [`Mode`](crate::Mode).
     pub id: PeerId,
-    /// Our end of its transport.
-    pub local: SocketAddr,
-    /// Its end of its transport. Inner packets of the transport's protocol that are addressed there are dropped as recursive.
-    pub remote: SocketAddr,
+    /// The id in headers to it, unless a key has one of its own ([`KeyConfig::peer_id`](dco_crypto::KeyConfig::peer_id)).
+    pub tx_id: PeerId,
+    /// Both ends of its transport, if known. Inner packets of the transport's protocol that are addressed to the remote end
+    /// are dropped as recursive.
+    pub endpoint: Option<Endpoint>,
+    /// Its IPv4 address inside the tunnel. Point to point nothing looks at it.
+    pub vpn4: Option<Ipv4Addr>,
+    /// Its IPv6 address inside the tunnel.
+    pub vpn6: Option<Ipv6Addr>,
     /// The transport's protocol by its IP number: [`ip::UDP`](dco_wire::ip::UDP) or [`ip::TCP`](dco_wire::ip::TCP).
     pub protocol: u8,
     /// The shell's handle for sending to it; dropped with the peer, at PASSIVE_LEVEL, when no batch uses it any more.
     pub transport: T,
+}
+
+/// Changes to a peer. `None` leaves a setting (and its timer) as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PeerUpdate {
+    /// Seconds without sent data after which a ping is sent; 0 for never. Restarts the transmit timer.
+    pub interval: Option<u32>,
+    /// Seconds without received data after which the peer has expired; 0 for never. Restarts the receive timer.
+    pub timeout: Option<u32>,
+    /// Limit of the TCP maximum segment size over IPv4, in bytes (20 less over IPv6); 0 for none.
+    pub mss: Option<u16>,
+    /// The id in headers to it.
+    pub tx_id: Option<PeerId>,
+    /// Its IPv4 address inside the tunnel, or that it has none.
+    pub vpn4: Option<Option<Ipv4Addr>>,
+    /// Its IPv6 address inside the tunnel, or that it has none.
+    pub vpn6: Option<Option<Ipv6Addr>>,
+    /// Both ends of its transport.
+    pub endpoint: Option<Endpoint>,
 }
 
 /// Why a control operation did nothing.
@@ -50,6 +79,10 @@ pub struct NewPeer<T> {
 pub enum ControlError {
     /// There is no such peer.
     NoPeer,
+    /// There is a peer with this id.
+    PeerExists,
+    /// Another peer has this address inside the tunnel.
+    AddressInUse,
     /// There is no memory. Nothing was changed.
     OutOfMemory,
 }
@@ -58,6 +91,8 @@ impl fmt::Display for ControlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoPeer => "no such peer",
+            Self::PeerExists => "the id is taken",
+            Self::AddressInUse => "the address is taken",
             Self::OutOfMemory => "out of memory",
         })
     }
@@ -72,27 +107,168 @@ impl From<OutOfMemory> for ControlError {
 }
 
 impl<A: Aead, T: Send + Sync> Device<A, T> {
-    /// Makes `peer` the device's peer, point to point; the one before is removed, with its keys. Device statistics start
-    /// at zero, and so do the peer's; keepalive and MSS limit are off.
+    /// Makes `peer` one of the device's peers; keepalive and MSS limit are off, its statistics start at zero.
     ///
-    /// A shell that must close the old transport before it opens the new one calls [`Device::del_peer`] first.
+    /// Point to point it takes the place of the one before, which is returned. Device statistics start at zero. A shell that
+    /// must close the old transport before it opens the new one calls [`Device::del_peer`] first. With several peers, id and
+    /// addresses must be free.
     pub fn new_peer(
         &self,
         _control: &mut Control,
         peer: NewPeer<T>,
         now: Tick,
         pause: impl FnMut(),
-    ) -> Result<(), ControlError> {
-        let peer = Shared::try_new(Peer::new(&self.domain, peer, now))?;
-        let table = try_box(PeerTable::point_to_point(peer))?;
-        self.counters.restart();
-        drop(self.peers.replace(Some(table), &self.domain, pause));
-        Ok(())
+    ) -> Result<Option<Shared<Peer<A, T>>>, ControlError> {
+        match &self.peers {
+            Peers::One(only) => {
+                let peer = try_box(Shared::try_new(Peer::new(&self.domain, peer, now))?)?;
+                self.counters.restart();
+                Ok(only.replace(Some(peer), &self.domain, pause).map(|old| *old))
+            }
+            Peers::Many(table) => self.join(table, peer, now, pause).map(|()| None),
+        }
     }
 
-    /// Removes the peer, its keys and its transport handle. False if there was none. Never fails, needs no memory.
-    pub fn del_peer(&self, _control: &mut Control, pause: impl FnMut()) -> bool {
-        self.peers.replace(None, &self.domain, pause).is_some()
+    /// Adds a peer to several.
+    fn join(
+        &self,
+        table: &Table<Peer<A, T>>,
+        peer: NewPeer<T>,
+        now: Tick,
+        mut pause: impl FnMut(),
+    ) -> Result<(), ControlError> {
+        {
+            let guard = self.domain.enter(0);
+            if table.find(Name::Id(peer.id), &guard).is_some() {
+                return Err(ControlError::PeerExists);
+            }
+            let addresses = [peer.vpn4.map(Into::into), peer.vpn6.map(Into::into)];
+            if addresses.into_iter().flatten().any(|address| table.find(Name::Address(address), &guard).is_some()) {
+                return Err(ControlError::AddressInUse);
+            }
+        }
+        let endpoint = peer.endpoint.filter(|_| peer.protocol == ip::UDP);
+        let peer = Shared::try_new(Peer::new(&self.domain, peer, now))?;
+        peer.set_listed(endpoint, &mut pause);
+        let mut changes = Changes::new();
+        let mut names = peer.names().into_iter().flatten().chain([Name::Id(peer.id())]);
+        let added = names.try_for_each(|name| table.add(&self.domain, &mut changes, name, &peer));
+        if added.is_err() {
+            self.unlist(table, &mut changes, &peer);
+        }
+        changes.finish(&self.domain, pause);
+        Ok(added?)
+    }
+
+    /// Takes all names from a peer.
+    fn unlist(&self, table: &Table<Peer<A, T>>, changes: &mut Changes<Peer<A, T>>, peer: &Shared<Peer<A, T>>) {
+        for name in peer.names().into_iter().flatten().chain([Name::Id(peer.id())]) {
+            table.remove(&self.domain, changes, name, peer);
+        }
+    }
+
+    /// Removes a peer. It lives on, with its keys and its transport handle, until the handle that is returned is dropped, at
+    /// PASSIVE_LEVEL; no batch uses it any more. `None` if there is none. Never fails, needs no memory.
+    pub fn del_peer(
+        &self,
+        _control: &mut Control,
+        selector: PeerSelector,
+        pause: impl FnMut(),
+    ) -> Option<Shared<Peer<A, T>>> {
+        let peer = self.find(selector)?;
+        match &self.peers {
+            Peers::One(only) => drop(only.replace(None, &self.domain, pause)),
+            Peers::Many(table) => {
+                let mut changes = Changes::new();
+                self.unlist(table, &mut changes, &peer);
+                changes.finish(&self.domain, pause);
+            }
+        }
+        Some(peer)
+    }
+
+    /// A peer, to look at. It may be removed while the handle lives.
+    pub fn peer(&self, _control: &Control, selector: PeerSelector) -> Result<Shared<Peer<A, T>>, ControlError> {
+        self.find(selector).ok_or(ControlError::NoPeer)
+    }
+
+    /// The next peer from `cursor` on, which moves behind it; `None` at the end. Whatever is done to other peers meanwhile,
+    /// each that is there all the while comes once.
+    pub fn next_peer(&self, _control: &Control, cursor: &mut Cursor) -> Option<Shared<Peer<A, T>>> {
+        let guard = self.domain.enter(0);
+        self.peers.next(cursor, &guard).cloned()
+    }
+
+    /// Tells of peers that were heard from another remote end since the last call, each once with where it is now; with several peers,
+    /// headers without id find it there from now on. Where there is no memory for that, the peer's turn comes at a later call.
+    pub fn take_moved(
+        &self,
+        control: &mut Control,
+        mut tell: impl FnMut(&Peer<A, T>, Endpoint),
+        mut pause: impl FnMut(),
+    ) {
+        // Acquire, as below: the flag's setter set the peer's before.
+        if !self.moved.swap(false, Ordering::Acquire) {
+            return;
+        }
+        let mut cursor = Cursor::default();
+        while let Some(peer) = self.next_peer(control, &mut cursor) {
+            if !peer.moved.swap(false, Ordering::Acquire) {
+                continue;
+            }
+            let Some(endpoint) = peer.endpoint().0 else { continue };
+            if self.relist(&peer, &PeerUpdate { endpoint: Some(endpoint), ..PeerUpdate::default() }, &mut pause).is_ok()
+            {
+                tell(&peer, endpoint);
+            } else {
+                peer.moved.store(true, Ordering::Release);
+                self.moved.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// Gives a peer the names that `update` gives it, and takes those it has no more: all, or nothing.
+    fn relist(
+        &self,
+        peer: &Shared<Peer<A, T>>,
+        update: &PeerUpdate,
+        mut pause: impl FnMut(),
+    ) -> Result<(), ControlError> {
+        let Peers::Many(table) = &self.peers else { return Ok(()) };
+        let old = peer.names();
+        let [mut v4, mut v6, mut remote] = old;
+        if let Some(new) = update.vpn4 {
+            v4 = new.map(|v4| Name::Address(v4.into()));
+        }
+        if let Some(new) = update.vpn6 {
+            v6 = new.map(|v6| Name::Address(v6.into()));
+        }
+        let endpoint = update.endpoint.filter(|_| peer.protocol() == ip::UDP);
+        if let Some(endpoint) = endpoint {
+            remote = Some(Name::Remote(endpoint.remote));
+        }
+        let new = [v4, v6, remote];
+        let changed = |(old, new): (Option<Name>, Option<Name>)| (old != new).then_some((old, new));
+        let pairs = || old.into_iter().zip(new).filter_map(changed);
+        {
+            let guard = self.domain.enter(0);
+            let taken = |name: Name| matches!(name, Name::Address(_)) && table.find(name, &guard).is_some();
+            if pairs().filter_map(|(_, new)| new).any(taken) {
+                return Err(ControlError::AddressInUse);
+            }
+        }
+        let mut changes = Changes::new();
+        let added =
+            pairs().filter_map(|(_, new)| new).try_for_each(|name| table.add(&self.domain, &mut changes, name, peer));
+        let gone = |(old, new): (Option<Name>, Option<Name>)| if added.is_ok() { old } else { new };
+        for name in pairs().filter_map(gone) {
+            table.remove(&self.domain, &mut changes, name, peer);
+        }
+        if added.is_ok() && endpoint.is_some() {
+            peer.set_listed(endpoint, &mut pause);
+        }
+        changes.finish(&self.domain, pause);
+        Ok(added?)
     }
 
     /// Installs `key` in a slot; what the slot held is destroyed once no batch uses it.
@@ -104,7 +280,7 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
         key: Key<A>,
         pause: impl FnMut(),
     ) -> Result<(), ControlError> {
-        let peer = self.peer(peer)?;
+        let peer = self.find(peer).ok_or(ControlError::NoPeer)?;
         let key = Shared::try_new(key)?;
         self.rekey(&peer, pause, |slots| slots.with_installed(slot, key))
     }
@@ -116,7 +292,7 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
         peer: PeerSelector,
         pause: impl FnMut(),
     ) -> Result<(), ControlError> {
-        let peer = self.peer(peer)?;
+        let peer = self.find(peer).ok_or(ControlError::NoPeer)?;
         self.rekey(&peer, pause, KeySlots::swapped)
     }
 
@@ -128,40 +304,57 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
         slot: KeySlot,
         pause: impl FnMut(),
     ) -> Result<(), ControlError> {
-        let peer = self.peer(peer)?;
+        let peer = self.find(peer).ok_or(ControlError::NoPeer)?;
         self.rekey(&peer, pause, |slots| slots.without(slot))
     }
 
-    /// Changes a peer's settings; see [`KeepaliveUpdate`].
+    /// Looks at the key in a slot: `None` where it is empty.
+    pub fn with_key<R>(
+        &self,
+        _control: &Control,
+        peer: PeerSelector,
+        slot: KeySlot,
+        look: impl FnOnce(&Key<A>) -> R,
+    ) -> Result<Option<R>, ControlError> {
+        let peer = self.find(peer).ok_or(ControlError::NoPeer)?;
+        let guard = self.domain.enter(0);
+        let slots = peer.keys(&guard);
+        let key = match slot {
+            KeySlot::Primary => slots.and_then(KeySlots::primary),
+            KeySlot::Secondary => slots.and_then(KeySlots::secondary),
+        };
+        Ok(key.map(look))
+    }
+
+    /// Changes a peer; see [`PeerUpdate`]. All of it, or nothing.
     pub fn set_peer(
         &self,
         _control: &mut Control,
         peer: PeerSelector,
-        update: KeepaliveUpdate,
+        update: &PeerUpdate,
         now: Tick,
+        mut pause: impl FnMut(),
     ) -> Result<(), ControlError> {
-        self.peer(peer)?.update(update, now);
+        let peer = self.find(peer).ok_or(ControlError::NoPeer)?;
+        self.relist(&peer, update, &mut pause)?;
+        peer.update(update, now, pause);
         Ok(())
     }
 
-    /// A peer's byte counters. Any IRQL up to DISPATCH_LEVEL; `cpu` is the processor's number.
+    /// A peer's traffic. Any IRQL up to DISPATCH_LEVEL; `cpu` is the processor's number.
     pub fn peer_stats(&self, cpu: usize, peer: PeerSelector) -> Result<PeerStats, ControlError> {
         let guard = self.domain.enter(cpu);
-        let peer = self.peers.load(&guard).and_then(|peers| peers.select(peer));
-        peer.map(Peer::stats).ok_or(ControlError::NoPeer)
+        self.peers.select(peer, &guard).map(|peer| peer.stats()).ok_or(ControlError::NoPeer)
     }
 
     /// Whether there is a peer. Any IRQL up to DISPATCH_LEVEL; `cpu` is the processor's number.
     #[must_use]
     pub fn has_peer(&self, cpu: usize) -> bool {
-        self.peers.load(&self.domain.enter(cpu)).is_some()
+        self.peer_count(cpu) != 0
     }
 
-    /// The peer, kept alive by the handle. Whoever holds it also holds `Control`, so it is not removed meanwhile.
-    fn peer(&self, selector: PeerSelector) -> Result<Shared<Peer<A, T>>, ControlError> {
-        let guard = self.domain.enter(0);
-        let peer = self.peers.load(&guard).and_then(|peers| peers.owner(selector));
-        peer.cloned().ok_or(ControlError::NoPeer)
+    fn find(&self, selector: PeerSelector) -> Option<Shared<Peer<A, T>>> {
+        self.peers.select(selector, &self.domain.enter(0)).cloned()
     }
 
     /// Publishes what `change` makes of a peer's key slots and destroys the old ones after their last use.

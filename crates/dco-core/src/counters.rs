@@ -98,10 +98,10 @@ impl Counters {
         }
     }
 
-    /// Counts one loss outside a batch.
-    pub(crate) fn drop(&self, cpu: usize, reason: DropReason) {
+    /// Counts losses outside a batch.
+    pub(crate) fn drop(&self, cpu: usize, reason: DropReason, packets: u64) {
         if let Some(count) = self.stripes.get(cpu).drops.get(reason as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
+            count.fetch_add(packets, Ordering::Relaxed);
         }
     }
 
@@ -238,8 +238,8 @@ mod tests {
         counters.flush(0, &mut tally);
         counters.flush(0, &mut tally);
         counters.add(1, Flow::TunSent, 5);
-        counters.drop(1, DropReason::TxNoPeer);
-        counters.drop(1, DropReason::ControlInTooLong);
+        counters.drop(1, DropReason::TxNoPeer, 1);
+        counters.drop(1, DropReason::ControlInTooLong, 1);
         let expected = DeviceStats { tun_sent: 15, lost_out_data: 2, lost_in_control: 1, ..DeviceStats::default() };
         assert_eq!(counters.stats(), expected);
         counters.restart();

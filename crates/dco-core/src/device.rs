@@ -6,7 +6,7 @@ use core::{
 };
 
 use dco_crypto::Aead;
-use dco_sync::{Domain, Guard, OutOfMemory, Published};
+use dco_sync::{Domain, Guard, OutOfMemory, Published, Shared};
 
 use crate::{
     MAX_INNER,
@@ -14,16 +14,46 @@ use crate::{
     control::Control,
     counters::{Counters, DeviceStats, Flow},
     drops::DropReason,
-    peer::PeerTable,
+    peer::{Peer, PeerSelector},
+    table::{Cursor, Name, Table},
     time::Tick,
 };
+
+/// How many peers a device has, and how packets find theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// One: whatever goes out is for it.
+    PointToPoint {
+        /// Whether a header must name it, or no peer (0xFFFFFF); otherwise headers' ids are not looked at.
+        match_id: bool,
+    },
+    /// Several, found by id, address inside the tunnel, or endpoint.
+    MultiPeer {
+        /// Random, nobody's business: keys the hash of peers' names.
+        seed: [u64; 2],
+        /// How many buckets the names are in: about as many as there may be peers.
+        buckets: usize,
+    },
+}
+
+/// The peers of a device.
+pub(crate) enum Peers<A: Aead, T> {
+    One(Published<Shared<Peer<A, T>>>),
+    Many(Table<Peer<A, T>>),
+}
 
 /// One virtual network device. `A` is the cipher's backend, `T` the shell's handle for sending to a peer.
 ///
 /// Shared by reference between all processors; see the crate's documentation for who may call what.
 pub struct Device<A: Aead, T> {
     pub(crate) domain: Domain,
-    pub(crate) peers: Published<PeerTable<A, T>>,
+    pub(crate) peers: Peers<A, T>,
+    /// Point to point: headers' ids are looked at.
+    pub(crate) match_id: bool,
+    /// With several peers: inner sources are looked at.
+    pub(crate) source_check: AtomicBool,
+    /// Some peer's [`Peer::moved`] is set.
+    pub(crate) moved: AtomicBool,
     pub(crate) counters: Counters,
     pub(crate) max_inner: usize,
     control_taken: AtomicBool,
@@ -31,16 +61,30 @@ pub struct Device<A: Aead, T> {
 
 impl<A: Aead, T: Send + Sync> Device<A, T> {
     /// A device without peers, on a machine with `cpus` processors (numbers beyond are right, but slower). PASSIVE_LEVEL.
+    ///
+    /// It is point to point and does not look at ids; see [`Device::with_mode`].
     pub fn try_new(cpus: usize) -> Result<Self, OutOfMemory> {
         let domain = Domain::try_new(cpus)?;
-        let peers = Published::new(&domain, None);
+        let peers = Peers::One(Published::new(&domain, None));
         Ok(Self {
             domain,
             peers,
+            match_id: false,
+            source_check: AtomicBool::new(true),
+            moved: AtomicBool::new(false),
             counters: Counters::try_new(cpus)?,
             max_inner: MAX_INNER,
             control_taken: AtomicBool::new(false),
         })
+    }
+
+    /// The same in another mode.
+    pub fn with_mode(self, mode: Mode) -> Result<Self, OutOfMemory> {
+        let (peers, match_id) = match mode {
+            Mode::PointToPoint { match_id } => (Peers::One(Published::new(&self.domain, None)), match_id),
+            Mode::MultiPeer { seed, buckets } => (Peers::Many(Table::try_new(&self.domain, seed, buckets)?), true),
+        };
+        Ok(Self { peers, match_id, ..self })
     }
 
     /// The same with another limit for inner packets, in bytes, than [`MAX_INNER`].
@@ -54,6 +98,21 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
     #[must_use]
     pub fn max_inner(&self) -> usize {
         self.max_inner
+    }
+
+    /// Switches the check of inner sources (with several peers; on at first): whether a packet's source has to be routed to the
+    /// very peer it came from. Any IRQL.
+    pub fn set_source_check(&self, on: bool) {
+        self.source_check.store(on, Ordering::Relaxed);
+    }
+
+    /// How many peers there are. Any IRQL up to DISPATCH_LEVEL; `cpu` is the processor's number.
+    #[must_use]
+    pub fn peer_count(&self, cpu: usize) -> usize {
+        match &self.peers {
+            Peers::One(only) => usize::from(only.load(&self.domain.enter(cpu)).is_some()),
+            Peers::Many(table) => table.peers(),
+        }
     }
 
     /// The right to change peers and keys: for the first who asks, `None` ever after.
@@ -85,7 +144,12 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
 
     /// Counts a packet the shell lost outside a batch. Any IRQL.
     pub fn count_drop(&self, cpu: usize, reason: DropReason) {
-        self.counters.drop(cpu, reason);
+        self.counters.drop(cpu, reason, 1);
+    }
+
+    /// The same for several packets.
+    pub fn count_drops(&self, cpu: usize, reason: DropReason, packets: u64) {
+        self.counters.drop(cpu, reason, packets);
     }
 
     /// Counts a data datagram of `len` bytes that arrived and that the shell lost before it could be offered to
@@ -93,7 +157,7 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
     pub fn count_refused(&self, cpu: usize, reason: DropReason, len: usize) {
         self.counters.add(cpu, Flow::ReceivedData, 1);
         self.counters.add(cpu, Flow::TransportReceived, len);
-        self.counters.drop(cpu, reason);
+        self.counters.drop(cpu, reason, 1);
     }
 
     /// Counts a control datagram that arrived, outside a batch. Any IRQL.
@@ -126,6 +190,36 @@ impl<A: Aead, T: Send + Sync> Section<'_, A, T> {
     #[inline]
     pub fn batch(&self, now: Tick) -> Batch<'_, A, T> {
         Batch::new(self, now)
+    }
+
+    /// The next peer from `cursor` on, which moves behind it; `None` at the end. One that comes or goes meanwhile may be missed
+    /// or not.
+    pub fn next_peer(&self, cursor: &mut Cursor) -> Option<&Peer<A, T>> {
+        self.device.peers.next(cursor, &self.guard).map(|peer| &**peer)
+    }
+}
+
+impl<A: Aead, T> Peers<A, T> {
+    /// The peer that is meant.
+    pub(crate) fn select<'g>(&'g self, peer: PeerSelector, guard: &'g Guard<'_>) -> Option<&'g Shared<Peer<A, T>>> {
+        match (self, peer) {
+            (Self::One(only), PeerSelector::Only) => only.load(guard),
+            (Self::One(only), PeerSelector::Id(id)) => only.load(guard).filter(|peer| peer.id() == id),
+            (Self::Many(_), PeerSelector::Only) => None,
+            (Self::Many(table), PeerSelector::Id(id)) => table.find(Name::Id(id), guard),
+        }
+    }
+
+    /// As [`Table::next`].
+    pub(crate) fn next<'g>(&'g self, cursor: &mut Cursor, guard: &'g Guard<'_>) -> Option<&'g Shared<Peer<A, T>>> {
+        match self {
+            Self::One(only) if *cursor == Cursor::default() => {
+                *cursor = Cursor::from_bits(u64::MAX);
+                only.load(guard)
+            }
+            Self::One(_) => None,
+            Self::Many(table) => table.next(cursor, guard),
+        }
     }
 }
 

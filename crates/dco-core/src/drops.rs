@@ -104,6 +104,18 @@ drop_reasons! {
     OutControl ControlOutNoBuffer,
     /// Control out: the transport refused it.
     OutControl ControlOutSendFailed,
+    /// Out: the shell had no memory for the sealed packet.
+    OutData TxNoMemory,
+    /// Out: the connection's queue was full.
+    OutData TxQueueFull,
+    /// In: the shell had no memory for the opened packet.
+    InData RxNoMemory,
+    /// In: of a format that the shell does not take (DATA_V1).
+    InData RxUnsupported,
+    /// In: the header names another peer than the connection's, or it came outside its peer's connection.
+    InData RxWrongPeer,
+    /// In: authentic, but its inner source is not routed to the peer it came from.
+    InData RxWrongSource,
 }
 
 #[cfg(test)]

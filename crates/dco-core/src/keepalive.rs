@@ -9,17 +9,6 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::time::Tick;
 
-/// Changes to a peer's settings, the UAPI's SET_PEER. `None` leaves a setting (and its timer) as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct KeepaliveUpdate {
-    /// Seconds without sent data after which a ping is sent; 0 for never. Restarts the transmit timer.
-    pub interval: Option<u32>,
-    /// Seconds without received data after which the peer has expired; 0 for never. Restarts the receive timer.
-    pub timeout: Option<u32>,
-    /// Limit of the TCP maximum segment size over IPv4, in bytes (20 less over IPv6); 0 for none.
-    pub mss: Option<u16>,
-}
-
 /// What a look at the timers found; see [`Batch::keepalive`](crate::Batch::keepalive).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[must_use]
@@ -53,18 +42,26 @@ impl Keepalive {
         }
     }
 
-    /// Applies the timers' part of `update`. Called by one at a time, while others look and touch.
-    pub(crate) fn update(&self, update: KeepaliveUpdate, now: Tick) {
+    /// Sets what is given, in seconds, 0 for never, and restarts its timer. Called by one at a time, while others look and touch.
+    pub(crate) fn update(&self, interval: Option<u32>, timeout: Option<u32>, now: Tick) {
         // The start before the setting: a look in between must not measure a new setting from an old start.
-        if let Some(seconds) = update.interval {
+        if let Some(seconds) = interval {
             self.last_sent.store(now.0, Ordering::Relaxed);
             self.interval.store(seconds, Ordering::Release);
         }
-        if let Some(seconds) = update.timeout {
+        if let Some(seconds) = timeout {
             self.last_received.store(now.0, Ordering::Relaxed);
             self.told.store(false, Ordering::Relaxed);
             self.timeout.store(seconds, Ordering::Release);
         }
+    }
+
+    pub(crate) fn interval(&self) -> u32 {
+        self.interval.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn timeout(&self) -> u32 {
+        self.timeout.load(Ordering::Relaxed)
     }
 
     /// Data was sent at `now`.
@@ -110,7 +107,7 @@ mod tests {
     use super::*;
 
     fn set(keepalive: &Keepalive, interval: Option<u32>, timeout: Option<u32>, now: u64) {
-        keepalive.update(KeepaliveUpdate { interval, timeout, mss: None }, Tick(now));
+        keepalive.update(interval, timeout, Tick(now));
     }
 
     fn due(keepalive: &Keepalive, now: u64) -> (bool, bool) {

@@ -40,18 +40,23 @@ mod control;
 mod counters;
 mod device;
 mod drops;
+mod endpoint;
+mod hash;
 mod keepalive;
 mod peer;
+mod table;
 mod time;
 
 pub use backlog::Backlog;
-pub use batch::{Batch, Opened, Sealed, SendingKey};
-pub use control::{Control, ControlError, NewPeer};
+pub use batch::{Batch, Destination, Opened, Origin, PeerDue, Sealed, SendingKey};
+pub use control::{Control, ControlError, NewPeer, PeerUpdate};
 pub use counters::DeviceStats;
-pub use device::{Device, Section};
+pub use device::{Device, Mode, Section};
 pub use drops::{DropReason, LossClass};
-pub use keepalive::{KeepaliveDue, KeepaliveUpdate};
-pub use peer::{Peer, PeerSelector, PeerStats, PeerTable};
+pub use endpoint::Endpoint;
+pub use keepalive::KeepaliveDue;
+pub use peer::{Peer, PeerSelector, PeerStats};
+pub use table::Cursor;
 pub use time::Tick;
 
 pub use dco_sync::OutOfMemory;

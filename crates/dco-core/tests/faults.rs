@@ -9,7 +9,10 @@ use std::{
     },
 };
 
-use dco_core::{Control, ControlError, Device, DropReason, KeepaliveUpdate, NewPeer, OutOfMemory, PeerSelector, Tick};
+use dco_core::{
+    Control, ControlError, Destination, Device, DropReason, Endpoint, NewPeer, Origin, OutOfMemory, PeerSelector,
+    PeerUpdate, Tick,
+};
 use dco_crypto::{Aead, AeadError, Key, KeyConfig, KeySlot, Nonce, NonceTail, Tag};
 use dco_wire::PeerId;
 
@@ -82,7 +85,7 @@ impl Aead for Toy {
 fn try_key(number: u8, broken: &Arc<AtomicBool>) -> Result<Key<Toy>, OutOfMemory> {
     Key::try_new(KeyConfig {
         key_id: number,
-        peer_id: PeerId::from_low_bits(1),
+        peer_id: None,
         seal: Toy(broken.clone()),
         open: Toy(broken.clone()),
         seal_tail: NonceTail::new([0; 8]),
@@ -95,8 +98,15 @@ fn key(number: u8, broken: &Arc<AtomicBool>) -> Key<Toy> {
 }
 
 fn peer(handle: &Arc<()>) -> NewPeer<Arc<()>> {
-    let address = ([192, 0, 2, 1], 1194).into();
-    NewPeer { id: PeerId::from_low_bits(1), local: address, remote: address, protocol: 17, transport: handle.clone() }
+    NewPeer {
+        id: PeerId::from_low_bits(1),
+        tx_id: PeerId::from_low_bits(1),
+        endpoint: Some(Endpoint { remote: ([192, 0, 2, 1], 1194).into(), local: None }),
+        vpn4: None,
+        vpn6: None,
+        protocol: 17,
+        transport: handle.clone(),
+    }
 }
 
 /// An IPv4 packet that is nothing else.
@@ -131,7 +141,7 @@ fn seals_with(device: &Toys) -> Result<u8, DropReason> {
     let mut out = [0; 64];
     let section = device.enter(0);
     let mut batch = section.batch(Tick(0));
-    batch.seal(&packet(), &mut out)?;
+    batch.seal(Destination::Only, &packet(), &mut out)?;
     Ok(out[0] & 7)
 }
 
@@ -175,24 +185,24 @@ fn memory_that_is_short_changes_nothing_and_leaks_nothing() {
         // A peer that cannot be made leaves the present one alone, with its keys and counters.
         UNTIL_FAILURE.set(1);
         let refused = device.new_peer(&mut control, peer(&handle), Tick(0), || ());
-        assert_eq!(refused, Err(ControlError::OutOfMemory));
+        assert_eq!(refused.err(), Some(ControlError::OutOfMemory));
         assert_eq!(seals_with(&device), Ok(2));
         assert!(device.stats().sent_data > 0);
 
         // Nothing else needs memory: each of these would fail.
         UNTIL_FAILURE.set(0);
-        let update = KeepaliveUpdate { interval: Some(1), ..KeepaliveUpdate::default() };
-        device.set_peer(&mut control, PeerSelector::Only, update, Tick(0)).expect("a peer");
+        let update = PeerUpdate { interval: Some(1), ..PeerUpdate::default() };
+        device.set_peer(&mut control, PeerSelector::Only, &update, Tick(0), || ()).expect("a peer");
         assert_eq!(seals_with(&device), Ok(2));
         {
             let section = device.enter(1);
             let mut batch = section.batch(Tick(10_000));
             assert!(batch.keepalive().ping);
             batch.seal_ping(PeerSelector::Only, &mut [0; 40]).expect("a key");
-            assert!(batch.open(&[0x4a; 64], &mut [0; 64]).is_err());
+            assert!(batch.open(Origin::default(), &[0x4a; 64], &mut [0; 64], |_| None).is_err());
         }
         assert!(device.peer_stats(0, PeerSelector::Only).is_ok());
-        assert!(device.del_peer(&mut control, || ()));
+        assert!(device.del_peer(&mut control, PeerSelector::Only, || ()).is_some());
         assert_eq!(UNTIL_FAILURE.replace(usize::MAX), 0, "something allocated");
         assert_eq!(Arc::strong_count(&handle), 1);
         assert_eq!(Arc::strong_count(&broken), 1);
@@ -214,22 +224,25 @@ fn a_cipher_that_fails_is_a_reason_and_leaves_nothing() {
     let section = device.enter(0);
     let mut batch = section.batch(Tick(0));
     let mut good = [0; 64];
-    batch.seal(&packet(), &mut good).expect("sealed");
+    batch.seal(Destination::Only, &packet(), &mut good).expect("sealed");
 
     broken.store(true, Ordering::Relaxed);
     let mut out = [0xee; 64];
-    assert_eq!(batch.seal(&packet(), &mut out).err(), Some(DropReason::TxCipherError));
+    assert_eq!(batch.seal(Destination::Only, &packet(), &mut out).err(), Some(DropReason::TxCipherError));
     assert!(out[24..].iter().all(|byte| *byte == 0));
     out[24..].copy_from_slice(&packet());
-    assert_eq!(batch.seal_gathered(&mut out, 40).err(), Some(DropReason::TxCipherError));
+    assert_eq!(batch.seal_gathered(Destination::Only, &mut out, 40).err(), Some(DropReason::TxCipherError));
     assert!(out[24..].iter().all(|byte| *byte == 0));
     assert_eq!(batch.seal_ping(PeerSelector::Only, &mut out).err(), Some(DropReason::TxCipherError));
     let mut plain = [0xee; 40];
-    assert_eq!(batch.open(&good, &mut plain).err(), Some(DropReason::RxCipherError));
+    assert_eq!(batch.open(Origin::default(), &good, &mut plain, |_| None).err(), Some(DropReason::RxCipherError));
     assert_eq!(plain, [0; 40]);
 
     broken.store(false, Ordering::Relaxed);
-    assert!(batch.open(&good, &mut plain).is_ok(), "a failure does not use up the packet id");
+    assert!(
+        batch.open(Origin::default(), &good, &mut plain, |_| None).is_ok(),
+        "a failure does not use up the packet id"
+    );
     assert_eq!(plain, packet());
     drop(batch);
     let stats = device.stats();
@@ -251,9 +264,12 @@ fn the_shell_says_how_long_packets_are_and_what_it_lost() {
         for (len, expected) in [(60u8, Ok(84)), (61, Err(DropReason::TxTooLong))] {
             let mut packet = vec![0; usize::from(len)];
             packet[..4].copy_from_slice(&[0x45, 0, 0, len]);
-            assert_eq!(batch.seal(&packet, &mut out).map(|sealed| sealed.len), expected);
+            assert_eq!(batch.seal(Destination::Only, &packet, &mut out).map(|sealed| sealed.len), expected);
             out[24..24 + packet.len()].copy_from_slice(&packet);
-            assert_eq!(batch.seal_gathered(&mut out, packet.len()).map(|sealed| sealed.len), expected);
+            assert_eq!(
+                batch.seal_gathered(Destination::Only, &mut out, packet.len()).map(|sealed| sealed.len),
+                expected
+            );
         }
         assert_eq!(batch.refuse(DropReason::RxNoBuffer, 100), DropReason::RxNoBuffer);
     }

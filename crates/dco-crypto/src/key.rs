@@ -1,7 +1,7 @@
 //! A data key: both directions' ciphers, nonces, the packet-id counter and the replay window.
 
 use crate::aead::{Aead, AeadError, Nonce, Tag};
-use crate::atomic::{AtomicU64, Ordering};
+use crate::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::replay::ReplayWindow;
 use core::fmt;
 use dco_sync::OutOfMemory;
@@ -52,8 +52,9 @@ impl fmt::Debug for NonceTail {
 pub struct KeyConfig<A> {
     /// The key-id. One above 7 is accepted, as the interface has it: it opens no packet, and seals under its low three bits.
     pub key_id: u8,
-    /// The peer-id written into outgoing headers.
-    pub peer_id: PeerId,
+    /// The peer-id written into outgoing headers, where it is the key's own; `None` where it is the peer's, which may change
+    /// in the key's life.
+    pub peer_id: Option<PeerId>,
     /// Seals what we send.
     pub seal: A,
     /// Opens what we receive.
@@ -101,8 +102,12 @@ pub struct Key<A: Aead> {
     open: A,
     seal_tail: NonceTail,
     open_tail: NonceTail,
+    /// The header of what it seals; the peer-id is undefined where it is the peer's.
     header: [u8; DATA_HEADER_LEN],
+    names_peer: bool,
     key_id: Option<KeyId>,
+    /// Somebody was told that it nears its end.
+    told_old: AtomicBool,
     _apart_from_sending: [u8; APART],
     /// Packets sealed so far; the next one's id is one more.
     sealed: AtomicU64,
@@ -123,8 +128,11 @@ impl<A: Aead> Key<A> {
             open,
             seal_tail,
             open_tail,
-            header: DataHeader { key_id: KeyId::from_low_bits(key_id), peer_id }.to_bytes(),
+            header: DataHeader { key_id: KeyId::from_low_bits(key_id), peer_id: peer_id.unwrap_or(PeerId::UNDEFINED) }
+                .to_bytes(),
+            names_peer: peer_id.is_some(),
             key_id: KeyId::new(key_id),
+            told_old: AtomicBool::new(false),
             _apart_from_sending: [0; APART],
             sealed: AtomicU64::new(0),
             _apart_from_receiving: [0; APART],
@@ -147,10 +155,30 @@ impl<A: Aead> Key<A> {
         self.key_id
     }
 
-    /// The header of the packets it seals.
+    /// The cipher that seals; for shells that want to know what it is.
     #[must_use]
-    pub const fn header(&self) -> [u8; DATA_HEADER_LEN] {
-        self.header
+    pub const fn cipher(&self) -> &A {
+        &self.seal
+    }
+
+    /// The header of the packets it seals for a peer that is called `peer_id` where the key itself has no peer-id.
+    #[inline]
+    #[must_use]
+    pub const fn header(&self, peer_id: PeerId) -> [u8; DATA_HEADER_LEN] {
+        if self.names_peer {
+            return self.header;
+        }
+        let [first, ..] = self.header;
+        let [_, a, b, c] = peer_id.get().to_be_bytes();
+        [first, a, b, c]
+    }
+
+    /// True for the first who asks once the next packet's id is `packet_id` or above: time for another key.
+    #[must_use]
+    pub fn grows_old(&self, packet_id: u32) -> bool {
+        self.next_packet_id() >= packet_id
+            && !self.told_old.load(Ordering::Relaxed)
+            && !self.told_old.swap(true, Ordering::Relaxed)
     }
 
     /// The id of the next packet it seals; [`PACKET_ID_LIMIT`] if it seals none any more.
@@ -167,17 +195,17 @@ impl<A: Aead> Key<A> {
     }
 
     /// Seals `plain` into a DATA_V2 packet at the start of `out`: header, packet id, tag, ciphertext. Returns its length,
-    /// `plain.len() + 24`.
+    /// `plain.len() + 24`. `peer_id` as in [`Key::header`].
     ///
     /// # Errors
     ///
     /// See [`SealError`].
     #[inline]
-    pub fn seal(&self, plain: &[u8], out: &mut [u8]) -> Result<usize, SealError> {
+    pub fn seal(&self, peer_id: PeerId, plain: &[u8], out: &mut [u8]) -> Result<usize, SealError> {
         let total = sealed_len(plain.len()).ok_or(SealError::OutputTooSmall)?;
         let out = out.get_mut(..total).ok_or(SealError::OutputTooSmall)?;
         let packet = Packet::split(out).ok_or(SealError::OutputTooSmall)?;
-        let nonce = self.begin(packet.aad)?;
+        let nonce = self.begin(peer_id, packet.aad)?;
         match self.seal.seal(&nonce, packet.aad, plain, packet.body, packet.tag) {
             Ok(()) => Ok(total),
             Err(error) => Err(seal_failed(error, out)),
@@ -185,17 +213,17 @@ impl<A: Aead> Key<A> {
     }
 
     /// Seals the `plain_len` bytes that begin at `out[24]` where they are, and writes header, packet id and tag before them. Returns the
-    /// packet's length, `plain_len + 24`.
+    /// packet's length, `plain_len + 24`. `peer_id` as in [`Key::header`].
     ///
     /// # Errors
     ///
     /// See [`SealError`]. If the key is exhausted the plaintext is wiped too.
     #[inline]
-    pub fn seal_in_place(&self, out: &mut [u8], plain_len: usize) -> Result<usize, SealError> {
+    pub fn seal_in_place(&self, peer_id: PeerId, out: &mut [u8], plain_len: usize) -> Result<usize, SealError> {
         let total = sealed_len(plain_len).ok_or(SealError::OutputTooSmall)?;
         let out = out.get_mut(..total).ok_or(SealError::OutputTooSmall)?;
         let packet = Packet::split(out).ok_or(SealError::OutputTooSmall)?;
-        let nonce = match self.begin(packet.aad) {
+        let nonce = match self.begin(peer_id, packet.aad) {
             Ok(nonce) => nonce,
             Err(error) => {
                 wipe(out);
@@ -243,14 +271,14 @@ impl<A: Aead> Key<A> {
 
     /// Takes the next packet id, writes header and id, and makes the nonce.
     #[inline]
-    fn begin(&self, aad: &mut [u8; AAD_LEN]) -> Result<Nonce, SealError> {
+    fn begin(&self, peer_id: PeerId, aad: &mut [u8; AAD_LEN]) -> Result<Nonce, SealError> {
         // The counter goes on past the limit when a key is used after its end; it has 64 bits to do so.
         let id = self.sealed.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let id = match u32::try_from(id) {
             Ok(id) if id < PACKET_ID_LIMIT => id.to_be_bytes(),
             _ => return Err(SealError::Exhausted),
         };
-        let [h0, h1, h2, h3] = self.header;
+        let [h0, h1, h2, h3] = self.header(peer_id);
         let [i0, i1, i2, i3] = id;
         *aad = [h0, h1, h2, h3, i0, i1, i2, i3];
         Ok(self.seal_tail.nonce(id))

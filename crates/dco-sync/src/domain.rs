@@ -18,6 +18,10 @@
 //! so all of that guard's reads happen before the free. None of this depends on phases or on who else is waiting: safety
 //! needs only that *every counter was zero at some moment after the swap*.
 //!
+//! Waits are numbered, so that one serves several swaps: a [`Retired`] value notes how many waits had begun when it was
+//! swapped out, and a later one that has ended will do. By the order of the fences after the swap and after the wait's
+//! number was written, a swap that did not see the number lies before that wait's looks at the counters.
+//!
 //! Phases make the wait end. Each stripe has two counters, and readers choose by the domain's phase. The writer waits for
 //! the phase readers do not enter, turns the phase, and waits for the other; new readers stand on the counter that is not
 //! being waited for. Sections nest, and a nested section is just one more guard.
@@ -53,6 +57,9 @@ pub struct Domain {
     phase: AtomicUsize,
     /// Set while somebody waits in [`Domain::synchronize`]; two who turn the phase at once could delay each other.
     waiting: AtomicBool,
+    /// How many waits have begun, and the number of the last that has ended.
+    begun: AtomicUsize,
+    ended: AtomicUsize,
 }
 
 impl Domain {
@@ -60,7 +67,13 @@ impl Domain {
     pub fn try_new(stripes: usize) -> Result<Self, OutOfMemory> {
         let readers =
             Striped::try_new(stripes, |_| Ok(Readers { even: AtomicUsize::new(0), odd: AtomicUsize::new(0) }))?;
-        Ok(Self { readers, phase: AtomicUsize::new(0), waiting: AtomicBool::new(false) })
+        Ok(Self {
+            readers,
+            phase: AtomicUsize::new(0),
+            waiting: AtomicBool::new(false),
+            begun: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
+        })
     }
 
     /// Starts a read section; it ends when the guard is dropped.
@@ -96,13 +109,23 @@ impl Domain {
         }
         let _waiting = Waiting(&self.waiting);
 
-        // With the reader's fence in `enter`; orders the caller's swaps before our looks at the counters.
+        let number = self.begun.load(Ordering::Relaxed).wrapping_add(1);
+        self.begun.store(number, Ordering::Relaxed);
+        // With the reader's fence in `enter`, and with the one in `Retired::new`; orders the swaps of whoever does not see
+        // our number before our looks at the counters.
         fence(Ordering::SeqCst);
         let phase = self.phase.load(Ordering::Relaxed);
         // Few stand here: readers that chose the counter before the last turn.
         self.wait_for(phase.wrapping_add(1), &mut pause);
         self.phase.store(phase.wrapping_add(1), Ordering::Relaxed);
         self.wait_for(phase, &mut pause);
+        // Release: the readers' last reads, which we acquired, happen before what is done by who sees the wait ended.
+        self.ended.store(number, Ordering::Release);
+    }
+
+    /// Whether a wait has ended that began after `begun` had been noted.
+    fn waited_since(&self, begun: usize) -> bool {
+        self.ended.load(Ordering::Acquire).wrapping_sub(begun).cast_signed() > 0
     }
 
     /// Looks at each stripe's counter of `phase` until it has been zero once.
@@ -196,16 +219,22 @@ impl<T> Published<T> {
 
     /// Publishes `value` in place of the present one, which readers may still be using: see [`Retired`].
     ///
-    /// Never waits and never allocates. Concurrent swaps are safe; each gets another old value.
+    /// Never waits and never allocates. Concurrent swaps are safe; each gets another old value. If `domain` is not the one
+    /// the value was made with, a programming error, the old value leaks.
     #[must_use = "the old value leaks unless it is freed after its readers left"]
-    pub fn swap(&self, value: Option<Box<T>>) -> Retired<T> {
+    pub fn swap(&self, value: Option<Box<T>>, domain: &Domain) -> Retired<T> {
         let old = self.value.swap(into_raw(value), Ordering::AcqRel);
-        Retired { value: old, domain: self.domain, owns: PhantomData }
+        // With the fence in `synchronize`: either we see its number, or it sees every reader of the old value.
+        fence(Ordering::SeqCst);
+        let begun = domain.begun.load(Ordering::Relaxed);
+        // Another domain's waits say nothing about our readers: 0, no domain's id, matches none.
+        let domain = if domain.id() == self.domain { self.domain } else { 0 };
+        Retired { value: old, domain, begun, owns: PhantomData }
     }
 
     /// [`Published::swap`], then [`Retired::free_after`]: PASSIVE_LEVEL, returns when no reader has the old value.
     pub fn replace(&self, value: Option<Box<T>>, domain: &Domain, pause: impl FnMut()) -> Option<Box<T>> {
-        self.swap(value).free_after(domain, pause)
+        self.swap(value, domain).free_after(domain, pause)
     }
 }
 
@@ -227,10 +256,14 @@ impl<T> fmt::Debug for Published<T> {
 /// A value that is no longer published but may still be read.
 ///
 /// Only [`Retired::free_after`] gives it back. Dropping it leaks the value, which is safe, as readers may still use it.
+///
+/// Whoever changes several values swaps them all first, then frees them: the first wait serves all.
 #[must_use = "the value leaks unless it is freed after its readers left"]
 pub struct Retired<T> {
     value: *mut T,
     domain: usize,
+    /// Waits that had begun when the value was swapped out.
+    begun: usize,
     owns: PhantomData<Box<T>>,
 }
 
@@ -247,12 +280,12 @@ impl<T> Retired<T> {
         if domain.id() != self.domain {
             return None;
         }
-        if !self.value.is_null() {
+        if !self.value.is_null() && !domain.waited_since(self.begun) {
             domain.synchronize(pause);
         }
         // SAFETY: the box was unpublished by the swap that made this `Retired`, and no other has it. Guards that could
-        // load it are of the domain with this id; all that stood at the swap have ended, as `synchronize` saw, and later
-        // ones load what replaced it.
+        // load it are of the domain with this id; all that stood at the swap have ended, as a `synchronize` that began
+        // after it saw (ours, or one whose number the swap had not seen), and later ones load what replaced it.
         unsafe { from_raw(self.value) }
     }
 
@@ -303,7 +336,7 @@ mod tests {
         let value = Published::new(&domain, boxed(1));
         let guard = domain.enter(0);
         let old = value.load(&guard);
-        let retired = value.swap(boxed(2));
+        let retired = value.swap(boxed(2), &domain);
         assert_eq!(old, Some(&1));
         assert_eq!(value.load(&guard), Some(&2));
         drop(guard);
@@ -313,11 +346,31 @@ mod tests {
     }
 
     #[test]
+    fn one_wait_serves_all_that_was_swapped_before() {
+        let domain = domain();
+        let values = [1, 2].map(|n| Published::new(&domain, boxed(n)));
+        let before = domain.ended.load(Ordering::Relaxed);
+        let [first, second] = [&values[0], &values[1]].map(|value| value.swap(None, &domain));
+        assert_eq!(first.free_after(&domain, || ()), boxed(1));
+        assert_eq!(domain.ended.load(Ordering::Relaxed), before + 1);
+        // A wait that began before the swap is none.
+        let third = values[0].swap(boxed(3), &domain);
+        assert!(third.is_none());
+        let fourth = values[0].swap(None, &domain);
+        let guard = domain.enter(0);
+        assert_eq!(second.free_after(&domain, || panic!("waited")), boxed(2));
+        drop(guard);
+        assert_eq!(domain.ended.load(Ordering::Relaxed), before + 1);
+        assert_eq!(fourth.free_after(&domain, || ()), boxed(3));
+        assert_eq!(domain.ended.load(Ordering::Relaxed), before + 2);
+    }
+
+    #[test]
     fn nothing_published_is_nothing_to_wait_for() {
         let domain = domain();
         let value = Published::new(&domain, None);
         let guard = domain.enter(0);
-        let retired = value.swap(boxed(1));
+        let retired = value.swap(boxed(1), &domain);
         assert!(retired.is_none());
         // Would hang if it waited: our own guard is open.
         assert_eq!(retired.free_after(&domain, || panic!("waited")), None);
@@ -340,8 +393,9 @@ mod tests {
         let value = Published::new(&mine, boxed(drops.clone()));
         let guard = mine.enter(0);
         let read = value.load(&guard);
-        drop(value.swap(boxed(drops.clone())));
-        assert!(value.swap(None).free_after(&other, || ()).is_none());
+        drop(value.swap(boxed(drops.clone()), &mine));
+        assert!(value.swap(boxed(drops.clone()), &mine).free_after(&other, || ()).is_none());
+        assert!(value.swap(None, &other).free_after(&mine, || ()).is_none());
         assert!(read.is_some_and(|read| Shared::same(read, &drops)));
     }
 

@@ -44,6 +44,7 @@ extern crate std;
 
 mod alloc;
 mod domain;
+mod latch;
 mod primitive;
 mod queue;
 mod shared;
@@ -51,6 +52,7 @@ mod striped;
 
 pub use alloc::{MAX_ALIGN, OutOfMemory, try_box, try_box_slice};
 pub use domain::{Domain, Guard, Published, Retired};
+pub use latch::Latch;
 pub use queue::Queue;
 pub use shared::Shared;
 pub use striped::Striped;

@@ -87,7 +87,7 @@ fn readers_never_see_a_freed_value() {
             })
             .collect();
         for n in 1..3 {
-            let old = value.swap(canary(&cages, n)).free_after(&domain, thread::yield_now);
+            let old = value.swap(canary(&cages, n), &domain).free_after(&domain, thread::yield_now);
             assert!(old.is_some());
         }
         for reader in readers {
@@ -113,10 +113,10 @@ fn two_writers_and_a_reader() {
         let writer = {
             let (domain, value, cages) = (domain.clone(), value.clone(), cages.clone());
             thread::spawn(move || {
-                drop(value.swap(canary(&cages, 1)).free_after(&domain, thread::yield_now));
+                drop(value.swap(canary(&cages, 1), &domain).free_after(&domain, thread::yield_now));
             })
         };
-        drop(value.swap(canary(&cages, 2)).free_after(&domain, thread::yield_now));
+        drop(value.swap(canary(&cages, 2), &domain).free_after(&domain, thread::yield_now));
         reader.join().expect("no panic");
         writer.join().expect("no panic");
     });
@@ -140,7 +140,7 @@ fn nested_sections() {
                 seen.sings();
             })
         };
-        drop(value.swap(canary(&cages, 1)).free_after(&domain, thread::yield_now));
+        drop(value.swap(canary(&cages, 1), &domain).free_after(&domain, thread::yield_now));
         reader.join().expect("no panic");
     });
 }
@@ -160,7 +160,7 @@ fn both_directions_are_ordered() {
             })
         };
         let old = value
-            .swap(Some(try_box(AtomicUsize::new(10)).expect("memory")))
+            .swap(Some(try_box(AtomicUsize::new(10)).expect("memory")), &domain)
             .free_after(&domain, thread::yield_now)
             .expect("published");
         let in_old = old.load(Ordering::Relaxed);

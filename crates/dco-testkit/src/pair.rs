@@ -1,7 +1,8 @@
 //! Two real devices, a faulty link each way, and a clock that only the test moves.
 
 use dco_core::{
-    Control, ControlError, Device, DropReason, KeepaliveUpdate, MAX_SEALED, NewPeer, Opened, PeerSelector, Tick,
+    Control, ControlError, Destination, Device, DropReason, Endpoint, MAX_SEALED, NewPeer, Opened, Origin,
+    PeerSelector, PeerUpdate, Tick,
 };
 use dco_crypto::{Key, KeyConfig, KeySlot, NonceTail};
 use dco_wire::{PeerId, ip};
@@ -68,7 +69,7 @@ impl KeySpec {
         let tail = |half: [u8; 40]| NonceTail::new(half[32..].try_into().expect("eight bytes"));
         Key::try_new(KeyConfig {
             key_id: self.key_id,
-            peer_id: PeerId::from_low_bits(self.peer_id),
+            peer_id: Some(PeerId::from_low_bits(self.peer_id)),
             seal: TestAead::new(&seal[..self.key_len], Direction::Seal).expect("a key"),
             open: TestAead::new(&open[..self.key_len], Direction::Open).expect("a key"),
             seal_tail: tail(seal),
@@ -177,18 +178,20 @@ impl Pair {
         let end = self.end_mut(side);
         let peer = NewPeer {
             id: PeerId::from_low_bits(1),
-            local: Self::address(side),
-            remote: Self::address(side.other()),
+            tx_id: PeerId::UNDEFINED,
+            endpoint: Some(Endpoint { remote: Self::address(side.other()), local: Some(Self::address(side).ip()) }),
+            vpn4: None,
+            vpn6: None,
             protocol: ip::UDP,
             transport: side.other(),
         };
-        end.device.new_peer(&mut end.control, peer, now, || ())
+        end.device.new_peer(&mut end.control, peer, now, || ()).map(drop)
     }
 
     /// Removes the peer.
     pub fn del_peer(&mut self, side: Side) -> bool {
         let end = self.end_mut(side);
-        end.device.del_peer(&mut end.control, || ())
+        end.device.del_peer(&mut end.control, PeerSelector::Only, || ()).is_some()
     }
 
     /// Installs a key.
@@ -210,10 +213,10 @@ impl Pair {
     }
 
     /// Changes the peer's settings.
-    pub fn set_peer(&mut self, side: Side, update: KeepaliveUpdate) -> Result<(), ControlError> {
+    pub fn set_peer(&mut self, side: Side, update: PeerUpdate) -> Result<(), ControlError> {
         let now = self.now;
         let end = self.end_mut(side);
-        end.device.set_peer(&mut end.control, PeerSelector::Only, update, now)
+        end.device.set_peer(&mut end.control, PeerSelector::Only, &update, now, || ())
     }
 
     /// Seals `packets` at `side` in one batch and sends what was sealed. Each packet's outcome is its datagram or a reason.
@@ -225,9 +228,9 @@ impl Pair {
             let mut batch = section.batch(self.now);
             for packet in packets {
                 let mut out = vec![0xee; MAX_SEALED];
-                let sealed = batch.seal(packet, &mut out);
+                let sealed = batch.seal(Destination::Only, packet, &mut out);
                 outcomes.push(sealed.map(|sealed| {
-                    assert_eq!(*sealed.transport, side.other());
+                    assert_eq!(*sealed.peer.transport(), side.other());
                     out.truncate(sealed.len);
                     out
                 }));
@@ -259,12 +262,12 @@ impl Pair {
         let mut batch = section.batch(self.now);
         for datagram in datagrams {
             let mut out = vec![0xee; datagram.len()];
-            match batch.open(datagram, &mut out) {
-                Ok(Opened::Packet { len }) => {
+            match batch.open(Origin::default(), datagram, &mut out, |_| None) {
+                Ok(Opened::Packet { len, .. }) => {
                     out.truncate(len);
                     end.received.push(out);
                 }
-                Ok(Opened::Ping) => end.pings += 1,
+                Ok(Opened::Ping { .. }) => end.pings += 1,
                 Err(reason) => {
                     let written = datagram.len().saturating_sub(24);
                     let wiped = out[..written].iter().all(|b| *b == 0);

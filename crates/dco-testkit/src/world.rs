@@ -2,8 +2,9 @@
 //!
 //! The property tests and the fuzz target `sequence` drive it; it panics at the first difference.
 
-use dco_core::{DropReason, KeepaliveUpdate, MAX_SEALED, PeerSelector};
+use dco_core::{Destination, DropReason, MAX_SEALED, PeerSelector, PeerUpdate};
 use dco_crypto::KeySlot;
+use dco_wire::PeerId;
 
 use crate::{
     KeySpec, Pair, Side,
@@ -139,7 +140,10 @@ impl World {
         out[24..24 + packet.len()].copy_from_slice(&packet);
         let outcome = {
             let section = self.pair.end(side).device.enter(7);
-            section.batch(self.pair.now()).seal_gathered(&mut out, packet.len()).map(|sealed| sealed.len)
+            section
+                .batch(self.pair.now())
+                .seal_gathered(Destination::Only, &mut out, packet.len())
+                .map(|sealed| sealed.len)
         };
         let now = self.now();
         match (self.models[side as usize].seal(inner, now), outcome) {
@@ -230,7 +234,7 @@ impl World {
                 self.rogue_id += 1;
                 let rogue = KeySpec { sealed: 5_000 + self.rogue_id, ..key(0) }.key(side.other());
                 let mut out = vec![0; plain.len() + 24];
-                rogue.seal(&plain, &mut out).expect("room");
+                rogue.seal(PeerId::UNDEFINED, &plain, &mut out).expect("room");
                 self.ledger.note(0, side.other() as usize, out.clone(), Inner::Junk(plain));
                 self.receive(side, &[out]);
             }
@@ -268,7 +272,7 @@ impl World {
             Op::SetPeer(side, interval, timeout, mss) => {
                 let now = self.now();
                 let expected = self.models[side as usize].set_peer(interval, timeout, mss, now);
-                let update = KeepaliveUpdate { interval, timeout, mss };
+                let update = PeerUpdate { interval, timeout, mss, ..PeerUpdate::default() };
                 assert_eq!(self.pair.set_peer(side, update).is_ok(), expected);
             }
         }

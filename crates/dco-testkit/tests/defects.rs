@@ -1,8 +1,8 @@
 //! Defects of other drivers that the core could have. Each has its patch in `defects/`, which makes its test here fail.
 
-use dco_core::{DropReason, KeepaliveUpdate};
+use dco_core::{Destination, DropReason, PeerUpdate};
 use dco_testkit::{Faults, KeySpec, PacketSpec, Pair, Side};
-use dco_wire::{Class, PING, classify};
+use dco_wire::{Class, PING, PeerId, classify};
 
 fn refused(pair: &Pair) -> &[DropReason] {
     &pair.end(Side::B).refused
@@ -12,7 +12,7 @@ fn refused(pair: &Pair) -> &[DropReason] {
 fn rogue(plain: &[u8]) -> Vec<u8> {
     let key = KeySpec { sealed: 1_000, ..KeySpec::new(1, 0) }.key(Side::A);
     let mut out = vec![0; plain.len() + 24];
-    key.seal(plain, &mut out).expect("room");
+    key.seal(PeerId::UNDEFINED, plain, &mut out).expect("room");
     out
 }
 
@@ -25,10 +25,13 @@ fn packet_above_mtu() {
     let mut out = vec![0; 70_000];
     for len in [1501, 1502, 1536, 2000, 2048, 9000, 65_535] {
         let packet = PacketSpec::udp4(len, 1).bytes();
-        assert_eq!(batch.seal(&packet, &mut out).err(), Some(DropReason::TxTooLong), "{len}");
-        assert_eq!(batch.seal_gathered(&mut out, len).err(), Some(DropReason::TxTooLong), "{len}");
+        assert_eq!(batch.seal(Destination::Only, &packet, &mut out).err(), Some(DropReason::TxTooLong), "{len}");
+        assert_eq!(batch.seal_gathered(Destination::Only, &mut out, len).err(), Some(DropReason::TxTooLong), "{len}");
     }
-    assert_eq!(batch.seal(&PacketSpec::udp4(1500, 1).bytes(), &mut out).map(|sealed| sealed.len).ok(), Some(1524));
+    assert_eq!(
+        batch.seal(Destination::Only, &PacketSpec::udp4(1500, 1).bytes(), &mut out).map(|sealed| sealed.len).ok(),
+        Some(1524)
+    );
 }
 
 /// ovpn-dco-win of 2024 looked at the replay window before it authenticated: a forged id moved it.
@@ -57,7 +60,7 @@ fn longer_than_a_ping() {
 fn ipv6_syn_cut_short() {
     let mut pair = Pair::connected(Faults::NONE, 1);
     for side in Side::BOTH {
-        pair.set_peer(side, KeepaliveUpdate { mss: Some(1_000), ..KeepaliveUpdate::default() }).expect("a peer");
+        pair.set_peer(side, PeerUpdate { mss: Some(1_000), ..PeerUpdate::default() }).expect("a peer");
     }
     let whole = PacketSpec::syn(true, 1460).bytes();
     for len in 40..whole.len() {
@@ -81,7 +84,8 @@ fn data_v1_is_userspaces() {
 #[test]
 fn expiry_told_once() {
     let mut pair = Pair::connected(Faults::NONE, 1);
-    pair.set_peer(Side::A, KeepaliveUpdate { interval: None, timeout: Some(2), mss: None }).expect("a peer");
+    pair.set_peer(Side::A, PeerUpdate { interval: None, timeout: Some(2), mss: None, ..PeerUpdate::default() })
+        .expect("a peer");
     for _ in 0..10 {
         pair.advance(1_000);
         pair.tick(Side::A);

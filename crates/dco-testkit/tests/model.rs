@@ -1,8 +1,8 @@
 //! Property tests: whatever is done to two ends, they do what the model says.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use dco_core::{DropReason, Opened, PeerSelector};
+use dco_core::{Destination, DropReason, Origin, PeerSelector};
 use dco_testkit::{
     Faults, PacketSpec, Pair, Random, Side,
     model::Inner,
@@ -188,14 +188,14 @@ fn an_output_that_is_too_small_is_a_reason() {
     let section = pair.end(Side::A).device.enter(0);
     let mut batch = section.batch(pair.now());
     let mut out = [0; 123];
-    assert_eq!(batch.seal(&packet, &mut out).err(), Some(DropReason::TxTooLong));
-    assert_eq!(batch.seal_gathered(&mut out, 100).err(), Some(DropReason::TxTooLong));
+    assert_eq!(batch.seal(Destination::Only, &packet, &mut out).err(), Some(DropReason::TxTooLong));
+    assert_eq!(batch.seal_gathered(Destination::Only, &mut out, 100).err(), Some(DropReason::TxTooLong));
     assert_eq!(batch.seal_ping(PeerSelector::Only, &mut out[..39]).err(), Some(DropReason::TxTooLong));
     let mut out = [0; 124];
-    assert_eq!(batch.seal(&packet, &mut out).map(|sealed| sealed.len).ok(), Some(124));
+    assert_eq!(batch.seal(Destination::Only, &packet, &mut out).map(|sealed| sealed.len).ok(), Some(124));
     let far = pair.end(Side::B).device.enter(0);
     let mut far = far.batch(pair.now());
-    assert_eq!(far.open(&out, &mut [0; 99]).err(), Some(DropReason::RxTooLong));
-    assert_eq!(far.open(&out, &mut [0; 100]), Ok(Opened::Packet { len: 100 }));
-    let _: SocketAddr = far.remote().expect("a peer");
+    assert_eq!(far.open(Origin::default(), &out, &mut [0; 99], |_| None).err(), Some(DropReason::RxTooLong));
+    let opened = far.open(Origin::default(), &out, &mut [0; 100], |_| None).expect("room");
+    assert_eq!(opened.len(), Some(100));
 }

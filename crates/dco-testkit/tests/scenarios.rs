@@ -2,7 +2,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use dco_core::{ControlError, DropReason, KeepaliveUpdate, LossClass, MAX_INNER, NewPeer, PeerSelector, PeerStats};
+use dco_core::{
+    ControlError, Destination, DropReason, Endpoint, LossClass, MAX_INNER, NewPeer, PeerSelector, PeerStats, PeerUpdate,
+};
 use dco_crypto::KeySlot;
 use dco_testkit::{Faults, KeySpec, PacketSpec, Pair, Side, packet::Upper};
 use dco_wire::{PeerId, ip};
@@ -11,8 +13,8 @@ fn packet(seed: u8) -> Vec<u8> {
     PacketSpec::udp4(200, seed).bytes()
 }
 
-fn keepalive(interval: u32, timeout: u32) -> KeepaliveUpdate {
-    KeepaliveUpdate { interval: Some(interval), timeout: Some(timeout), mss: None }
+fn keepalive(interval: u32, timeout: u32) -> PeerUpdate {
+    PeerUpdate { interval: Some(interval), timeout: Some(timeout), mss: None, ..PeerUpdate::default() }
 }
 
 fn drops(pair: &Pair, side: Side, reason: DropReason) -> u64 {
@@ -271,7 +273,8 @@ fn an_idle_peer_is_pinged_and_both_stay_alive() {
         let stats = pair.end(side).device.stats();
         assert_eq!((stats.tun_sent, stats.tun_received), (0, 0));
         assert_eq!((stats.sent_data, stats.transport_sent, stats.transport_received), (10, 400, 400));
-        let peer = PeerStats { link_rx: 400, link_tx: 400, ..PeerStats::default() };
+        let peer =
+            PeerStats { link_rx: 400, link_tx: 400, link_rx_packets: 10, link_tx_packets: 10, ..PeerStats::default() };
         assert_eq!(pair.end(side).device.peer_stats(0, PeerSelector::Only), Ok(peer));
     }
 }
@@ -366,7 +369,7 @@ fn a_batch_sees_its_own_traffic_in_its_keepalive() {
     let section = pair.end(Side::A).device.enter(0);
     let mut batch = section.batch(pair.now());
     assert!(batch.keepalive().ping);
-    batch.seal(&packet(0), &mut [0; 300]).expect("sealed");
+    batch.seal(Destination::Only, &packet(0), &mut [0; 300]).expect("sealed");
     assert!(!batch.keepalive().ping);
 }
 
@@ -377,11 +380,17 @@ fn flushing_early_counts_nothing_twice() {
     let section = device.enter(0);
     let mut batch = section.batch(pair.now());
     for packets in 1..4 {
-        batch.seal(&packet(0), &mut [0; 300]).expect("sealed");
+        batch.seal(Destination::Only, &packet(0), &mut [0; 300]).expect("sealed");
         batch.flush();
         let _ = batch.keepalive();
         batch.flush();
-        let peer = PeerStats { link_tx: packets * 224, vpn_tx: packets * 200, ..PeerStats::default() };
+        let peer = PeerStats {
+            link_tx: packets * 224,
+            vpn_tx: packets * 200,
+            link_tx_packets: packets,
+            vpn_tx_packets: packets,
+            ..PeerStats::default()
+        };
         assert_eq!(device.peer_stats(0, PeerSelector::Only), Ok(peer));
         assert_eq!((device.stats().sent_data, device.stats().tun_sent), (packets, packets * 200));
     }
@@ -392,7 +401,7 @@ fn segment_sizes_are_lowered_both_ways() {
     for v6 in [false, true] {
         for (near, far) in [(1300, 0), (0, 1300), (1300, 1200), (1200, 1300)] {
             let mut pair = Pair::connected(Faults::NONE, 1);
-            let mss = |mss| KeepaliveUpdate { mss: Some(mss), ..KeepaliveUpdate::default() };
+            let mss = |mss| PeerUpdate { mss: Some(mss), ..PeerUpdate::default() };
             pair.set_peer(Side::A, mss(near)).expect("a peer");
             pair.set_peer(Side::B, mss(far)).expect("a peer");
             let specs = [PacketSpec::syn(v6, 1460), PacketSpec::syn(v6, 500), {
@@ -412,14 +421,15 @@ fn segment_sizes_are_lowered_both_ways() {
 #[test]
 fn a_gathered_syn_is_lowered_where_it_is() {
     let mut pair = Pair::connected(Faults::NONE, 1);
-    let limit = KeepaliveUpdate { mss: Some(1300), ..KeepaliveUpdate::default() };
+    let limit = PeerUpdate { mss: Some(1300), ..PeerUpdate::default() };
     pair.set_peer(Side::A, limit).expect("a peer");
     let spec = PacketSpec::syn(false, 1460);
     let mut out = vec![0; 24 + spec.total()];
     out[24..].copy_from_slice(&spec.bytes());
     {
         let section = pair.end(Side::A).device.enter(0);
-        let sealed = section.batch(pair.now()).seal_gathered(&mut out, spec.total()).expect("sealed");
+        let sealed =
+            section.batch(pair.now()).seal_gathered(Destination::Only, &mut out, spec.total()).expect("sealed");
         assert_eq!(sealed.len, out.len());
     }
     pair.receive(Side::B, &[out]);
@@ -445,7 +455,15 @@ fn the_tunnel_is_not_sent_through_itself() {
     let now = pair.now();
     let end = pair.end_mut(Side::A);
     let remote: std::net::SocketAddr = (Ipv6Addr::LOCALHOST, 443).into();
-    let peer = |protocol| NewPeer { id: PeerId::from_low_bits(1), local: remote, remote, protocol, transport: Side::B };
+    let peer = |protocol| NewPeer {
+        id: PeerId::from_low_bits(1),
+        tx_id: PeerId::from_low_bits(1),
+        endpoint: Some(Endpoint { remote, local: None }),
+        vpn4: None,
+        vpn6: None,
+        protocol,
+        transport: Side::B,
+    };
     end.device.new_peer(&mut end.control, peer(ip::UDP), now, || ()).expect("memory");
     pair.new_key(Side::A, KeySlot::Primary, KeySpec::new(1, 0)).expect("a peer");
     let v6 =
@@ -503,23 +521,23 @@ fn a_batch_that_began_before_a_change_ends_with_what_it_had() {
         let section = device.enter(0);
         let mut batch = section.batch(now);
         let writer = scope.spawn(move || {
-            device.del_peer(control, || {
+            device.del_peer(control, PeerSelector::Only, || {
                 let _ = paused.send(());
                 thread::sleep(Duration::from_millis(1));
             })
         });
         wait.recv().expect("it waits for our section");
-        let first = batch.seal(&packet(0), &mut [0; 300]).expect("the batch still has its peer");
-        assert_eq!(*first.transport, Side::B);
+        let first = batch.seal(Destination::Only, &packet(0), &mut [0; 300]).expect("the batch still has its peer");
+        assert_eq!(*first.peer.transport(), Side::B);
         // The next batch, even inside the same section, does not.
         let mut next = section.batch(now);
-        assert_eq!(next.seal(&packet(0), &mut [0; 300]).err(), Some(DropReason::TxNoPeer));
+        assert_eq!(next.seal(Destination::Only, &packet(0), &mut [0; 300]).err(), Some(DropReason::TxNoPeer));
         drop(next);
         drop(batch);
         assert!(!writer.is_finished());
-        assert_eq!(*first.transport, Side::B);
+        assert_eq!(*first.peer.transport(), Side::B);
         drop(section);
-        assert!(writer.join().expect("no panic"));
+        assert!(writer.join().expect("no panic").is_some());
     });
     assert_eq!(pair.end(Side::A).device.stats().sent_data, 1);
 }

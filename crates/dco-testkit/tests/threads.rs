@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dco_core::{Device, DropReason, KeepaliveUpdate, MAX_SEALED, NewPeer, Opened, PeerSelector, Tick};
+use dco_core::{
+    Destination, Device, DropReason, Endpoint, MAX_SEALED, NewPeer, Opened, Origin, PeerSelector, PeerUpdate, Tick,
+};
 use dco_crypto::KeySlot;
 use dco_testkit::{KeySpec, PacketSpec, Pair, Random, Side, TestAead};
 use dco_wire::{PeerId, ip};
@@ -28,8 +30,10 @@ impl Drop for Handle {
 fn new_peer(side: Side) -> NewPeer<Handle> {
     NewPeer {
         id: PeerId::from_low_bits(1),
-        local: Pair::address(side),
-        remote: Pair::address(side.other()),
+        tx_id: PeerId::UNDEFINED,
+        endpoint: Some(Endpoint { remote: Pair::address(side.other()), local: None }),
+        vpn4: None,
+        vpn6: None,
         protocol: ip::UDP,
         transport: Handle { alive: AtomicBool::new(true) },
     }
@@ -77,12 +81,12 @@ fn carry(ends: &[Device<TestAead, Handle>; 2], cpu: usize, done: &Done, stop: &A
                 packets += 1;
                 let mut out = vec![0; MAX_SEALED];
                 add(&done.offered, 1);
-                match batch.seal(&packet, &mut out) {
+                match batch.seal(Destination::Only, &packet, &mut out) {
                     Ok(sealed) => {
                         add(&done.sealed, 1);
                         add(&done.offered_bytes, packet.len());
                         out.truncate(sealed.len);
-                        handles.push(sealed.transport);
+                        handles.push(sealed.peer.transport());
                         flying.push((packet, out));
                     }
                     Err(reason) => {
@@ -99,13 +103,13 @@ fn carry(ends: &[Device<TestAead, Handle>; 2], cpu: usize, done: &Done, stop: &A
         let mut batch = section.batch(Tick(packets / 100));
         for (packet, datagram) in flying.iter().chain(&flying) {
             let mut out = vec![0; MAX_SEALED];
-            match batch.open(datagram, &mut out) {
-                Ok(Opened::Packet { len }) => {
+            match batch.open(Origin::default(), &datagram, &mut out, |_| None) {
+                Ok(Opened::Packet { len, .. }) => {
                     add(&done.opened, 1);
                     add(&done.opened_bytes, len);
                     add(&done.wrong, usize::from(out[..len] != packet[..]));
                 }
-                Ok(Opened::Ping) => add(&done.wrong, 1),
+                Ok(Opened::Ping { .. }) => add(&done.wrong, 1),
                 Err(_) => add(&done.not_opened, 1),
             }
         }
@@ -149,14 +153,14 @@ fn run(churn_peers: bool) {
                 if random.chance(200) {
                     let _ = device.del_key(control, PeerSelector::Only, KeySlot::Secondary, pause);
                 }
-                let update = KeepaliveUpdate { mss: Some(random.below(1500) as u16), ..KeepaliveUpdate::default() };
-                let _ = device.set_peer(control, PeerSelector::Only, update, Tick(changes));
+                let update = PeerUpdate { mss: Some(random.below(1500) as u16), ..PeerUpdate::default() };
+                let _ = device.set_peer(control, PeerSelector::Only, &update, Tick(changes), pause);
             }
             if churn_peers && random.chance(300) {
                 let side = if random.chance(500) { Side::A } else { Side::B };
                 let (device, control) = (&ends[side as usize], &mut controls[side as usize]);
                 if random.chance(500) {
-                    device.del_peer(control, pause);
+                    drop(device.del_peer(control, PeerSelector::Only, pause));
                 }
                 device.new_peer(control, new_peer(side), Tick(0), pause).expect("memory");
                 let key = key.key(side);
@@ -219,7 +223,8 @@ fn each_packet_is_opened_once() {
         let mut batch = section.batch(Tick(0));
         for i in 0..20_000u32 {
             let mut out = vec![0; MAX_SEALED];
-            let len = batch.seal(&PacketSpec::udp4(60, i as u8).bytes(), &mut out).expect("sealed").len;
+            let len =
+                batch.seal(Destination::Only, &PacketSpec::udp4(60, i as u8).bytes(), &mut out).expect("sealed").len;
             out.truncate(len);
             datagrams.push(out);
         }
@@ -233,7 +238,7 @@ fn each_packet_is_opened_once() {
                     let section = device.enter(cpu);
                     let mut batch = section.batch(Tick(0));
                     for datagram in burst {
-                        match batch.open(datagram, &mut [0; 100]) {
+                        match batch.open(Origin::default(), &datagram, &mut [0; 100], |_| None) {
                             Ok(_) => add(opened, 1),
                             Err(reason) => assert_eq!(reason, DropReason::RxReplay),
                         }

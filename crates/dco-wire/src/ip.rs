@@ -48,6 +48,23 @@ pub const fn version(packet: &[u8]) -> Option<Version> {
     }
 }
 
+/// The source address alone; `None` if the packet is neither IPv4 nor IPv6 or ends within the fixed header.
+#[inline]
+#[must_use]
+pub fn source(packet: &[u8]) -> Option<IpAddr> {
+    match version(packet)? {
+        Version::V4 => {
+            let &[_, _, _, _, _, _, _, _, _, _, _, _, a, b, c, d, _, _, _, _] = packet.first_chunk()?;
+            Some(Ipv4Addr::new(a, b, c, d).into())
+        }
+        Version::V6 => {
+            let header: &[u8; V6_HEADER_LEN] = packet.first_chunk()?;
+            let source: &[u8; 16] = header.get(8..)?.first_chunk()?;
+            Some(Ipv6Addr::from(*source).into())
+        }
+    }
+}
+
 /// Which part of a datagram a packet is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Fragment {

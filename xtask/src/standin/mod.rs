@@ -11,7 +11,7 @@ use std::{fmt::Write as _, fs, path::Path};
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    driver::Toolchain,
+    driver::{self, Toolchain},
     facts::Facts,
     tool::{self, say},
 };
@@ -73,7 +73,7 @@ pub fn run(root: &Path, target_dir: &Path) -> Result<()> {
     }
     tool::write(&copy.join("Cargo.toml"), &manifest)?;
 
-    let toolchain = Toolchain::choose(None)?;
+    let toolchain = Toolchain::choose(None, driver::LINKER)?;
     let mut cargo = toolchain.cargo(&copy, target_dir)?;
     // The dev profile unwinds, which a driver cannot.
     cargo.args(["check", "--profile=driver"]).args(toolchain.arguments());

@@ -78,7 +78,7 @@ pub fn pair() -> (Key<Gcm>, Key<Gcm>) {
     let key = |seal, open, seal_tail, open_tail| {
         Key::try_new(KeyConfig {
             key_id: 2,
-            peer_id: PeerId::from_low_bits(7),
+            peer_id: Some(PeerId::from_low_bits(7)),
             seal: Gcm::new(seal),
             open: Gcm::new(open),
             seal_tail: NonceTail::new(seal_tail),
@@ -93,7 +93,7 @@ pub fn pair() -> (Key<Gcm>, Key<Gcm>) {
 pub fn scripted(answer: Result<(), AeadError>, calls: &Mutex<Vec<Call>>) -> Key<Scripted<'_>> {
     Key::try_new(KeyConfig {
         key_id: 3,
-        peer_id: PeerId::from_low_bits(0x76706e),
+        peer_id: Some(PeerId::from_low_bits(0x76706e)),
         seal: Scripted { answer, calls },
         open: Scripted { answer, calls },
         seal_tail: NonceTail::new([1, 2, 3, 4, 5, 6, 7, 8]),

@@ -2,6 +2,7 @@
 
 use crate::backends::{pair, scripted};
 use dco_crypto::{AeadError, OpenError, SealError};
+use dco_wire::PeerId;
 use std::sync::Mutex;
 
 #[test]
@@ -10,10 +11,10 @@ fn a_failing_cipher_leaves_no_packet() {
         let calls = Mutex::new(Vec::new());
         let key = scripted(Err(answer), &calls);
         let mut out = [0xcc; 40];
-        assert_eq!(key.seal(&[1; 8], &mut out), Err(SealError::Aead(code)));
+        assert_eq!(key.seal(PeerId::UNDEFINED, &[1; 8], &mut out), Err(SealError::Aead(code)));
         assert_eq!((out[..32].to_vec(), out[32..].to_vec()), (vec![0; 32], vec![0xcc; 8]));
         let mut out = [0xcc; 40];
-        assert_eq!(key.seal_in_place(&mut out, 8), Err(SealError::Aead(code)));
+        assert_eq!(key.seal_in_place(PeerId::UNDEFINED, &mut out, 8), Err(SealError::Aead(code)));
         assert_eq!((out[..32].to_vec(), out[32..].to_vec()), (vec![0; 32], vec![0xcc; 8]));
         // Each attempt used up an id.
         let calls = calls.lock().expect("not poisoned");
@@ -41,9 +42,9 @@ fn too_little_room_is_noticed_first() {
     let key = scripted(Ok(()), &calls);
     for room in 0..32 {
         let mut out = vec![0xcc; room];
-        assert_eq!(key.seal(&[1; 8], &mut out), Err(SealError::OutputTooSmall));
-        assert_eq!(key.seal_in_place(&mut out, 8), Err(SealError::OutputTooSmall));
-        assert_eq!(key.seal_in_place(&mut out, usize::MAX), Err(SealError::OutputTooSmall));
+        assert_eq!(key.seal(PeerId::UNDEFINED, &[1; 8], &mut out), Err(SealError::OutputTooSmall));
+        assert_eq!(key.seal_in_place(PeerId::UNDEFINED, &mut out, 8), Err(SealError::OutputTooSmall));
+        assert_eq!(key.seal_in_place(PeerId::UNDEFINED, &mut out, usize::MAX), Err(SealError::OutputTooSmall));
         assert!(out.iter().all(|byte| *byte == 0xcc));
     }
     let datagram = [&[0x48, 0, 0, 0, 0, 0, 0, 1][..], &[0; 16 + 8]].concat();
@@ -54,7 +55,7 @@ fn too_little_room_is_noticed_first() {
     }
     assert!(calls.lock().expect("not poisoned").is_empty());
     // No id was used, none was marked.
-    assert_eq!(key.seal(&[], &mut [0; 24]), Ok(24));
+    assert_eq!(key.seal(PeerId::UNDEFINED, &[], &mut [0; 24]), Ok(24));
     assert_eq!(calls.lock().expect("not poisoned")[0].0[3], 1);
     assert_eq!(key.open(&datagram, &mut [0; 8], 0), Ok(8));
 }
@@ -74,7 +75,7 @@ fn short_packets_and_id_zero_never_reach_the_cipher() {
 fn a_forged_id_does_not_move_the_window() {
     let (client, server) = pair();
     let mut packet = [0; 32];
-    client.seal(&[1; 8], &mut packet).expect("seals");
+    client.seal(PeerId::UNDEFINED, &[1; 8], &mut packet).expect("seals");
     let mut forged = packet;
     forged[4..8].copy_from_slice(&[0xff; 4]);
     assert_eq!(server.open(&forged, &mut [0; 8], 0), Err(OpenError::AuthFailed));
@@ -86,7 +87,7 @@ fn a_late_packet_after_silence() {
     let (client, server) = pair();
     let mut packets = [[0; 32]; 3];
     for packet in &mut packets {
-        client.seal(&[1; 8], packet).expect("seals");
+        client.seal(PeerId::UNDEFINED, &[1; 8], packet).expect("seals");
     }
     assert_eq!(server.open(&packets[1], &mut [0; 8], 1_000), Ok(8));
     assert_eq!(server.open(&packets[0], &mut [0; 8], 31_000), Err(OpenError::Replay));

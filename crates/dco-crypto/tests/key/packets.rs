@@ -25,7 +25,7 @@ fn known_key() -> Key<Gcm> {
     let tail: [u8; 8] = core::array::from_fn(|i| 0xf0 + i as u8);
     Key::try_new(KeyConfig {
         key_id: 3,
-        peer_id: PeerId::from_low_bits(0x76706e),
+        peer_id: Some(PeerId::from_low_bits(0x76706e)),
         seal: Gcm::new(&key),
         open: Gcm::new(&key),
         seal_tail: NonceTail::new(tail),
@@ -38,13 +38,13 @@ fn known_key() -> Key<Gcm> {
 fn a_known_packet() {
     let (plain, packet) = (unhex(PLAIN), unhex(PACKET));
     let mut out = [0xcc; 100];
-    assert_eq!(known_key().seal(&plain, &mut out), Ok(packet.len()));
+    assert_eq!(known_key().seal(PeerId::UNDEFINED, &plain, &mut out), Ok(packet.len()));
     assert_eq!(out[..packet.len()], packet);
     assert!(out[packet.len()..].iter().all(|byte| *byte == 0xcc));
 
     let mut out = [0xcc; 100];
     out[24..24 + plain.len()].copy_from_slice(&plain);
-    assert_eq!(known_key().seal_in_place(&mut out, plain.len()), Ok(packet.len()));
+    assert_eq!(known_key().seal_in_place(PeerId::UNDEFINED, &mut out, plain.len()), Ok(packet.len()));
     assert_eq!(out[..packet.len()], packet);
 
     let mut out = [0xcc; 100];
@@ -78,7 +78,7 @@ proptest! {
         let wanted = by_openssl(&secret, [9 << 3 | key_id, p0, p1, p2], sealed + 1, tail, &plain);
         let new = || Key::try_new(KeyConfig {
             key_id,
-            peer_id: PeerId::from_low_bits(peer_id),
+            peer_id: Some(PeerId::from_low_bits(peer_id)),
             seal: Gcm::new(&secret),
             open: Gcm::new(&secret),
             seal_tail: NonceTail::new(tail),
@@ -86,10 +86,10 @@ proptest! {
         }).expect("memory").having_sealed(u64::from(sealed));
 
         let mut out = vec![0; plain.len() + 24];
-        prop_assert_eq!(new().seal(&plain, &mut out), Ok(wanted.len()));
+        prop_assert_eq!(new().seal(PeerId::UNDEFINED, &plain, &mut out), Ok(wanted.len()));
         prop_assert_eq!(&out, &wanted);
         out[24..].copy_from_slice(&plain);
-        prop_assert_eq!(new().seal_in_place(&mut out, plain.len()), Ok(wanted.len()));
+        prop_assert_eq!(new().seal_in_place(PeerId::UNDEFINED, &mut out, plain.len()), Ok(wanted.len()));
         prop_assert_eq!(&out, &wanted);
         let mut opened = vec![0; plain.len()];
         prop_assert_eq!(new().open(&wanted, &mut opened, 0), Ok(plain.len()));
@@ -100,7 +100,7 @@ proptest! {
     fn any_changed_bit_is_noticed(plain in prop::collection::vec(any::<u8>(), 0..64), at: prop::sample::Index, bit in 0..8u32) {
         let (client, server) = pair();
         let mut packet = vec![0; plain.len() + 24];
-        client.seal(&plain, &mut packet).expect("seals");
+        client.seal(PeerId::UNDEFINED, &plain, &mut packet).expect("seals");
         let at = at.index(packet.len());
         packet[at] ^= 1 << bit;
         let mut out = vec![0xcc; plain.len()];
@@ -125,9 +125,9 @@ fn ids_start_at_one_and_go_into_header_nonce_and_aad() {
     let calls = Mutex::new(Vec::new());
     let key = scripted(Ok(()), &calls).having_sealed(0x0102_0302);
     let mut out = [0; 26];
-    assert_eq!(key.seal(&[1, 2], &mut out), Ok(26));
+    assert_eq!(key.seal(PeerId::UNDEFINED, &[1, 2], &mut out), Ok(26));
     out[24..].copy_from_slice(&[3, 4]);
-    assert_eq!(key.seal_in_place(&mut out, 2), Ok(26));
+    assert_eq!(key.seal_in_place(PeerId::UNDEFINED, &mut out, 2), Ok(26));
     assert_eq!(out[..8], [0x4b, 0x76, 0x70, 0x6e, 1, 2, 3, 4]);
     assert_eq!((out[8..24].to_vec(), out[24..].to_vec()), (vec![0x7a; 16], vec![0xc1; 2]));
     let datagram = [&[0x4b, 0x76, 0x70, 0x6e, 0xff, 0xff, 0xff, 0xff][..], &[0; 16], &[9]].concat();
@@ -156,7 +156,7 @@ fn what_one_end_seals_the_other_opens_once() {
     let mut packet = [0; 64];
     let mut out = [0; 64];
     for round in 0..100u64 {
-        let len = client.seal(&PING, &mut packet).expect("seals");
+        let len = client.seal(PeerId::UNDEFINED, &PING, &mut packet).expect("seals");
         assert!(matches!(classify(&packet[..len]), Class::Data(header) if Some(header.key_id) == server.key_id()));
         assert_eq!(server.open(&packet[..len], &mut out, round), Ok(16));
         assert_eq!(out[..16], PING);
@@ -171,7 +171,7 @@ fn what_one_end_seals_the_other_opens_once() {
 fn an_empty_packet_is_a_packet() {
     let (client, server) = pair();
     let mut packet = [0; 24];
-    assert_eq!(client.seal(&[], &mut packet), Ok(24));
+    assert_eq!(client.seal(PeerId::UNDEFINED, &[], &mut packet), Ok(24));
     assert_eq!(server.open(&packet, &mut [], 0), Ok(0));
 }
 
@@ -182,19 +182,19 @@ fn the_last_packet_id() {
     let (mut packet, mut out) = ([0; 40], [0; 40]);
     for left in [2, 1] {
         assert_eq!(client.packets_left(), left);
-        assert_eq!(client.seal(&PING, &mut packet), Ok(40));
+        assert_eq!(client.seal(PeerId::UNDEFINED, &PING, &mut packet), Ok(40));
         assert_eq!(server.open(&packet, &mut out, 0), Ok(16));
     }
     assert_eq!(packet[4..8], [0xef, 0xff, 0xff, 0xff]);
     for _ in 0..3 {
         assert_eq!(client.packets_left(), 0);
-        assert_eq!(client.seal(&PING, &mut packet), Err(SealError::Exhausted));
+        assert_eq!(client.seal(PeerId::UNDEFINED, &PING, &mut packet), Err(SealError::Exhausted));
         packet[24..].copy_from_slice(&PING);
-        assert_eq!(client.seal_in_place(&mut packet, 16), Err(SealError::Exhausted));
+        assert_eq!(client.seal_in_place(PeerId::UNDEFINED, &mut packet, 16), Err(SealError::Exhausted));
         assert_eq!(packet, [0; 40]);
     }
     // Receiving is not limited: an id above the limit is the sender's business.
-    assert_eq!(pair().0.having_sealed(u64::MAX).seal(&PING, &mut packet), Err(SealError::Exhausted));
+    assert_eq!(pair().0.having_sealed(u64::MAX).seal(PeerId::UNDEFINED, &PING, &mut packet), Err(SealError::Exhausted));
 }
 
 #[test]
@@ -202,8 +202,11 @@ fn concurrent_senders_use_each_id_once() {
     let calls = Mutex::new(Vec::new());
     let key = scripted(Ok(()), &calls).having_sealed(u64::from(PACKET_ID_LIMIT) - 1001);
     let sealed: usize = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..4).map(|_| scope.spawn(|| (0..300).filter(|_| key.seal(&[0], &mut [0; 25]).is_ok()).count())).collect();
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| (0..300).filter(|_| key.seal(PeerId::UNDEFINED, &[0], &mut [0; 25]).is_ok()).count())
+            })
+            .collect();
         threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
     });
     assert_eq!(sealed, 1000);

@@ -11,7 +11,7 @@ fn key(calls: &Mutex<Vec<Call>>, key_id: u8, peer_id: u32) -> Shared<Key<Scripte
     Shared::try_new(
         Key::try_new(KeyConfig {
             key_id,
-            peer_id: PeerId::from_low_bits(peer_id),
+            peer_id: Some(PeerId::from_low_bits(peer_id)),
             seal: cipher(),
             open: cipher(),
             seal_tail: NonceTail::new([0; 8]),
@@ -29,7 +29,7 @@ fn id(id: u8) -> KeyId {
 /// The peer-id a key writes: what tells the keys of these tests apart.
 fn who(key: Option<&Key<Scripted<'_>>>) -> Option<u8> {
     let mut out = [0; 24];
-    key?.seal(&[], &mut out).expect("seals");
+    key?.seal(PeerId::UNDEFINED, &[], &mut out).expect("seals");
     Some(out[3])
 }
 
@@ -80,7 +80,7 @@ fn a_key_id_above_seven_matches_nothing() {
         let slots = KeySlots::new().with_installed(KeySlot::Primary, key(&calls, key_id, 1));
         assert!((0..8).all(|low| slots.for_key_id(id(low)).is_none()));
         let mut out = [0; 24];
-        slots.primary().expect("installed").seal(&[], &mut out).expect("seals");
+        slots.primary().expect("installed").seal(PeerId::UNDEFINED, &[], &mut out).expect("seals");
         assert_eq!(out[0], 9 << 3 | key_id & 7);
     }
 }

@@ -1,0 +1,27 @@
+# shellcheck shell=bash
+# Boots what linux-image.sh made, and judges it. Sourced after linux-image.sh.
+#
+# The first serial line is the console, with the kernel's log; the second carries what the scenarios print.
+
+# Lines of the kernel's log that fail a run.
+readonly trouble='BUG:|BUG [a-zA-Z]|WARNING:|Oops|[Gg]eneral protection|Kernel panic|Call Trace|refcount_t|unregister_netdevice: waiting|blocked for more than|rcu: INFO:|soft lockup|hard LOCKUP|scheduling while atomic|sleeping function called|possible (recursive|circular)|inconsistent lock state|suspicious RCU|KASAN|UBSAN|KFENCE|unreferenced object|kmemleak: [0-9]+ new|invalid opcode|page fault|unable to handle|double free|stack-protector|Unknown symbol|disagrees about version|Invalid relocation|naked return|Unpatched return thunk|possible SYN flooding unlikely'
+
+qemu_words() {
+    package_set qemu bookworm bookworm-backports closure qemu-system-x86/bookworm-backports
+    # shellcheck disable=SC2046 # words
+    qemu=($(loader "$cache/qemu") "$cache/qemu/usr/bin/qemu-system-x86_64" -L "$cache/qemu/usr/share/qemu" -L "$cache/qemu/usr/share/seabios")
+}
+
+# boot_words OVERLAY KERNEL-ARGUMENT...: $command boots it.
+boot_words() {
+    local image=$1
+    shift
+    qemu_words
+    cat "$base" "$image" >"$run/initramfs"
+    command=("${qemu[@]}" -accel tcg,thread=multi -cpu max -m 1536 -smp 2 -display none -no-reboot -nic none
+        -kernel "$kernel_image" -initrd "$run/initramfs"
+        -append "console=ttyS0 panic=-1 mitigations=off loglevel=5 rcupdate.rcu_cpu_stall_timeout=120 nowatchdog $*")
+}
+
+# in_trouble CONSOLE: prints the lines of a kernel's log that should not be there.
+in_trouble() { grep -aE -- "$trouble" "$1"; }
