@@ -174,7 +174,7 @@ fn control(bench: &Bench<'_>) -> Result<String> {
 /// ovpn-dco-win #47: a driver that had a buffer made for each packet which the network did not take yet.
 fn unread(bench: &Bench<'_>) -> Result<String> {
     /// Far more than what the systems' own buffers and the driver's hold.
-    const BOUND: u32 = 1 << 16;
+    const BOUND: u32 = 1 << 15;
     let mut link = link(bench, false, Cipher::Aes256, None)?;
     let packet = |number: u32| [&[0x38], &number.to_be_bytes()[..], &[0; 1495]].concat();
     let mut taken = 0;
