@@ -208,6 +208,8 @@ struct Connection {
     address: Address,
     stream: Mutex<Stream>,
     outstanding: Mutex<Outstanding>,
+    /// Requests name no thread: the lab issues all of them one after the other.
+    in_order: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -223,7 +225,8 @@ impl Connection {
                 return Err(self.lost(why));
             }
             outstanding.next += 1;
-            let id = THREAD.with(|thread| *thread) << 56 | outstanding.next;
+            let thread = if self.in_order { 0 } else { THREAD.with(|thread| *thread) };
+            let id = thread << 56 | outstanding.next;
             outstanding.waiters.insert(id, sender);
             id
         };
@@ -310,14 +313,25 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Connects.
+    /// Connects. What different threads ask for, the lab's driver is asked for at the same time.
     pub fn connect(address: &Address) -> io::Result<Self> {
+        Self::connect_with(address, false)
+    }
+
+    /// Connects for a program that starts several requests in one breath and relies on their order, which a driver owes nobody while
+    /// other threads use the handle, too.
+    pub fn connect_in_order(address: &Address) -> io::Result<Self> {
+        Self::connect_with(address, true)
+    }
+
+    fn connect_with(address: &Address, in_order: bool) -> io::Result<Self> {
         let stream = Stream::connect(address)?;
         let reader = stream.reader()?;
         let connection = Arc::new(Connection {
             address: address.clone(),
             stream: Mutex::new(stream),
             outstanding: Mutex::default(),
+            in_order,
         });
         let receiver = {
             let connection = Arc::clone(&connection);
