@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # names are shared among the files that init sources
 # Throughput of one tunnel, module after module in the same VM: `scripts/linux-vm --bench`. Sourced after lib.sh.
 #
 # Prints a line each: bench MODULE PROTO CIPHER STREAMS DIRECTION Mbit/s ns-per-packet rtt-µs

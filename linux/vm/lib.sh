@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # names are shared among the files that init sources
 # What the scenarios are written with: the module under test, namespaces, OpenVPN, checks. Runs inside the VM.
 #
 # A scenario is a function scenario_NAME (dashes as underscores) in one of scenarios/*.sh, named in scenarios/list. It runs
@@ -27,6 +27,7 @@ fail() {
     local module openvpn name part reason
     while IFS='|' read -r module openvpn name part reason; do
         case $module in '' | '#'*) continue ;; esac
+        # shellcheck disable=SC2053 # patterns
         if [[ $rig_module == "$module" && $rig_openvpn == $openvpn && $scenario == $name && $1 == *$part* ]]; then
             echo "xfail $scenario: $1: expected $2; got $3 (known:$reason)"
             return 0
@@ -145,8 +146,9 @@ make_net() {
         ip -n $ns link set wire up
     done
     for ((i = 1; i <= $1; i++)); do
-        wait_until 20 answers c$i 10.99.0.1 && wait_until 20 answers c$i fd99::1 ||
+        if ! wait_until 20 answers c$i 10.99.0.1 || ! wait_until 20 answers c$i fd99::1; then
             fail "the wire of c$i" "replies of the server's namespace" none
+        fi
     done
 }
 
@@ -315,7 +317,7 @@ run_one() {
     wait_until 30 no_tunnel_devices || { echo "FAIL $scenario: devices left: $(ip -br link | tr '\n' ' ')"; touch "$logs/failed"; }
     if kernel_trouble >"$logs/trouble"; then
         fail "the kernel's log" 'no trouble' "$(head -n 1 "$logs/trouble")"
-        dmesg -C
+        dmesg -c >/dev/null
     fi
     grep -q '^ok ' "$file" || { echo "FAIL $scenario: expected at least one check, got none"; touch "$logs/failed"; }
     [ ! -e "$logs/failed" ] || outcome=1

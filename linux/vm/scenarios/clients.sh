@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # names are shared among the files that init sources
 # A server with several clients: who reaches whom, and by which route.
 
 server_and_clients() {
