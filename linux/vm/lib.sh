@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # names are shared among the files that init sources
 # What the scenarios are written with: the module under test, namespaces, OpenVPN, checks. Runs inside the VM.
 #
 # A scenario is a function scenario_NAME (dashes as underscores) in one of scenarios/*.sh, named in scenarios/list. It runs
@@ -27,6 +27,7 @@ fail() {
     local module openvpn name part reason
     while IFS='|' read -r module openvpn name part reason; do
         case $module in '' | '#'*) continue ;; esac
+        # shellcheck disable=SC2053 # patterns
         if [[ $rig_module == "$module" && $rig_openvpn == $openvpn && $scenario == $name && $1 == *$part* ]]; then
             echo "xfail $scenario: $1: expected $2; got $3 (known:$reason)"
             return 0
@@ -145,8 +146,9 @@ make_net() {
         ip -n $ns link set wire up
     done
     for ((i = 1; i <= $1; i++)); do
-        wait_until 20 answers c$i 10.99.0.1 && wait_until 20 answers c$i fd99::1 ||
+        if ! wait_until 20 answers c$i 10.99.0.1 || ! wait_until 20 answers c$i fd99::1; then
             fail "the wire of c$i" "replies of the server's namespace" none
+        fi
     done
 }
 
@@ -301,7 +303,7 @@ follow() {
 
 # run_one NAME: in a subshell; prints its checks, then `PASS` or `NOT PASSED`.
 run_one() {
-    local began=$SECONDS file=$logs/output
+    local began=$SECONDS file=$logs/output outcome=0
     scenario=$1
     rm -rf "${logs:?}"/*
     : >"$file"
@@ -314,12 +316,12 @@ run_one() {
     remove_net 2>&1
     wait_until 30 no_tunnel_devices || { echo "FAIL $scenario: devices left: $(ip -br link | tr '\n' ' ')"; touch "$logs/failed"; }
     if kernel_trouble >"$logs/trouble"; then
-        echo "FAIL $scenario: the kernel's log has: $(head -n 1 "$logs/trouble")"
-        touch "$logs/failed"
-        dmesg -C
+        fail "the kernel's log" 'no trouble' "$(head -n 1 "$logs/trouble")"
+        dmesg -c >/dev/null
     fi
     grep -q '^ok ' "$file" || { echo "FAIL $scenario: expected at least one check, got none"; touch "$logs/failed"; }
-    if [ -e "$logs/failed" ]; then
+    [ ! -e "$logs/failed" ] || outcome=1
+    if [ "$outcome" = 1 ]; then
         if [ "${rig_mode:-}" != shell ]; then
             for file in "$logs"/*.log; do echo "--- ${file##*/}" && tail -n 60 "$file" | sed 's/^/    /'; done 2>/dev/null
             echo '--- dmesg' && dmesg | tail -n 15 | sed 's/^/    /'

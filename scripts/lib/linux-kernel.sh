@@ -65,6 +65,8 @@ kernel() {
     else
         toolchain
         kernel_make=("CC=$cache/toolchain/usr/bin/x86_64-linux-gnu-gcc-14")
+        # A module's BTF would need pahole, and nobody reads it.
+        kernel_make+=(CONFIG_DEBUG_INFO_BTF_MODULES=)
         local tool
         for tool in ld nm ar objcopy objdump strip readelf; do
             kernel_make+=("${tool^^}=$cache/toolchain/usr/bin/x86_64-linux-gnu-$tool")

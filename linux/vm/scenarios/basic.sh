@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # names are shared among the files that init sources
 # One client and one server: transports, families, ciphers.
 
 # What every tunnel has to carry: pings both ways, in both families, up to fragments; TCP both ways.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # names are shared among the files that init sources
 # Where one end or both do without the kernel: OpenVPN says so, and the tunnel works.
 
 mixed_traffic() {
@@ -14,7 +14,6 @@ mixed_traffic() {
 }
 
 mixed() {
-    local cipher
     make_net 1
     proto=$1
     server disable-dco

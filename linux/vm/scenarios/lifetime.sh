@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # names are shared among the files that init sources
 # The module goes, or its device, or the namespace, while it is in use.
 
 module_users() { cat "/sys/module/$module_name/refcnt"; }

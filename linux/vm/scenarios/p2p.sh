@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # names are shared among the files that init sources
 # Two ends, neither of them a server: TLS with negotiated ciphers.
 
 # p2p_end NAMESPACE NAME OWN-ADDRESS OTHER-ADDRESS LINE...
