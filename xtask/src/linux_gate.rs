@@ -17,8 +17,8 @@ use iced_x86::{
 use object::{
     Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget, SectionFlags, SymbolKind,
     elf::{
-        R_X86_64_32, R_X86_64_32S, R_X86_64_64, R_X86_64_PC32, R_X86_64_PC64, R_X86_64_PLT32, SHF_ALLOC,
-        SHF_EXECINSTR, SHF_WRITE,
+        R_X86_64_32, R_X86_64_32S, R_X86_64_64, R_X86_64_PC32, R_X86_64_PC64, R_X86_64_PLT32, SHF_ALLOC, SHF_EXECINSTR,
+        SHF_WRITE,
     },
     read::elf::ElfFile64,
 };
@@ -41,7 +41,8 @@ const FRAME: u32 = 2048;
 const DEPTH: u32 = 4096;
 /// The same for those that come from anywhere in the network stack.
 const DATA_DEPTH: u32 = 1536;
-const DATA: &[&str] = &["dco_core_seal", "dco_core_open", "dco_core_count_drop", "dco_core_drops", "dco_core_source_check"];
+const DATA: &[&str] =
+    &["dco_core_seal", "dco_core_open", "dco_core_count_drop", "dco_core_drops", "dco_core_source_check"];
 /// Bytes of padding before each function (CALL_PADDING).
 const PADDING: u64 = 16;
 /// Sections in memory that it may have.
@@ -157,25 +158,24 @@ fn relocations(
     name: &str,
     report: &mut Report,
 ) -> BTreeMap<u64, Target> {
-    const KNOWN: [u32; 6] =
-        [R_X86_64_64, R_X86_64_32, R_X86_64_32S, R_X86_64_PC32, R_X86_64_PLT32, R_X86_64_PC64];
+    const KNOWN: [u32; 6] = [R_X86_64_64, R_X86_64_32, R_X86_64_32S, R_X86_64_PC32, R_X86_64_PLT32, R_X86_64_PC64];
     let mut targets = BTreeMap::new();
     for (offset, relocation) in section.relocations() {
         report.relocations += 1;
         match relocation.flags() {
             RelocationFlags::Elf { r_type } if KNOWN.contains(&r_type) => {}
-            RelocationFlags::Elf { r_type } => report
-                .faults
-                .push(format!("section {name}, {offset:#x}: relocation type {r_type}, which the module loader does not know")),
+            RelocationFlags::Elf { r_type } => report.faults.push(format!(
+                "section {name}, {offset:#x}: relocation type {r_type}, which the module loader does not know"
+            )),
             other => report.faults.push(format!("section {name}, {offset:#x}: relocation {other:?}")),
         }
-        if let RelocationTarget::Symbol(index) = relocation.target() {
-            if let Ok(symbol) = elf.symbol_by_index(index) {
-                // A call's displacement counts from behind its four bytes.
-                let place = symbol.address().checked_add_signed(relocation.addend() + 4);
-                let place = place.filter(|_| symbol.section_index() == Some(section.index()));
-                targets.insert(offset, Target { symbol: symbol.name().unwrap_or("?").to_owned(), place });
-            }
+        if let RelocationTarget::Symbol(index) = relocation.target()
+            && let Ok(symbol) = elf.symbol_by_index(index)
+        {
+            // A call's displacement counts from behind its four bytes.
+            let place = symbol.address().checked_add_signed(relocation.addend() + 4);
+            let place = place.filter(|_| symbol.section_index() == Some(section.index()));
+            targets.insert(offset, Target { symbol: symbol.name().unwrap_or("?").to_owned(), place });
         }
     }
     targets
@@ -245,7 +245,9 @@ fn code(
             if let Some(kind) = forbidden(&instruction, &mut info) {
                 note(kind, place());
             }
-            if let Some(kind) = flow(&instruction, target.map(|target| target.symbol.as_str()), decoder.position(), bytes) {
+            if let Some(kind) =
+                flow(&instruction, target.map(|target| target.symbol.as_str()), decoder.position(), bytes)
+            {
                 note(kind, place());
             }
             frame = frame_after(frame, &instruction);
@@ -371,7 +373,9 @@ fn forbidden(instruction: &Instruction, info: &mut InstructionInfoFactory) -> Op
 fn flow(instruction: &Instruction, target: Option<&str>, next: usize, function: &[u8]) -> Option<String> {
     let followed_by_int3 = || function.get(next) == Some(&0xcc);
     match instruction.flow_control() {
-        FlowControl::IndirectCall | FlowControl::IndirectBranch => Some("an indirect call or jump without a thunk".to_owned()),
+        FlowControl::IndirectCall | FlowControl::IndirectBranch => {
+            Some("an indirect call or jump without a thunk".to_owned())
+        }
         FlowControl::Return => Some("a return without the thunk".to_owned()),
         FlowControl::Interrupt if instruction.mnemonic() == Mnemonic::Int3 => None,
         FlowControl::Interrupt => Some(format!("{:?}", instruction.mnemonic())),
