@@ -131,13 +131,13 @@ fn declared_functions(header: &str) -> Vec<String> {
     let mut in_comment = false;
     for line in header.lines() {
         let starts = line.trim_start().starts_with("/*");
-        if !in_comment && !starts && !line.starts_with([' ', '\t']) {
-            if let Some((before, _)) = line.split_once('(') {
-                let name = before.rsplit([' ', '*']).next().unwrap_or_default();
-                if name.starts_with("dco_core_") {
-                    functions.push(name.to_owned());
-                }
-            }
+        if !in_comment
+            && !starts
+            && !line.starts_with([' ', '\t'])
+            && let Some((before, _)) = line.split_once('(')
+        {
+            let name = before.rsplit([' ', '*']).next().unwrap_or_default();
+            functions.extend(name.starts_with("dco_core_").then(|| name.to_owned()));
         }
         in_comment = (in_comment || starts) && !line.contains("*/");
     }
@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn the_list_becomes_assertions() {
-        let source = "x\nlayout! {\n    constants {\n        A = 0xff_ff,\n    }\n    s = 8 {\n        f: 4,\n    }\n}\n";
+        let source =
+            "x\nlayout! {\n    constants {\n        A = 0xff_ff,\n    }\n    s = 8 {\n        f: 4,\n    }\n}\n";
         let text = assertions(source).expect("a list");
         assert!(text.ends_with("*/\nDCO_VALUE(A, 0xffff)\nDCO_SIZE(s, 8)\nDCO_FIELD(s, f, 4)\n"), "{text}");
     }

@@ -4,7 +4,7 @@
 //! eyes of the kernel that it is built for.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
 };
@@ -17,8 +17,8 @@ use iced_x86::{
 use object::{
     Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget, SectionFlags, SymbolKind,
     elf::{
-        R_X86_64_32, R_X86_64_32S, R_X86_64_64, R_X86_64_PC32, R_X86_64_PC64, R_X86_64_PLT32, SHF_ALLOC,
-        SHF_EXECINSTR, SHF_WRITE,
+        R_X86_64_32, R_X86_64_32S, R_X86_64_64, R_X86_64_PC32, R_X86_64_PC64, R_X86_64_PLT32, SHF_ALLOC, SHF_EXECINSTR,
+        SHF_WRITE,
     },
     read::elf::ElfFile64,
 };
@@ -34,8 +34,15 @@ const CORE: &str = "dco_core_";
 const PANIC: &str = "dco_panic_is_reachable";
 const RETURN_THUNK: &str = "__x86_return_thunk";
 const INDIRECT_THUNK: &str = "__x86_indirect_thunk_";
-/// Bytes of a function's own stack frame: the kernel's stack has 16 KB for everybody.
+/// Bytes of a function's own stack frame: where the kernel's own build warns (CONFIG_FRAME_WARN).
 const FRAME: u32 = 2048;
+/// Bytes of stack from a call into the object to its deepest function or call of the shim: the kernel's stack has 16 KB for everybody.
+/// Control calls come from a short chain in process context.
+const DEPTH: u32 = 4096;
+/// The same for those that come from anywhere in the network stack.
+const DATA_DEPTH: u32 = 1536;
+const DATA: &[&str] =
+    &["dco_core_seal", "dco_core_open", "dco_core_count_drop", "dco_core_drops", "dco_core_source_check"];
 /// Bytes of padding before each function (CALL_PADDING).
 const PADDING: u64 = 16;
 /// Sections in memory that it may have.
@@ -51,6 +58,8 @@ pub struct Report {
     pub relocations: usize,
     /// The largest frame and whose it is.
     pub frame: (u32, String),
+    /// Bytes of stack that a call into the object needs, by function.
+    pub depths: BTreeMap<String, u32>,
 }
 
 /// Judges the file and prints the verdict.
@@ -67,6 +76,8 @@ pub fn run(file: &Path) -> Result<()> {
         report.frame.0,
         report.frame.1,
     );
+    let depths = report.depths.iter().map(|(name, depth)| format!("{} {depth}", name.trim_start_matches(CORE)));
+    println!("gate: bytes of stack: {}", depths.collect::<Vec<_>>().join(", "));
     if !report.faults.is_empty() {
         for fault in &report.faults {
             println!("gate: FAULT: {fault}");
@@ -133,29 +144,38 @@ fn sections(elf: &Elf, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Judges a section's relocations; the symbols they name, by their place.
+/// What a relocation names.
+struct Target {
+    symbol: String,
+    /// Where a call or jump leads to, if that is in the same section.
+    place: Option<u64>,
+}
+
+/// Judges a section's relocations; what they name, by their place.
 fn relocations(
     elf: &Elf,
     section: &object::read::elf::ElfSection64<'_, '_, object::LittleEndian>,
     name: &str,
     report: &mut Report,
-) -> BTreeMap<u64, String> {
-    const KNOWN: [u32; 6] =
-        [R_X86_64_64, R_X86_64_32, R_X86_64_32S, R_X86_64_PC32, R_X86_64_PLT32, R_X86_64_PC64];
+) -> BTreeMap<u64, Target> {
+    const KNOWN: [u32; 6] = [R_X86_64_64, R_X86_64_32, R_X86_64_32S, R_X86_64_PC32, R_X86_64_PLT32, R_X86_64_PC64];
     let mut targets = BTreeMap::new();
     for (offset, relocation) in section.relocations() {
         report.relocations += 1;
         match relocation.flags() {
             RelocationFlags::Elf { r_type } if KNOWN.contains(&r_type) => {}
-            RelocationFlags::Elf { r_type } => report
-                .faults
-                .push(format!("section {name}, {offset:#x}: relocation type {r_type}, which the module loader does not know")),
+            RelocationFlags::Elf { r_type } => report.faults.push(format!(
+                "section {name}, {offset:#x}: relocation type {r_type}, which the module loader does not know"
+            )),
             other => report.faults.push(format!("section {name}, {offset:#x}: relocation {other:?}")),
         }
-        if let RelocationTarget::Symbol(index) = relocation.target() {
-            if let Ok(symbol) = elf.symbol_by_index(index) {
-                targets.insert(offset, symbol.name().unwrap_or("?").to_owned());
-            }
+        if let RelocationTarget::Symbol(index) = relocation.target()
+            && let Ok(symbol) = elf.symbol_by_index(index)
+        {
+            // A call's displacement counts from behind its four bytes.
+            let place = symbol.address().checked_add_signed(relocation.addend() + 4);
+            let place = place.filter(|_| symbol.section_index() == Some(section.index()));
+            targets.insert(offset, Target { symbol: symbol.name().unwrap_or("?").to_owned(), place });
         }
     }
     targets
@@ -188,7 +208,7 @@ fn code(
     elf: &Elf,
     section: &object::read::elf::ElfSection64<'_, '_, object::LittleEndian>,
     name: &str,
-    targets: &BTreeMap<u64, String>,
+    targets: &BTreeMap<u64, Target>,
     report: &mut Report,
 ) -> Result<()> {
     let data = section.data()?;
@@ -196,6 +216,7 @@ fn code(
     let mut kinds: BTreeMap<String, (String, usize)> = BTreeMap::new();
     let mut note = |kind: String, place: String| kinds.entry(kind).or_insert((place, 0)).1 += 1;
     let mut end = 0;
+    let mut calls = BTreeMap::new();
     for function in &functions {
         report.functions += 1;
         let Some(bytes) = data.get(function.start as usize..function.end as usize) else {
@@ -211,6 +232,7 @@ fn code(
         }
         end = function.end;
         let mut frame = 0;
+        let mut callees = BTreeSet::new();
         let mut decoder = Decoder::with_ip(64, bytes, function.start, DecoderOptions::NONE);
         let mut instruction = Instruction::default();
         let mut info = InstructionInfoFactory::new();
@@ -219,10 +241,13 @@ fn code(
             report.instructions += 1;
             let place = || format!("{} + {:#x}", function.name, instruction.ip() - function.start);
             let target = (instruction.ip()..instruction.next_ip()).find_map(|at| targets.get(&at));
+            callees.extend(callee(&instruction, target, function));
             if let Some(kind) = forbidden(&instruction, &mut info) {
                 note(kind, place());
             }
-            if let Some(kind) = flow(&instruction, target.map(String::as_str), decoder.position(), bytes) {
+            if let Some(kind) =
+                flow(&instruction, target.map(|target| target.symbol.as_str()), decoder.position(), bytes)
+            {
                 note(kind, place());
             }
             frame = frame_after(frame, &instruction);
@@ -233,6 +258,18 @@ fn code(
         if frame > report.frame.0 || report.frame.1.is_empty() {
             report.frame = (frame, function.name.clone());
         }
+        calls.insert(function.start, (frame, callees));
+    }
+    for function in functions.iter().filter(|function| function.name.starts_with(CORE)) {
+        let Some(depth) = depth(&calls, function.start, &mut Vec::new()) else {
+            report.faults.push(format!("{}: calls itself, on some way", function.name));
+            continue;
+        };
+        let limit = if DATA.contains(&function.name.as_str()) { DATA_DEPTH } else { DEPTH };
+        if depth > limit {
+            report.faults.push(format!("{}: needs {depth} bytes of stack, more than {limit}", function.name));
+        }
+        report.depths.insert(function.name.clone(), depth);
     }
     if first_not_padding(data.get(end as usize..).unwrap_or_default()).is_some() {
         note("code outside every function".to_owned(), format!("{end:#x}"));
@@ -241,6 +278,40 @@ fn code(
         report.faults.push(format!("section {name}: {kind}, {count} times, first at {first}"));
     }
     Ok(())
+}
+
+/// The function that an instruction calls or jumps to, by its place, if it is another one of this section.
+fn callee(instruction: &Instruction, target: Option<&Target>, function: &Function) -> Option<u64> {
+    let direct = matches!(
+        instruction.flow_control(),
+        FlowControl::Call | FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch
+    );
+    let place = match target {
+        _ if !direct => None,
+        Some(target) => target.place,
+        None => Some(instruction.near_branch_target()),
+    }?;
+    let within = function.start < place && place < function.end;
+    let again = place == function.start && instruction.flow_control() != FlowControl::Call;
+    (!within && !again).then_some(place)
+}
+
+/// Bytes of stack from a function's first instruction to the deepest place it leads to, return addresses included; `None` if it leads to
+/// itself.
+fn depth(calls: &BTreeMap<u64, (u32, BTreeSet<u64>)>, start: u64, above: &mut Vec<u64>) -> Option<u32> {
+    const RETURN_ADDRESS: u32 = 8;
+    if above.contains(&start) {
+        return None;
+    }
+    // A place that no function begins at: its own code is judged, its frame is that of the function before it.
+    let (frame, callees) = calls.range(..=start).next_back()?.1;
+    above.push(start);
+    let mut deepest = 0;
+    for callee in callees {
+        deepest = deepest.max(depth(calls, *callee, above)?.saturating_add(RETURN_ADDRESS));
+    }
+    above.pop();
+    Some(frame.saturating_add(deepest))
 }
 
 /// Whether the last `len` bytes are single-byte no-operations, which the kernel patches.
@@ -302,7 +373,9 @@ fn forbidden(instruction: &Instruction, info: &mut InstructionInfoFactory) -> Op
 fn flow(instruction: &Instruction, target: Option<&str>, next: usize, function: &[u8]) -> Option<String> {
     let followed_by_int3 = || function.get(next) == Some(&0xcc);
     match instruction.flow_control() {
-        FlowControl::IndirectCall | FlowControl::IndirectBranch => Some("an indirect call or jump without a thunk".to_owned()),
+        FlowControl::IndirectCall | FlowControl::IndirectBranch => {
+            Some("an indirect call or jump without a thunk".to_owned())
+        }
         FlowControl::Return => Some("a return without the thunk".to_owned()),
         FlowControl::Interrupt if instruction.mnemonic() == Mnemonic::Int3 => None,
         FlowControl::Interrupt => Some(format!("{:?}", instruction.mnemonic())),
@@ -513,12 +586,57 @@ mod tests {
 
     #[test]
     fn a_planted_frame_is_found() {
-        // push rbx; sub rsp, 1016: together the limit
-        assert_eq!(Planted::returning(&[0x53, 0x48, 0x81, 0xec, 0xf8, 3, 0, 0]).faults(), Vec::<String>::new());
+        // push rbx; sub rsp, 2040: together the limit
+        assert_eq!(Planted::returning(&[0x53, 0x48, 0x81, 0xec, 0xf8, 7, 0, 0]).faults(), Vec::<String>::new());
         // and 8 bytes more
-        Planted::returning(&[0x53, 0x55, 0x48, 0x81, 0xec, 0xf8, 3, 0, 0]).has("stack frame of 1032 bytes");
+        Planted::returning(&[0x53, 0x55, 0x48, 0x81, 0xec, 0xf8, 7, 0, 0]).has("stack frame of 2056 bytes");
         // sub rsp, rax
-        Planted::returning(&[0x48, 0x29, 0xc4]).has("stack frame of 4294967295 bytes");
+        let faults = Planted::returning(&[0x48, 0x29, 0xc4]).faults();
+        assert!(faults.iter().any(|fault| fault.contains("stack frame of 4294967295 bytes")), "{faults:?}");
+    }
+
+    #[test]
+    fn a_planted_call_chain_is_found() {
+        // sub rsp, SIZE; call the other; return. And the other.
+        let chain = |size: [u8; 2], second: &[u8]| {
+            let first = [&[0x48, 0x81, 0xec, size[0], size[1], 0, 0, 0xe8, 0, 0, 0, 0], &PLAIN[2..]].concat();
+            let mut object = Object::new(BinaryFormat::Elf, object::Architecture::X86_64, Endianness::Little);
+            let text = object.section_id(StandardSection::Text);
+            let at = 16 + first.len() as u64 + 16;
+            object.append_section_data(text, &[&NOPS[..], &first, &NOPS, second].concat(), 16);
+            let mut symbol = |name: &str, value, size, section| {
+                object.add_symbol(Symbol {
+                    name: name.as_bytes().to_vec(),
+                    value,
+                    size,
+                    kind: SymbolKind::Text,
+                    scope: SymbolScope::Linkage,
+                    weak: false,
+                    section,
+                    flags: SymbolFlags::None,
+                })
+            };
+            symbol("dco_core_seal", 16, first.len() as u64, SymbolSection::Section(text));
+            let other = symbol("dco_core_other", at, second.len() as u64, SymbolSection::Section(text));
+            let thunk = symbol(RETURN_THUNK, 0, 0, SymbolSection::Undefined);
+            let mut relocate = |offset, symbol| {
+                let flags = RelocationFlags::Elf { r_type: R_X86_64_PLT32 };
+                object.add_relocation(text, Relocation { offset, symbol, addend: -4, flags }).expect("a relocation");
+            };
+            relocate(16 + 8, other);
+            relocate(16 + 13, thunk);
+            relocate(at + second.len() as u64 - 4, if second[second.len() - 5] == 0xe8 { other } else { thunk });
+            inspect(&object.write().expect("an object"), &[]).expect("an object")
+        };
+        let plain = &PLAIN[2..];
+        let report = chain([0, 5], plain);
+        assert_eq!((report.faults.len(), report.depths["dco_core_seal"]), (0, 1280 + 8), "{report:?}");
+        let second = [&[0x48, 0x81, 0xec, 0, 1, 0, 0], plain].concat();
+        let faults = chain([0, 5], &second).faults;
+        assert_eq!(faults, ["dco_core_seal: needs 1544 bytes of stack, more than 1536"]);
+        // call itself
+        let faults = chain([0, 5], &[0xe8, 0, 0, 0, 0]).faults;
+        assert_eq!(faults, ["dco_core_seal: calls itself, on some way", "dco_core_other: calls itself, on some way"]);
     }
 
     #[test]

@@ -125,7 +125,9 @@ fn run() -> Result<()> {
             println!("{}", linux::build(&root, &toolchain, &target_dir, &out)?.display());
         }
         "linux-gate" => {
-            let Some(file) = file else { bail!("linux-gate: which file? `cargo xtask linux-gate linux/rust/core.o_shipped`") };
+            let Some(file) = file else {
+                bail!("linux-gate: which file? `cargo xtask linux-gate linux/rust/core.o_shipped`")
+            };
             linux_gate::run(&file)?;
         }
         "layout" => layout::run(&root, check)?,

@@ -6,6 +6,11 @@ use dco_core::Endpoint;
 
 use crate::ffi::{AF_INET, AF_INET6, dco_addr, dco_endpoint};
 
+#[cfg_attr(not(test), expect(clippy::cast_possible_truncation, reason = "2 and 10"))]
+const V4: u16 = AF_INET as u16;
+#[cfg_attr(not(test), expect(clippy::cast_possible_truncation, reason = "2 and 10"))]
+const V6: u16 = AF_INET6 as u16;
+
 impl dco_addr {
     /// No address.
     pub const NONE: Self = Self { family: 0, reserved: 0, addr: [0; 16] };
@@ -14,9 +19,9 @@ impl dco_addr {
     #[inline]
     pub fn get(&self) -> Option<IpAddr> {
         let [a, b, c, d, ..] = self.addr;
-        match u32::from(self.family) {
-            AF_INET => Some(IpAddr::V4(Ipv4Addr::new(a, b, c, d))),
-            AF_INET6 => Some(IpAddr::V6(Ipv6Addr::from_octets(self.addr))),
+        match self.family {
+            V4 => Some(IpAddr::V4(Ipv4Addr::new(a, b, c, d))),
+            V6 => Some(IpAddr::V6(Ipv6Addr::from_octets(self.addr))),
             _ => None,
         }
     }
@@ -45,9 +50,9 @@ impl From<IpAddr> for dco_addr {
             IpAddr::V4(address) => {
                 let [a, b, c, d] = address.octets();
                 let addr = [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-                Self { family: AF_INET as u16, reserved: 0, addr }
+                Self { family: V4, reserved: 0, addr }
             }
-            IpAddr::V6(address) => Self { family: AF_INET6 as u16, reserved: 0, addr: address.octets() },
+            IpAddr::V6(address) => Self { family: V6, reserved: 0, addr: address.octets() },
         }
     }
 }

@@ -5,8 +5,8 @@
 use core::net::IpAddr;
 
 use dco_core::{
-    ControlError, Cursor, Destination, Device, DropReason, Mode, NewPeer, Opened, Origin, Peer, PeerSelector, PeerStats,
-    PeerUpdate, Tick,
+    ControlError, Cursor, Destination, Device, DropReason, Mode, NewPeer, Opened, Origin, Peer, PeerSelector,
+    PeerStats, PeerUpdate, Tick,
 };
 use dco_crypto::{Key, KeyConfig, KeySlot, NonceTail};
 use dco_sync::{Box, OutOfMemory, Shared, try_box_slice};
@@ -390,7 +390,13 @@ fn copy(to: &mut [u64], from: &[u64]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a generation that differs in 32 bits is enough to forget a route")]
+#[cfg_attr(
+    not(test),
+    expect(
+        clippy::cast_possible_truncation,
+        reason = "a generation that differs in 32 bits is enough to forget a route"
+    )
+)]
 fn low_bits(generation: usize) -> u32 {
     generation as u32
 }

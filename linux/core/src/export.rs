@@ -14,15 +14,14 @@ use dco_sync::{Box, try_box};
 
 use crate::{
     device::{Core, KeyToBe, PeerToBe, State},
-    ffi::{
-        dco_core_config, dco_key_info, dco_key_new, dco_open, dco_peer_info, dco_peer_new, dco_peer_set, dco_seal,
-    },
+    ffi::{dco_core_config, dco_key_info, dco_key_new, dco_open, dco_peer_info, dco_peer_new, dco_peer_set, dco_seal},
     kernel::{Errno, Link, Shell, Socket, Train, bytes, now},
 };
 
 const NAME_ROOM: usize = 32;
 
 /// The drop reasons' names as C strings.
+#[cfg_attr(not(test), expect(clippy::indexing_slicing, reason = "done by the compiler"))]
 static DROP_NAMES: [[u8; NAME_ROOM]; DropReason::COUNT] = {
     let mut names = [[0; NAME_ROOM]; DropReason::COUNT];
     let mut reason = 0;
@@ -41,18 +40,20 @@ static DROP_NAMES: [[u8; NAME_ROOM]; DropReason::COUNT] = {
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-extern "C" fn dco_core_drop_reasons() -> u32 {
-    const { DropReason::COUNT as u32 }
+pub extern "C" fn dco_core_drop_reasons() -> u32 {
+    #[cfg_attr(not(test), expect(clippy::cast_possible_truncation, reason = "some dozens"))]
+    const COUNT: u32 = DropReason::COUNT as u32;
+    COUNT
 }
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-extern "C" fn dco_core_drop_name(reason: u32) -> *const c_char {
+pub extern "C" fn dco_core_drop_name(reason: u32) -> *const c_char {
     DROP_NAMES.get(reason as usize).map_or(core::ptr::null(), |name| name.as_ptr().cast())
 }
 
 /// What C knows as `struct dco_core`.
-struct Instance {
+pub struct Instance {
     core: Core,
     /// Guarded by C's control mutex.
     state: UnsafeCell<State>,
@@ -115,7 +116,7 @@ unsafe fn room<'a>(numbers: *mut u64, count: u32) -> &'a mut [u64] {
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_new(config: *const dco_core_config, core: *mut *mut Instance) -> i32 {
+pub unsafe extern "C" fn dco_core_new(config: *const dco_core_config, core: *mut *mut Instance) -> i32 {
     // SAFETY: C passes a configuration that lives through the call.
     let config = unsafe { &*config };
     // SAFETY: the device owns the core and outlives it.
@@ -130,14 +131,14 @@ unsafe extern "C" fn dco_core_new(config: *const dco_core_config, core: *mut *mu
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_free(core: *mut Instance) {
+pub unsafe extern "C" fn dco_core_free(core: *mut Instance) {
     // SAFETY: dco_core_new() made it with `Box::into_raw`, and C gives it up: no call is under way, none comes.
     drop(unsafe { Box::from_raw(core) });
 }
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_peer_new(core: *mut Instance, peer: *const dco_peer_new) -> i32 {
+pub unsafe extern "C" fn dco_core_peer_new(core: *mut Instance, peer: *const dco_peer_new) -> i32 {
     // SAFETY: a control function: core is alive, the mutex held.
     let (core, state) = unsafe { locked(core) };
     // SAFETY: C passes a peer that lives through the call.
@@ -150,7 +151,7 @@ unsafe extern "C" fn dco_core_peer_new(core: *mut Instance, peer: *const dco_pee
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_peer_set(core: *mut Instance, id: u32, set: *const dco_peer_set) -> i32 {
+pub unsafe extern "C" fn dco_core_peer_set(core: *mut Instance, id: u32, set: *const dco_peer_set) -> i32 {
     // SAFETY: a control function: core is alive, the mutex held.
     let (core, state) = unsafe { locked(core) };
     // SAFETY: C passes settings that live through the call.
@@ -159,7 +160,7 @@ unsafe extern "C" fn dco_core_peer_set(core: *mut Instance, id: u32, set: *const
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_peer_get(core: *mut Instance, id: u32, info: *mut dco_peer_info) -> i32 {
+pub unsafe extern "C" fn dco_core_peer_get(core: *mut Instance, id: u32, info: *mut dco_peer_info) -> i32 {
     // SAFETY: a control function: core is alive, the mutex held.
     let (core, state) = unsafe { locked(core) };
     // SAFETY: C passes a pointer to a variable.
@@ -168,7 +169,7 @@ unsafe extern "C" fn dco_core_peer_get(core: *mut Instance, id: u32, info: *mut 
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_peer_next(core: *mut Instance, cursor: *mut u64, info: *mut dco_peer_info) -> i32 {
+pub unsafe extern "C" fn dco_core_peer_next(core: *mut Instance, cursor: *mut u64, info: *mut dco_peer_info) -> i32 {
     // SAFETY: a control function: core is alive, the mutex held.
     let (core, state) = unsafe { locked(core) };
     // SAFETY: C passes a pointer to a variable.
@@ -179,7 +180,7 @@ unsafe extern "C" fn dco_core_peer_next(core: *mut Instance, cursor: *mut u64, i
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_peer_drops(core: *mut Instance, id: u32, drops: *mut u64, count: u32) -> i32 {
+pub unsafe extern "C" fn dco_core_peer_drops(core: *mut Instance, id: u32, drops: *mut u64, count: u32) -> i32 {
     // SAFETY: a control function: core is alive, the mutex held.
     let (core, state) = unsafe { locked(core) };
     // SAFETY: C passes room for `count` numbers.
@@ -188,7 +189,7 @@ unsafe extern "C" fn dco_core_peer_drops(core: *mut Instance, id: u32, drops: *m
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_peer_del(core: *mut Instance, id: u32, reason: u32) -> i32 {
+pub unsafe extern "C" fn dco_core_peer_del(core: *mut Instance, id: u32, reason: u32) -> i32 {
     // SAFETY: a control function: core is alive, the mutex held.
     let (core, state) = unsafe { locked(core) };
     errno(core.peer_del(state, id, reason))
@@ -196,7 +197,7 @@ unsafe extern "C" fn dco_core_peer_del(core: *mut Instance, id: u32, reason: u32
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_peers_del(core: *mut Instance, sock: *const c_void, reason: u32) -> u32 {
+pub unsafe extern "C" fn dco_core_peers_del(core: *mut Instance, sock: *const c_void, reason: u32) -> u32 {
     // SAFETY: a control function: core is alive, the mutex held.
     let (core, state) = unsafe { locked(core) };
     core.peers_del(state, (!sock.is_null()).then_some(Socket(sock)), reason)
@@ -204,7 +205,7 @@ unsafe extern "C" fn dco_core_peers_del(core: *mut Instance, sock: *const c_void
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_key_new(core: *mut Instance, key: *const dco_key_new) -> i32 {
+pub unsafe extern "C" fn dco_core_key_new(core: *mut Instance, key: *const dco_key_new) -> i32 {
     const TAIL: u32 = 8;
     // SAFETY: a control function: core is alive, the mutex held.
     let (core, state) = unsafe { locked(core) };
@@ -221,7 +222,12 @@ unsafe extern "C" fn dco_core_key_new(core: *mut Instance, key: *const dco_key_n
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_key_get(core: *mut Instance, peer_id: u32, slot: u32, info: *mut dco_key_info) -> i32 {
+pub unsafe extern "C" fn dco_core_key_get(
+    core: *mut Instance,
+    peer_id: u32,
+    slot: u32,
+    info: *mut dco_key_info,
+) -> i32 {
     // SAFETY: a control function: core is alive, the mutex held.
     let (core, state) = unsafe { locked(core) };
     // SAFETY: C passes a pointer to a variable.
@@ -230,7 +236,7 @@ unsafe extern "C" fn dco_core_key_get(core: *mut Instance, peer_id: u32, slot: u
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_key_swap(core: *mut Instance, peer_id: u32) -> i32 {
+pub unsafe extern "C" fn dco_core_key_swap(core: *mut Instance, peer_id: u32) -> i32 {
     // SAFETY: a control function: core is alive, the mutex held.
     let (core, state) = unsafe { locked(core) };
     errno(core.key_swap(state, peer_id))
@@ -238,7 +244,7 @@ unsafe extern "C" fn dco_core_key_swap(core: *mut Instance, peer_id: u32) -> i32
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_key_del(core: *mut Instance, peer_id: u32, slot: u32) -> i32 {
+pub unsafe extern "C" fn dco_core_key_del(core: *mut Instance, peer_id: u32, slot: u32) -> i32 {
     // SAFETY: a control function: core is alive, the mutex held.
     let (core, state) = unsafe { locked(core) };
     errno(core.key_del(state, peer_id, slot))
@@ -246,7 +252,7 @@ unsafe extern "C" fn dco_core_key_del(core: *mut Instance, peer_id: u32, slot: u
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_tick(core: *mut Instance, now_ms: u64) -> u32 {
+pub unsafe extern "C" fn dco_core_tick(core: *mut Instance, now_ms: u64) -> u32 {
     // SAFETY: a control function: core is alive, the mutex held.
     let (core, state) = unsafe { locked(core) };
     core.tick(state, Tick(now_ms))
@@ -254,7 +260,7 @@ unsafe extern "C" fn dco_core_tick(core: *mut Instance, now_ms: u64) -> u32 {
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_seal(core: *mut Instance, seal: *mut dco_seal) {
+pub unsafe extern "C" fn dco_core_seal(core: *mut Instance, seal: *mut dco_seal) {
     // SAFETY: a data function: core is alive.
     let core = unsafe { shared(core) };
     // SAFETY: C passes a call of its own, which lives through it.
@@ -266,7 +272,7 @@ unsafe extern "C" fn dco_core_seal(core: *mut Instance, seal: *mut dco_seal) {
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_open(core: *mut Instance, open: *mut dco_open) {
+pub unsafe extern "C" fn dco_core_open(core: *mut Instance, open: *mut dco_open) {
     // SAFETY: a data function: core is alive.
     let core = unsafe { shared(core) };
     // SAFETY: C passes a call of its own, which lives through it.
@@ -278,14 +284,14 @@ unsafe extern "C" fn dco_core_open(core: *mut Instance, open: *mut dco_open) {
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_count_drop(core: *mut Instance, cpu: u32, reason: u32, packets: u32) {
+pub unsafe extern "C" fn dco_core_count_drop(core: *mut Instance, cpu: u32, reason: u32, packets: u32) {
     // SAFETY: a data function: core is alive.
     unsafe { shared(core) }.count_drop(cpu, reason, packets);
 }
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_drops(core: *mut Instance, drops: *mut u64, count: u32) {
+pub unsafe extern "C" fn dco_core_drops(core: *mut Instance, drops: *mut u64, count: u32) {
     // SAFETY: core is alive; C passes room for `count` numbers.
     let (core, drops) = unsafe { (shared(core), room(drops, count)) };
     core.drops(drops);
@@ -293,7 +299,7 @@ unsafe extern "C" fn dco_core_drops(core: *mut Instance, drops: *mut u64, count:
 
 /// See dco.h.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dco_core_source_check(core: *mut Instance, on: bool) {
+pub unsafe extern "C" fn dco_core_source_check(core: *mut Instance, on: bool) {
     // SAFETY: core is alive.
     unsafe { shared(core) }.source_check(on);
 }

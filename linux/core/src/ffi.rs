@@ -403,12 +403,7 @@ unsafe extern "C" {
     pub fn dco_shim_link_release(link: *mut dco_link);
     pub fn dco_shim_link_uses(link: *const dco_link, sock: *const core::ffi::c_void) -> bool;
     pub fn dco_shim_peer_gone(dev: *mut dco_dev, link: *const dco_link, peer_id: u32, reason: u32);
-    pub fn dco_shim_peer_moved(
-        dev: *mut dco_dev,
-        link: *const dco_link,
-        peer_id: u32,
-        endpoint: *const dco_endpoint,
-    );
+    pub fn dco_shim_peer_moved(dev: *mut dco_dev, link: *const dco_link, peer_id: u32, endpoint: *const dco_endpoint);
     pub fn dco_shim_key_old(dev: *mut dco_dev, link: *const dco_link, peer_id: u32, key_id: u32);
     pub fn dco_shim_send(
         dev: *mut dco_dev,

@@ -29,9 +29,8 @@
 extern crate std;
 
 mod address;
-#[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "a global allocator is unsafe to implement")]
-mod allocator;
+pub mod allocator;
 mod device;
 #[expect(unsafe_code, reason = "what C calls takes C's pointers")]
 mod export;
@@ -39,6 +38,8 @@ mod export;
 mod ffi;
 #[expect(unsafe_code, reason = "calls C")]
 mod kernel;
+#[cfg(test)]
+mod tests;
 
 #[cfg(target_os = "none")]
 #[global_allocator]
