@@ -301,7 +301,7 @@ follow() {
 
 # run_one NAME: in a subshell; prints its checks, then `PASS` or `NOT PASSED`.
 run_one() {
-    local began=$SECONDS file=$logs/output
+    local began=$SECONDS file=$logs/output outcome=0
     scenario=$1
     rm -rf "${logs:?}"/*
     : >"$file"
@@ -314,12 +314,12 @@ run_one() {
     remove_net 2>&1
     wait_until 30 no_tunnel_devices || { echo "FAIL $scenario: devices left: $(ip -br link | tr '\n' ' ')"; touch "$logs/failed"; }
     if kernel_trouble >"$logs/trouble"; then
-        echo "FAIL $scenario: the kernel's log has: $(head -n 1 "$logs/trouble")"
-        touch "$logs/failed"
+        fail "the kernel's log" 'no trouble' "$(head -n 1 "$logs/trouble")"
         dmesg -C
     fi
     grep -q '^ok ' "$file" || { echo "FAIL $scenario: expected at least one check, got none"; touch "$logs/failed"; }
-    if [ -e "$logs/failed" ]; then
+    [ ! -e "$logs/failed" ] || outcome=1
+    if [ "$outcome" = 1 ]; then
         if [ "${rig_mode:-}" != shell ]; then
             for file in "$logs"/*.log; do echo "--- ${file##*/}" && tail -n 60 "$file" | sed 's/^/    /'; done 2>/dev/null
             echo '--- dmesg' && dmesg | tail -n 15 | sed 's/^/    /'

@@ -18,7 +18,11 @@ boot_words() {
     shift
     qemu_words
     cat "$base" "$image" >"$run/initramfs"
-    command=("${qemu[@]}" -accel tcg,thread=multi -cpu max -m 1536 -smp 2 -display none -no-reboot -nic none
+    local machine=(-accel 'tcg,thread=multi' -smp 2)
+    # One processor, whose clock is its instructions.
+    [ "${icount:-0}" = 0 ] || machine=(-accel 'tcg,thread=single' -smp 1 -icount 'shift=0,sleep=off')
+    # shellcheck disable=SC2034 # used by the script
+    command=("${qemu[@]}" "${machine[@]}" -cpu max -m 1536 -display none -no-reboot -nic none
         -kernel "$kernel_image" -initrd "$run/initramfs"
         -append "console=ttyS0 panic=-1 mitigations=off loglevel=5 rcupdate.rcu_cpu_stall_timeout=120 nowatchdog $*")
 }

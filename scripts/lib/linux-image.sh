@@ -98,7 +98,8 @@ put_kernel_modules() {
 # pack TREE FILE: as the kernel wants it. Not compressed: unpacking would cost the emulated CPU more than it saves.
 pack() { (cd "$1" && find . -print0 | sort -z | cpio --null --create --format=newc --owner=0:0 --quiet) >"$2"; }
 
-# overlay FILE [MODULE-FILE...]: linux/vm, keys, run's configuration in $run/rig.conf, and modules, known to modprobe.
+# overlay FILE [MODULE-FILE...]: linux/vm, keys, the run's configuration in $run/rig.conf, what is in $run/modules, and modules
+# that modprobe and the kernel find by themselves.
 overlay() {
     local file=$1 tree=$run/overlay modules=usr/lib/modules/$kernel_release
     shift
@@ -106,6 +107,7 @@ overlay() {
     mkdir -p "$tree/rig" "$tree/$modules"
     cp -r "$repo/linux/vm/." "$tree/rig/"
     cp "$run/rig.conf" "$tree/rig/rig.conf"
+    [ ! -d "$run/modules" ] || cp -r "$run/modules" "$tree/rig/modules"
     cp -r "$cache/keys" "$tree/keys"
     cat >"$tree/init" <<'INIT'
 #!/bbin/busybox sh

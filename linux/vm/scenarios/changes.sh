@@ -78,11 +78,14 @@ status_grew() {
     got=$(status_bytes)
     [ $((${got% *} - ${1% *})) -ge "$2" ] && [ $((${got#* } - ${1#* })) -ge "$2" ]
 }
-# The status file's bytes, once three in a row are the same.
+# The status file's bytes, once three writings of it in a row have the same.
 settled() {
-    local got last='' same=0
+    local got written last='' before='' same=0
     while [ $same -lt 3 ]; do
-        sleep 1.2
+        sleep 0.2
+        written=$(grep -m 1 -E '^(Updated|TIME),' "$logs/server.status")
+        [ -n "$written" ] && [ "$written" != "$before" ] || continue
+        before=$written
         got=$(status_bytes)
         if [ -n "$got" ] && [ "$got" = "$last" ]; then same=$((same + 1)); else same=0; fi
         last=$got

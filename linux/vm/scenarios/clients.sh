@@ -87,7 +87,7 @@ received() { in_ns "$1" cat /sys/class/net/tun0/statistics/rx_packets; }
 # A client whose VPN address is not of the device's subnet. OpenVPN 2.7 adds the host route itself.
 scenario_outside_address() {
     mkdir -p "$logs/ccd"
-    printf 'ifconfig-push 10.9.9.9 255.255.255.0\n' >"$logs/ccd/client1"
+    printf 'ifconfig-push 10.9.9.9 255.255.255.0\nifconfig-ipv6-push fd08::99/64 fd08::1\n' >"$logs/ccd/client1"
     server_and_clients 2 "client-config-dir $logs/ccd"
     equal "client 1's address" 10.9.9.9 "$(address_of 1)"
     [ "$rig_openvpn" != 2.6 ] || ip -n s route add 10.9.9.9/32 dev tun0
