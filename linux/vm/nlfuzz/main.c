@@ -2,7 +2,7 @@
 /*
  * nlfuzz: what a data channel module makes of netlink, right and wrong. Works in a network namespace of its own.
  *
- * Build: cc -O2 -Wall -Wextra -static -pthread -o nlfuzz *.c
+ * Build: cc -std=gnu11 -D_GNU_SOURCE -O2 -static -pthread -o nlfuzz *.c
  */
 #include <errno.h>
 #include <getopt.h>
