@@ -12,5 +12,7 @@ struct strictness {
 
 /* Goes through the table for a family whose devices exist. How many rows failed; how many there were goes to `rows`. */
 int oracle_run(int family, const struct strictness *strictness, int *rows);
+/* Only what replies hold. */
+int oracle_brief(int family, int *rows);
 
 #endif

@@ -14,7 +14,7 @@ struct family families[FAMILIES] = {
 	[ML] = { .name = "ovpn", .kind = "ovpn" },
 };
 
-int fds[FDS] = { -1, -1, -1, -1, -1, -1, -1, -1, -1 };
+int fds[FDS] = { [0 ... FDS - 1] = -1 };
 
 /* --- sockets ---------------------------------------------------------------------------------------------------------- */
 
@@ -55,7 +55,9 @@ static int open_one(int which)
 
 	switch (which) {
 	case FD_UDP4:
-	case FD_UDP_OTHER: return udp(AF_INET);
+	case FD_UDP_OTHER:
+	case FD_UDP4_ML:
+	case FD_UDP_OTHER_ML: return udp(AF_INET);
 	case FD_UDP6: return udp(AF_INET6);
 	case FD_TCP: return tcp_connected();
 	case FD_TCP_LISTENS:

@@ -45,7 +45,10 @@ struct request {
 };
 
 /* Sockets that requests name. */
-enum { FD_UDP4, FD_UDP_OTHER, FD_UDP6, FD_TCP, FD_TCP_LISTENS, FD_TCP_UNCONNECTED, FD_UNIX, FD_FILE, FD_CLOSED, FDS };
+enum {
+	FD_UDP4, FD_UDP_OTHER, FD_UDP4_ML, FD_UDP_OTHER_ML, FD_UDP6, FD_TCP, FD_TCP_LISTENS, FD_TCP_UNCONNECTED, FD_UNIX, FD_FILE,
+	FD_CLOSED, FDS,
+};
 extern int fds[FDS];
 void fds_open(void);
 /* Opens one anew (the old one is closed). */
