@@ -29,7 +29,6 @@ static const struct nla_policy v2_policy[V2_A_MAX + 1] = {
 #define V2_OP(command, function) {			\
 	.cmd = (command),				\
 	.flags = GENL_ADMIN_PERM,			\
-	.validate = GENL_DONT_VALIDATE_STRICT,		\
 	.doit = (function),				\
 }
 
@@ -43,7 +42,6 @@ static const struct genl_small_ops v2_ops[] = {
 	{
 		.cmd = V2_CMD_GET_PEER,
 		.flags = GENL_ADMIN_PERM,
-		.validate = GENL_DONT_VALIDATE_STRICT | GENL_DONT_VALIDATE_DUMP_STRICT,
 		.doit = v2_get_peer,
 		.dumpit = v2_dump_peers,
 	},

@@ -2,7 +2,7 @@
 # What the scenarios are written with: the module under test, namespaces, OpenVPN, checks. Runs inside the VM.
 #
 # A scenario is a function scenario_NAME (dashes as underscores) in one of scenarios/*.sh, named in scenarios/list. It runs
-# in a subshell with a time limit; what it started and made is gone before the next. Its checks print `ok` or `FAIL` lines.
+# in a subshell with a time limit (240 s, or limit_NAME); what it started and made is gone before the next. Its checks print `ok` or `FAIL` lines.
 #
 # Namespaces: s has the server; c1, c2, c3 have clients; each is joined to a bridge in s, all as device `wire`.
 #   s   10.99.0.1/24   fd99::1/64          cN   10.99.0.1N/24   fd99::1N/64
@@ -303,7 +303,7 @@ follow() {
 
 # run_one NAME: in a subshell; prints its checks, then `PASS` or `NOT PASSED`.
 run_one() {
-    local began=$SECONDS file=$logs/output outcome=0
+    local began=$SECONDS file=$logs/output outcome=0 limit
     scenario=$1
     rm -rf "${logs:?}"/*
     : >"$file"
@@ -312,7 +312,8 @@ run_one() {
         load_module || fail "modprobe $family" success "$(dmesg | tail -n 2)"
         "scenario_${scenario//-/_}"
     ) >"$file" 2>&1 </dev/null &
-    follow $! "$file" "${rig_limit:-240}"
+    limit=limit_${scenario//-/_}
+    follow $! "$file" "${!limit:-240}"
     remove_net 2>&1
     wait_until 30 no_tunnel_devices || { echo "FAIL $scenario: devices left: $(ip -br link | tr '\n' ' ')"; touch "$logs/failed"; }
     if kernel_trouble >"$logs/trouble"; then

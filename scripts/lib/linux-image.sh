@@ -108,6 +108,10 @@ overlay() {
     cp -r "$repo/linux/vm/." "$tree/rig/"
     cp "$run/rig.conf" "$tree/rig/rig.conf"
     [ ! -d "$run/modules" ] || cp -r "$run/modules" "$tree/rig/modules"
+    mkdir -p "$tree/rig/bin"
+    need cc:gcc
+    cc -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wno-missing-field-initializers -Werror -static -pthread \
+        -o "$tree/rig/bin/nlfuzz" "$repo"/linux/vm/nlfuzz/*.c || die "cc could not build linux/vm/nlfuzz"
     cp -r "$cache/keys" "$tree/keys"
     cat >"$tree/init" <<'INIT'
 #!/bbin/busybox sh
