@@ -16,6 +16,11 @@
 #include <net/ip6_fib.h>
 #include <net/rtnetlink.h>
 #include <net/udp_tunnel.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+#include <linux/unaligned.h>
+#else
+#include <asm/unaligned.h>
+#endif
 
 /* 6.12: a feature flag became a field. */
 static inline void dco_compat_lltx(struct net_device *net)
@@ -86,6 +91,23 @@ static inline void dco_compat_setup_udp_tunnel_sock(struct sock *sk, struct udp_
 	setup_udp_tunnel_sock(sock_net(sk), sk, config);
 #else
 	setup_udp_tunnel_sock(sock_net(sk), sk->sk_socket, config);
+#endif
+}
+
+/* 7.0: proto->recvmsg has one argument less: what is declared, and what is passed on. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define DCO_COMPAT_ADDR_LEN
+#define DCO_COMPAT_PASS_ADDR_LEN
+#else
+#define DCO_COMPAT_ADDR_LEN		, int *addr_len
+#define DCO_COMPAT_PASS_ADDR_LEN	, addr_len
+#endif
+
+/* 6.5: splice() into a socket uses sendmsg(), as it does before where there is no sendpage(). */
+static inline void dco_compat_no_sendpage(struct proto *proto)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+	proto->sendpage = NULL;
 #endif
 }
 

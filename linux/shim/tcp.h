@@ -12,24 +12,6 @@
 
 #include "shim.h"
 
-/* TODO compat.h */
-#include <linux/version.h>
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
-#include <linux/unaligned.h>
-#else
-#include <asm/unaligned.h>
-#endif
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
-#define DCO_RECVMSG_ADDR_LEN
-#define DCO_RECVMSG_PASS
-#else
-#define DCO_RECVMSG_ADDR_LEN	, int *addr_len
-#define DCO_RECVMSG_PASS	, addr_len
-#endif
-#ifndef ITER_SOURCE
-#define ITER_SOURCE		WRITE
-#endif
-
 #define DCO_TCP_PREFIX		2	/* a frame: length of the packet, 16 bit, big endian, then the packet */
 #define DCO_TCP_PACKET_MIN	4	/* the shortest packet that either interface takes; less ends the peer */
 #define DCO_TCP_FRAME_MAX	(DCO_TCP_PREFIX + 65535)

@@ -100,14 +100,14 @@ out:
 	return err;
 }
 
-static int dco_tcp_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags DCO_RECVMSG_ADDR_LEN)
+static int dco_tcp_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags DCO_COMPAT_ADDR_LEN)
 {
 	int err;
 
 	enter();
 	/* Timestamps and ICMP errors are the connection's. */
 	if (flags & MSG_ERRQUEUE) {
-		err = tcp_prot.recvmsg(sk, msg, len, flags DCO_RECVMSG_PASS);
+		err = tcp_prot.recvmsg(sk, msg, len, flags DCO_COMPAT_PASS_ADDR_LEN);
 		goto out;
 	}
 	err = -EOPNOTSUPP;
@@ -117,7 +117,7 @@ static int dco_tcp_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int 
 	err = dco_tcp_read(sk, msg, len, flags);
 	release_sock(sk);
 	if (err == -ESTALE)
-		err = tcp_prot.recvmsg(sk, msg, len, flags | MSG_DONTWAIT DCO_RECVMSG_PASS);
+		err = tcp_prot.recvmsg(sk, msg, len, flags | MSG_DONTWAIT DCO_COMPAT_PASS_ADDR_LEN);
 out:
 	leave();
 	return err;
@@ -273,9 +273,7 @@ void dco_tcp_user_proto(struct proto *proto, const struct proto *base)
 	proto->sendmsg = dco_tcp_sendmsg;
 	proto->close = dco_tcp_close;
 	proto->disconnect = dco_tcp_disconnect;
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
-	proto->sendpage = NULL;	/* splice() uses sendmsg() then */
-#endif
+	dco_compat_no_sendpage(proto);
 }
 
 void dco_tcp_user_ops(struct proto_ops *ops, const struct proto_ops *base)
