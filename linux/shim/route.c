@@ -90,7 +90,7 @@ static struct dst_entry *dco_route_find6(struct sock *sk, const struct dco_endpo
 	dst = ip6_dst_lookup_flow(sock_net(sk), sk, &flow, NULL);
 	if (!IS_ERR(dst)) {
 		route->saddr6 = flow.saddr;
-		route->cookie = rt6_get_cookie(container_of(dst, struct rt6_info, dst));
+		route->cookie = rt6_get_cookie(dst_rt6_info(dst));
 	}
 	return dst;
 }
@@ -256,7 +256,7 @@ static bool dco_route_back6(struct dco_dev *dev, const struct in6_addr *source, 
 	if (!ipv6_mod_enabled())
 		return false;
 	dst = ip6_route_lookup(dev_net(dev->net), &flow, NULL, RT6_LOOKUP_F_IFACE);
-	rt = container_of(dst, struct rt6_info, dst);
+	rt = dst_rt6_info(dst);
 	if (!dst->error && dst->dev == dev->net && !(rt->rt6i_flags & (RTF_LOCAL | RTF_ANYCAST | RTF_REJECT))) {
 		*next_hop = dco_addr_v6(rt->rt6i_flags & RTF_GATEWAY ? &rt->rt6i_gateway : source);
 		found = true;
