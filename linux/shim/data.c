@@ -98,6 +98,24 @@ static void dco_inner_sent(struct sk_buff *inner)
 	}
 }
 
+/*
+ * Moves a local socket's hold on the packet it sent to what is sent in its place, so that the socket (TCP small queues,
+ * SO_SNDBUF) waits for the outer packet. What is given back in the end is what was charged: the inner skb's truesize.
+ */
+static void dco_owner_move(struct sk_buff *to, struct sk_buff *inner)
+{
+	struct sock *sk = inner ? inner->sk : NULL;
+
+	/* Packet sockets have destructors that want their own skb. */
+	if (!sk || inner->next || !sk_fullsock(sk) || (sk->sk_family != AF_INET && sk->sk_family != AF_INET6))
+		return;
+	to->sk = sk;
+	to->destructor = inner->destructor;
+	to->truesize = inner->truesize;
+	inner->sk = NULL;
+	inner->destructor = NULL;
+}
+
 static void dco_inner_dropped(struct sk_buff *inner)
 {
 	kfree_skb_list(inner);
@@ -123,10 +141,11 @@ static struct sk_buff *dco_run_skb(struct page *page, unsigned int offset, unsig
 }
 
 /*
- * Sends the datagrams of a train that passed, as runs: neighbours of one length, the last of them perhaps shorter.
- * Returns packets lost.
+ * Sends the datagrams of a train that passed, as runs: neighbours of one length, the last of them perhaps shorter. The
+ * last run takes over from `inner`. Returns packets lost.
  */
-static unsigned int dco_send_runs(struct dco_dev *dev, const struct dco_seal *seal, struct page *page, u32 priority)
+static unsigned int dco_send_runs(struct dco_dev *dev, const struct dco_seal *seal, struct page *page,
+				  struct sk_buff *inner, u32 priority)
 {
 	const u8 *start = page_address(page);
 	unsigned int i = 0, lost = 0;
@@ -156,6 +175,8 @@ static unsigned int dco_send_runs(struct dco_dev *dev, const struct dco_seal *se
 			continue;
 		}
 		skb->priority = priority;
+		if (i == seal->count)
+			dco_owner_move(skb, inner);
 		lost += dco_udp_send(dev, seal->link, &seal->to, seal->generation, skb);
 	}
 	return lost;
@@ -250,6 +271,7 @@ static void dco_send_one(struct dco_dev *dev, struct dco_seal *seal, struct sk_b
 		dco_sent(dev, seal, dco_send_frames(seal, skb, inner));
 		return;
 	}
+	dco_owner_move(skb, inner);
 	dco_inner_sent(inner);
 	skb_put(skb, seal->bufs[0].dst_len);
 	dco_sent(dev, seal, dco_udp_send(dev, seal->link, &seal->to, seal->generation, skb));
@@ -267,8 +289,8 @@ static void dco_send_many(struct dco_dev *dev, struct dco_seal *seal, struct sk_
 		return;
 	}
 	if (!seal->link->socket->tcp) {
+		dco_sent(dev, seal, dco_send_runs(dev, seal, page, inner, priority));
 		dco_inner_sent(inner);
-		dco_sent(dev, seal, dco_send_runs(dev, seal, page, priority));
 		put_page(page);
 		return;
 	}
