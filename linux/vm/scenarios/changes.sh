@@ -1,21 +1,21 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # names are shared among the files that init sources
 # What changes while a tunnel is up: keys, addresses, processes, counters.
 
-# Keys are renewed several times under load; no ping is lost. An end sends with the new key from hand-window after the handshake's
-# begin, at OpenVPN's next look, and drops the old one after tran-window: the time between has to be long, the looks frequent.
+# Keys are renewed several times under load; no ping is lost. An end sends with the new key from half of reneg-sec after the
+# handshake's begin, at OpenVPN's next look, and drops the old one at the next renewal: the time between has to be long, the looks frequent.
 rekey() {
     local pinger missing
     make_net 1
-    local options=('reneg-sec 16 16' 'tran-window 15' 'hand-window 8')
+    local options=('reneg-sec 20 20' 'tran-window 60')
     proto=$1 status_seconds=1 server "${options[@]}"
     proto=$1 client 1 "${options[@]}" "status $logs/client1.status 1"
     data_path_at s server
     data_path_at c1 client1
     iperf_server s
     # Less than the tunnel carries: what a full queue drops would say nothing of keys.
-    in_ns c1 timeout 90 iperf3 -c 10.8.0.1 -t 40 -b 1M >"$logs/iperf.log" 2>&1 &
+    in_ns c1 timeout 90 iperf3 -c 10.8.0.1 -t 54 -b 1M >"$logs/iperf.log" 2>&1 &
     pinger=$!
-    in_ns c1 ping -D -c 300 -i 0.14 -W 10 10.8.0.1 >"$logs/ping.log" 2>&1
+    in_ns c1 ping -D -c 300 -i 0.18 -W 10 10.8.0.1 >"$logs/ping.log" 2>&1
     missing=$(awk 'match($0, /icmp_seq=[0-9]+/) { seen[substr($0, RSTART + 9, RLENGTH - 9)] = 1 } END { for (i = 1; i <= 300; i++) if (!(i in seen)) printf "%d ", i }' "$logs/ping.log")
     equal 'pings lost through the renewals' '' "$missing"
     wait "$pinger"
