@@ -441,9 +441,10 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
     fn route(&mut self, to: Destination, header: &IpHeader, packet: &[u8]) -> Result<&mut Current<'s, A, T>, Loss> {
         let peer = self.receiver(to).ok_or(DropReason::TxNoPeer)?;
         let current = self.turn_to(peer);
-        if let Some(remote) = current.remote
+        // The cheap look first: most of what a tunnel over UDP carries is TCP.
+        if header.protocol == peer.protocol()
+            && let Some(remote) = current.remote
             && header.dst == remote.ip()
-            && header.protocol == peer.protocol()
             && destination_port(header, packet) == Some(remote.port())
         {
             return Err(Loss::of_current(DropReason::TxRecursiveRoute));
@@ -544,7 +545,8 @@ impl<A: Aead, T> fmt::Debug for Batch<'_, A, T> {
 }
 
 impl<'s, A: Aead, T> Current<'s, A, T> {
-    #[inline]
+    /// Once a batch and peer, and long: not in the middle of what every packet goes through.
+    #[inline(never)]
     fn new(section: &'s Section<'s, A, T>, peer: &'s Peer<A, T>) -> Self {
         let endpoint = peer.endpoint_words();
         Self {

@@ -89,7 +89,7 @@ fn the_operations_reach_every_outcome() {
         reasons.iter_mut().zip(server.device.drop_counts()).for_each(|(sum, count)| *sum += count);
         happened.iter_mut().zip(server.happened).for_each(|(sum, count)| *sum += count);
     }
-    assert!(happened[0] > 300 && happened[1] > 50 && happened[2] > 10, "{happened:?}");
+    assert!(happened[0] > 200 && happened[1] > 50 && happened[2] > 10, "{happened:?}");
     use DropReason as R;
     for reason in [
         R::TxNoPeer,
