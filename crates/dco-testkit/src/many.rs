@@ -166,7 +166,8 @@ fn refused(error: ControlError) -> Refused {
 pub struct Server {
     /// The device; a transport handle is the peer's id.
     pub device: Device<TestAead, u32>,
-    control: Control,
+    /// The right to change it; the model does not hear of what is done by hand.
+    pub control: Control,
     /// What it should do.
     pub model: ManyModel,
     ledger: Ledger,
