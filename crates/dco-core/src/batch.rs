@@ -87,7 +87,7 @@ pub enum Opened<'s, A: Aead, T> {
 impl<A: Aead, T> Opened<'_, A, T> {
     /// Bytes of the inner packet; `None` for a ping.
     #[must_use]
-    pub fn len(&self) -> Option<usize> {
+    pub fn plain_len(&self) -> Option<usize> {
         match self {
             Self::Packet { len, .. } => Some(*len),
             Self::Ping { .. } => None,
@@ -97,7 +97,7 @@ impl<A: Aead, T> Opened<'_, A, T> {
 
 impl<A: Aead, T> fmt::Debug for Opened<'_, A, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opened").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Opened").field("len", &self.plain_len()).finish_non_exhaustive()
     }
 }
 
