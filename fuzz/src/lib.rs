@@ -12,6 +12,7 @@
 pub mod control;
 pub mod key;
 pub mod sequence;
+pub mod server;
 pub mod stream;
 pub mod uapi;
 pub mod wire;

@@ -96,6 +96,11 @@ fn sequence() {
 }
 
 #[test]
+fn server() {
+    replay("server", dco_fuzz::server::run);
+}
+
+#[test]
 fn control() {
     replay("control", dco_fuzz::control::run);
 }

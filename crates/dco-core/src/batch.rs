@@ -87,7 +87,7 @@ pub enum Opened<'s, A: Aead, T> {
 impl<A: Aead, T> Opened<'_, A, T> {
     /// Bytes of the inner packet; `None` for a ping.
     #[must_use]
-    pub fn len(&self) -> Option<usize> {
+    pub fn plain_len(&self) -> Option<usize> {
         match self {
             Self::Packet { len, .. } => Some(*len),
             Self::Ping { .. } => None,
@@ -97,7 +97,7 @@ impl<A: Aead, T> Opened<'_, A, T> {
 
 impl<A: Aead, T> fmt::Debug for Opened<'_, A, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opened").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Opened").field("len", &self.plain_len()).finish_non_exhaustive()
     }
 }
 
@@ -131,7 +131,7 @@ struct Current<'s, A: Aead, T> {
     mss: u16,
     tx_id: PeerId,
     endpoint: Words,
-    /// The remote end, while `endpoint` was not changed by this batch.
+    /// The endpoint's remote end.
     remote: Option<SocketAddr>,
     /// Inside the tunnel; of several peers only.
     addresses: (Option<Ipv4Addr>, Option<Ipv6Addr>),
@@ -142,6 +142,27 @@ struct Current<'s, A: Aead, T> {
     lost: Option<(DropReason, u64)>,
     sent: bool,
     received: bool,
+    moved: bool,
+}
+
+/// A packet that was lost, and whether it was the current peer's.
+struct Loss {
+    reason: DropReason,
+    of_current: bool,
+}
+
+impl From<DropReason> for Loss {
+    #[inline]
+    fn from(reason: DropReason) -> Self {
+        Self { reason, of_current: false }
+    }
+}
+
+impl Loss {
+    #[inline]
+    fn of_current(reason: DropReason) -> Self {
+        Self { reason, of_current: true }
+    }
 }
 
 /// Packets that share one look at the clock, the peer table and the keys, and one addition to the counters.
@@ -177,9 +198,8 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
     /// room for the longest packet ([`Device::max_inner`](crate::Device::max_inner)) and 24 bytes. A TCP SYN above the peer's MSS limit is lowered (on the way through `out`).
     #[inline]
     pub fn seal(&mut self, to: Destination, packet: &[u8], out: &mut [u8]) -> Result<Sealed<'s, A, T>, DropReason> {
-        let (peer, header) = self.route(to, packet)?;
-        let sealed = self.try_seal(peer, &header, packet, out);
-        self.account_seal(peer, sealed)
+        let sealed = self.try_seal(to, packet, out);
+        self.account_seal(sealed)
     }
 
     /// Seals the inner packet that the caller gathered at `out[24..24 + len]`, in place.
@@ -190,20 +210,14 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
         out: &mut [u8],
         len: usize,
     ) -> Result<Sealed<'s, A, T>, DropReason> {
-        let packet = match inner_mut(out, len) {
-            Ok(packet) => packet,
-            Err(reason) => return Err(self.lost(reason)),
-        };
-        let (peer, header) = self.route(to, packet)?;
-        let sealed = self.try_seal_gathered(peer, &header, out, len);
-        self.account_seal(peer, sealed)
+        let sealed = self.try_seal_gathered(to, out, len);
+        self.account_seal(sealed)
     }
 
     /// Seals a keepalive ping for `peer` into `out`, at least 40 bytes. It counts as data sent, not as tunnel traffic.
     pub fn seal_ping(&mut self, peer: PeerSelector, out: &mut [u8]) -> Result<Sealed<'s, A, T>, DropReason> {
-        let Some(peer) = self.select(peer) else { return Err(self.lost(DropReason::TxNoPeer)) };
         let sealed = self.try_seal_ping(peer, out);
-        self.account_seal(peer, sealed)
+        self.account_seal(sealed)
     }
 
     /// Opens the data packet `datagram` into `out`, which it must not overlap and which needs room for its plaintext.
@@ -221,25 +235,17 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
         out: &mut [u8],
         route_back: impl FnMut(IpAddr) -> Option<IpAddr>,
     ) -> Result<Opened<'s, A, T>, DropReason> {
-        let Some(header) = DataHeader::parse(datagram) else {
-            let cut = datagram.len() < DATA_HEADER_LEN;
-            return Err(self.lost(if cut { DropReason::RxTooShort } else { DropReason::RxMalformed }));
-        };
-        self.tally.add(Flow::ReceivedData, 1);
-        self.tally.add(Flow::TransportReceived, datagram.len());
-        let peer = match self.sender(&from, header.peer_id) {
-            Ok(peer) => peer,
-            Err(reason) => return Err(self.lost(reason)),
-        };
-        let opened = self.try_open(peer, header.key_id, &from, datagram, out, route_back);
-        opened.map_err(|reason| self.lost_of(peer, reason))
+        match self.try_open(&from, datagram, out, route_back) {
+            Ok(opened) => Ok(opened),
+            Err(loss) => Err(self.lose(loss)),
+        }
     }
 
     /// Whether this batch has heard a peer from another remote end than before: [`Device::take_moved`](crate::Device::take_moved)
     /// has something to tell.
     #[must_use]
     pub fn moved(&self) -> bool {
-        self.moved
+        self.moved || self.current.as_ref().is_some_and(|current| current.moved)
     }
 
     /// The only peer, point to point, if there is one.
@@ -323,35 +329,127 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
         self.section.device.peers.select(peer, &self.section.guard).map(|peer| &**peer)
     }
 
-    /// Counts a packet that was lost before it was clear whose it is.
-    fn lost(&mut self, reason: DropReason) -> DropReason {
+    #[cold]
+    fn lose(&mut self, Loss { reason, of_current }: Loss) -> DropReason {
         self.tally.drop(reason);
-        reason
-    }
-
-    /// Counts a packet of `peer` that was lost.
-    fn lost_of(&mut self, peer: &'s Peer<A, T>, reason: DropReason) -> DropReason {
-        self.tally.drop(reason);
-        self.turn_to(peer).lose(reason);
-        reason
-    }
-
-    /// Whom an outgoing packet is for, unless it cannot be sent or would send the tunnel through itself.
-    #[inline]
-    fn route(&mut self, to: Destination, packet: &[u8]) -> Result<(&'s Peer<A, T>, IpHeader), DropReason> {
-        if packet.len() > self.section.device.max_inner {
-            return Err(self.lost(DropReason::TxTooLong));
-        }
-        let Ok(header) = ip::parse(packet) else { return Err(self.lost(DropReason::TxNotIp)) };
-        let Some(peer) = self.receiver(to) else { return Err(self.lost(DropReason::TxNoPeer)) };
-        if let Some(remote) = self.turn_to(peer).remote
-            && header.dst == remote.ip()
-            && header.protocol == peer.protocol()
-            && destination_port(&header, packet) == Some(remote.port())
+        if let Some(current) = &mut self.current
+            && of_current
         {
-            return Err(self.lost_of(peer, DropReason::TxRecursiveRoute));
+            current.lose(reason);
         }
-        Ok((peer, header))
+        reason
+    }
+
+    #[inline]
+    fn try_seal(&mut self, to: Destination, packet: &[u8], out: &mut [u8]) -> Result<Sealed<'s, A, T>, Loss> {
+        if packet.len() > self.section.device.max_inner {
+            return Err(DropReason::TxTooLong.into());
+        }
+        let header = ip::parse(packet).map_err(|_| DropReason::TxNotIp)?;
+        let current = self.route(to, &header, packet)?;
+        let peer = current.peer;
+        let len = current.seal(&header, packet, out).map_err(Loss::of_current)?;
+        self.tally.add(Flow::TunSent, packet.len());
+        Ok(Sealed { len, peer })
+    }
+
+    #[inline]
+    fn try_seal_gathered(
+        &mut self,
+        to: Destination,
+        out: &mut [u8],
+        plain_len: usize,
+    ) -> Result<Sealed<'s, A, T>, Loss> {
+        if plain_len > self.section.device.max_inner {
+            return Err(DropReason::TxTooLong.into());
+        }
+        let packet = inner_mut(out, plain_len)?;
+        let header = ip::parse(packet).map_err(|_| DropReason::TxNotIp)?;
+        let current = self.route(to, &header, packet)?;
+        let peer = current.peer;
+        if current.clamps(&header) {
+            mss::clamp(packet, current.mss);
+        }
+        let len = current.seal_in_place(out, plain_len).map_err(Loss::of_current)?;
+        self.tally.add(Flow::TunSent, plain_len);
+        Ok(Sealed { len, peer })
+    }
+
+    fn try_seal_ping(&mut self, peer: PeerSelector, out: &mut [u8]) -> Result<Sealed<'s, A, T>, Loss> {
+        let peer = self.select(peer).ok_or(DropReason::TxNoPeer)?;
+        let len = self.turn_to(peer).seal_ping(out).map_err(Loss::of_current)?;
+        Ok(Sealed { len, peer })
+    }
+
+    #[inline]
+    fn account_seal(&mut self, sealed: Result<Sealed<'s, A, T>, Loss>) -> Result<Sealed<'s, A, T>, DropReason> {
+        match sealed {
+            Ok(sealed) => {
+                self.tally.add(Flow::SentData, 1);
+                self.tally.add(Flow::TransportSent, sealed.len);
+                Ok(sealed)
+            }
+            Err(loss) => Err(self.lose(loss)),
+        }
+    }
+
+    #[inline]
+    fn try_open(
+        &mut self,
+        from: &Origin,
+        datagram: &[u8],
+        out: &mut [u8],
+        route_back: impl FnMut(IpAddr) -> Option<IpAddr>,
+    ) -> Result<Opened<'s, A, T>, Loss> {
+        let Some(header) = DataHeader::parse(datagram) else {
+            let cut = datagram.len() < DATA_HEADER_LEN;
+            return Err(if cut { DropReason::RxTooShort } else { DropReason::RxMalformed }.into());
+        };
+        self.tally.add(Flow::ReceivedData, 1);
+        self.tally.add(Flow::TransportReceived, datagram.len());
+        let peer = self.sender(from, header.peer_id)?;
+        let (section, now) = (self.section, self.now);
+        let current = self.turn_to(peer);
+        let len = current.open(header.key_id, datagram, out, now).map_err(Loss::of_current)?;
+        if let Some(source) = from.source {
+            let source = endpoint::pack(Some(source));
+            if source != current.endpoint {
+                current.float(section, source);
+            }
+        }
+
+        // The key wrote `len` bytes, so they are there.
+        let plain = out.get_mut(..len).ok_or(DropReason::RxTooLong)?;
+        if *plain == PING {
+            return Ok(Opened::Ping { peer });
+        }
+        if let Err(reason) = current.check(section, plain, route_back) {
+            plain.fill(0);
+            return Err(Loss::of_current(reason));
+        }
+        if current.mss != 0 {
+            mss::clamp(plain, current.mss);
+        }
+        add(&mut current.stats.vpn_rx, len);
+        add(&mut current.stats.vpn_rx_packets, 1);
+        self.tally.add(Flow::TunReceived, len);
+        Ok(Opened::Packet { len, peer })
+    }
+
+    /// The peer that an outgoing packet belongs to, unless it would send the tunnel through itself.
+    #[inline]
+    fn route(&mut self, to: Destination, header: &IpHeader, packet: &[u8]) -> Result<&mut Current<'s, A, T>, Loss> {
+        let peer = self.receiver(to).ok_or(DropReason::TxNoPeer)?;
+        let current = self.turn_to(peer);
+        // The cheap look first: most of what a tunnel over UDP carries is TCP.
+        if header.protocol == peer.protocol()
+            && let Some(remote) = current.remote
+            && header.dst == remote.ip()
+            && destination_port(header, packet) == Some(remote.port())
+        {
+            return Err(Loss::of_current(DropReason::TxRecursiveRoute));
+        }
+        Ok(current)
     }
 
     /// Whom packets to there are for.
@@ -367,73 +465,6 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
                     _ => table.find(Name::Address(address), &self.section.guard).map(|peer| &**peer),
                 }
             }
-        }
-    }
-
-    #[inline]
-    fn try_seal(
-        &mut self,
-        peer: &'s Peer<A, T>,
-        header: &IpHeader,
-        packet: &[u8],
-        out: &mut [u8],
-    ) -> Result<usize, DropReason> {
-        let current = self.turn_to(peer);
-        let key = current.keys.and_then(KeySlots::primary).ok_or(DropReason::TxNoKey)?;
-        let len = if current.clamps(header) && mss::would_clamp(packet, current.mss) {
-            let copy = inner_mut(out, packet.len())?;
-            copy.copy_from_slice(packet);
-            mss::clamp(copy, current.mss);
-            key.seal_in_place(current.tx_id, out, packet.len())
-        } else {
-            key.seal(current.tx_id, packet, out)
-        };
-        let len = len.map_err(seal_failure)?;
-        current.sealed(len, packet.len());
-        self.tally.add(Flow::TunSent, packet.len());
-        Ok(len)
-    }
-
-    #[inline]
-    fn try_seal_gathered(
-        &mut self,
-        peer: &'s Peer<A, T>,
-        header: &IpHeader,
-        out: &mut [u8],
-        plain_len: usize,
-    ) -> Result<usize, DropReason> {
-        let current = self.turn_to(peer);
-        let key = current.keys.and_then(KeySlots::primary).ok_or(DropReason::TxNoKey)?;
-        if current.clamps(header) {
-            mss::clamp(inner_mut(out, plain_len)?, current.mss);
-        }
-        let len = key.seal_in_place(current.tx_id, out, plain_len).map_err(seal_failure)?;
-        current.sealed(len, plain_len);
-        self.tally.add(Flow::TunSent, plain_len);
-        Ok(len)
-    }
-
-    fn try_seal_ping(&mut self, peer: &'s Peer<A, T>, out: &mut [u8]) -> Result<usize, DropReason> {
-        let current = self.turn_to(peer);
-        let key = current.keys.and_then(KeySlots::primary).ok_or(DropReason::TxNoKey)?;
-        let len = key.seal(current.tx_id, &PING, out).map_err(seal_failure)?;
-        current.sealed_ping(len);
-        Ok(len)
-    }
-
-    #[inline]
-    fn account_seal(
-        &mut self,
-        peer: &'s Peer<A, T>,
-        sealed: Result<usize, DropReason>,
-    ) -> Result<Sealed<'s, A, T>, DropReason> {
-        match sealed {
-            Ok(len) => {
-                self.tally.add(Flow::SentData, 1);
-                self.tally.add(Flow::TransportSent, len);
-                Ok(Sealed { len, peer })
-            }
-            Err(reason) => Err(self.lost_of(peer, reason)),
         }
     }
 
@@ -472,101 +503,6 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
         Ok(peer)
     }
 
-    #[inline]
-    fn try_open(
-        &mut self,
-        peer: &'s Peer<A, T>,
-        key_id: KeyId,
-        from: &Origin,
-        datagram: &[u8],
-        out: &mut [u8],
-        route_back: impl FnMut(IpAddr) -> Option<IpAddr>,
-    ) -> Result<Opened<'s, A, T>, DropReason> {
-        let now = self.now;
-        let current = self.turn_to(peer);
-        let key = current.keys.and_then(|keys| keys.for_key_id(key_id)).ok_or(DropReason::RxUnknownKey)?;
-        let len = key.open(datagram, out, now.0).map_err(open_failure)?;
-        current.opened(datagram.len());
-        if let Some(source) = from.source {
-            let source = endpoint::pack(Some(source));
-            if source != current.endpoint {
-                self.float(peer, source);
-            }
-        }
-
-        // The key wrote `len` bytes, so they are there.
-        let plain = out.get_mut(..len).ok_or(DropReason::RxTooLong)?;
-        if *plain == PING {
-            return Ok(Opened::Ping { peer });
-        }
-        if let Err(reason) = self.check(peer, plain, route_back) {
-            plain.fill(0);
-            return Err(reason);
-        }
-        let current = self.turn_to(peer);
-        if current.mss != 0 {
-            mss::clamp(plain, current.mss);
-        }
-        current.handed_over(len);
-        self.tally.add(Flow::TunReceived, len);
-        Ok(Opened::Packet { len, peer })
-    }
-
-    /// Whether the stack may have an opened packet of `peer`.
-    #[inline]
-    fn check(
-        &mut self,
-        peer: &'s Peer<A, T>,
-        plain: &[u8],
-        mut route_back: impl FnMut(IpAddr) -> Option<IpAddr>,
-    ) -> Result<(), DropReason> {
-        let section = self.section;
-        let Peers::Many(table) = &section.device.peers else {
-            return ip::version(plain).map(drop).ok_or(DropReason::RxNotIp);
-        };
-        let source = ip::source(plain).ok_or(DropReason::RxNotIp)?;
-        let current = self.turn_to(peer);
-        if !section.device.source_check.load(Ordering::Relaxed)
-            || is_own(current.addresses, source)
-            || current.routed == Some(source)
-        {
-            return Ok(());
-        }
-        let nowhere = source.is_unspecified() || matches!(source, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        let hop = if nowhere { None } else { route_back(source) };
-        let owner = hop.and_then(|hop| table.find(Name::Address(hop), &section.guard));
-        if owner.is_none_or(|owner| !core::ptr::eq(&raw const **owner, peer)) {
-            return Err(DropReason::RxWrongSource);
-        }
-        current.routed = Some(source);
-        Ok(())
-    }
-
-    /// An authentic packet came from elsewhere than the batch thinks its peer is: the peer is there from now on.
-    #[cold]
-    #[inline(never)]
-    fn float(&mut self, peer: &'s Peer<A, T>, source: Words) {
-        if peer.protocol() != ip::UDP {
-            return;
-        }
-        let before = peer.endpoint_words();
-        let source = endpoint::with_local_of(source, before);
-        // Whoever loses the race for it leaves it to the next packet.
-        let stored = source == before || peer.endpoint.try_store(source);
-        let current = self.turn_to(peer);
-        if !stored {
-            return;
-        }
-        current.endpoint = source;
-        current.remote = endpoint::unpack(source).map(|endpoint| endpoint.remote);
-        if !endpoint::same_remote(source, before) {
-            // Release, the peer's first: whoever takes the device's sees the peer's, and whoever takes that the endpoint.
-            peer.moved.store(true, Ordering::Release);
-            self.section.device.moved.store(true, Ordering::Release);
-            self.moved = true;
-        }
-    }
-
     /// Makes `peer` the current one.
     #[inline]
     fn turn_to(&mut self, peer: &'s Peer<A, T>) -> &mut Current<'s, A, T> {
@@ -581,6 +517,7 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
     #[inline]
     fn flush_peer(&mut self) {
         let Some(current) = &mut self.current else { return };
+        self.moved |= current.moved;
         current.peer.count(core::mem::take(&mut current.stats));
         if let Some((reason, count)) = current.lost.take() {
             current.peer.count_drops(reason, count);
@@ -608,7 +545,8 @@ impl<A: Aead, T> fmt::Debug for Batch<'_, A, T> {
 }
 
 impl<'s, A: Aead, T> Current<'s, A, T> {
-    #[inline]
+    /// Once a batch and peer, and long: not in the middle of what every packet goes through.
+    #[inline(never)]
     fn new(section: &'s Section<'s, A, T>, peer: &'s Peer<A, T>) -> Self {
         let endpoint = peer.endpoint_words();
         Self {
@@ -627,6 +565,104 @@ impl<'s, A: Aead, T> Current<'s, A, T> {
             lost: None,
             sent: false,
             received: false,
+            moved: false,
+        }
+    }
+
+    #[inline]
+    fn sending(&self) -> Result<&'s Key<A>, DropReason> {
+        self.keys.and_then(KeySlots::primary).ok_or(DropReason::TxNoKey)
+    }
+
+    #[inline]
+    fn seal(&mut self, header: &IpHeader, packet: &[u8], out: &mut [u8]) -> Result<usize, DropReason> {
+        let key = self.sending()?;
+        let len = if self.clamps(header) && mss::would_clamp(packet, self.mss) {
+            let copy = inner_mut(out, packet.len())?;
+            copy.copy_from_slice(packet);
+            mss::clamp(copy, self.mss);
+            key.seal_in_place(self.tx_id, out, packet.len())
+        } else {
+            key.seal(self.tx_id, packet, out)
+        };
+        let len = len.map_err(seal_failure)?;
+        self.sealed(len, packet.len());
+        Ok(len)
+    }
+
+    #[inline]
+    fn seal_in_place(&mut self, out: &mut [u8], plain_len: usize) -> Result<usize, DropReason> {
+        let len = self.sending()?.seal_in_place(self.tx_id, out, plain_len).map_err(seal_failure)?;
+        self.sealed(len, plain_len);
+        Ok(len)
+    }
+
+    fn seal_ping(&mut self, out: &mut [u8]) -> Result<usize, DropReason> {
+        let len = self.sending()?.seal(self.tx_id, &PING, out).map_err(seal_failure)?;
+        self.sealed_ping(len);
+        Ok(len)
+    }
+
+    #[inline]
+    fn open(&mut self, key_id: KeyId, datagram: &[u8], out: &mut [u8], now: Tick) -> Result<usize, DropReason> {
+        let key = self.keys.and_then(|keys| keys.for_key_id(key_id)).ok_or(DropReason::RxUnknownKey)?;
+        let len = key.open(datagram, out, now.0).map_err(open_failure)?;
+        self.received = true;
+        add(&mut self.stats.link_rx, datagram.len());
+        add(&mut self.stats.link_rx_packets, 1);
+        Ok(len)
+    }
+
+    /// Whether the stack may have an opened packet.
+    #[inline]
+    fn check(
+        &mut self,
+        section: &Section<'_, A, T>,
+        plain: &[u8],
+        mut route_back: impl FnMut(IpAddr) -> Option<IpAddr>,
+    ) -> Result<(), DropReason> {
+        let Peers::Many(table) = &section.device.peers else {
+            return ip::version(plain).map(drop).ok_or(DropReason::RxNotIp);
+        };
+        let source = ip::source(plain).ok_or(DropReason::RxNotIp)?;
+        if !section.device.source_check.load(Ordering::Relaxed)
+            || is_own(self.addresses, source)
+            || self.routed == Some(source)
+        {
+            return Ok(());
+        }
+        let nowhere = source.is_unspecified() || matches!(source, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        let hop = if nowhere { None } else { route_back(source) };
+        let owner = hop.and_then(|hop| table.find(Name::Address(hop), &section.guard));
+        if owner.is_none_or(|owner| !core::ptr::eq(&raw const **owner, self.peer)) {
+            return Err(DropReason::RxWrongSource);
+        }
+        self.routed = Some(source);
+        Ok(())
+    }
+
+    /// An authentic packet came from elsewhere than the batch thinks its peer is: the peer is there from now on.
+    #[cold]
+    #[inline(never)]
+    fn float(&mut self, section: &Section<'_, A, T>, source: Words) {
+        let peer = self.peer;
+        if peer.protocol() != ip::UDP {
+            return;
+        }
+        let before = peer.endpoint_words();
+        let source = endpoint::with_local_of(source, before);
+        // Whoever loses the race for it leaves it to the next packet.
+        if source != before && !peer.endpoint.try_store(source) {
+            return;
+        }
+        self.endpoint = source;
+        self.remote = endpoint::unpack(source).map(|endpoint| endpoint.remote);
+        if !endpoint::same_remote(source, before) {
+            // Release, the peer's first: whoever takes the device's sees the peer's, and whoever takes that the endpoint. Swapped,
+            // not stored: a store would hide what another processor's before it released.
+            peer.moved.swap(true, Ordering::Release);
+            section.device.moved.swap(true, Ordering::Release);
+            self.moved = true;
         }
     }
 
@@ -648,19 +684,6 @@ impl<'s, A: Aead, T> Current<'s, A, T> {
         self.sent = true;
         add(&mut self.stats.link_tx, link);
         add(&mut self.stats.link_tx_packets, 1);
-    }
-
-    #[inline]
-    fn opened(&mut self, link: usize) {
-        self.received = true;
-        add(&mut self.stats.link_rx, link);
-        add(&mut self.stats.link_rx_packets, 1);
-    }
-
-    #[inline]
-    fn handed_over(&mut self, vpn: usize) {
-        add(&mut self.stats.vpn_rx, vpn);
-        add(&mut self.stats.vpn_rx_packets, 1);
     }
 
     /// Counts a loss; the peer is told when another reason comes, or the batch ends.

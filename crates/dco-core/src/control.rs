@@ -221,8 +221,8 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
             {
                 tell(&peer, endpoint);
             } else {
-                peer.moved.store(true, Ordering::Release);
-                self.moved.store(true, Ordering::Release);
+                peer.moved.swap(true, Ordering::Release);
+                self.moved.swap(true, Ordering::Release);
             }
         }
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use dco_core::{
-    Control, ControlError, Destination, Device, DropReason, Endpoint, NewPeer, Origin, OutOfMemory, PeerSelector,
+    Control, ControlError, Destination, Device, DropReason, Endpoint, Mode, NewPeer, Origin, OutOfMemory, PeerSelector,
     PeerUpdate, Tick,
 };
 use dco_crypto::{Aead, AeadError, Key, KeyConfig, KeySlot, Nonce, NonceTail, Tag};
@@ -276,4 +276,129 @@ fn the_shell_says_how_long_packets_are_and_what_it_lost() {
     device.count_refused(0, DropReason::RxNoQueue, 50);
     let stats = device.stats();
     assert_eq!((stats.received_data, stats.transport_received, stats.lost_in_data), (2, 150, 2));
+}
+
+fn server(buckets: usize) -> (Toys, Control) {
+    let mode = Mode::MultiPeer { seed: [1, 2], buckets };
+    let device = Toys::try_new(2).and_then(|device| device.with_mode(mode)).expect("memory");
+    let control = device.take_control().expect("the first to ask");
+    (device, control)
+}
+
+fn one_of_many(handle: &Arc<()>, n: u8) -> NewPeer<Arc<()>> {
+    NewPeer {
+        id: PeerId::from_low_bits(u32::from(n)),
+        endpoint: Some(Endpoint { remote: ([192, 0, 2, n], 1194).into(), local: None }),
+        vpn4: Some([10, 8, 0, n].into()),
+        vpn6: Some(std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, u16::from(n))),
+        ..peer(handle)
+    }
+}
+
+fn id(n: u8) -> PeerSelector {
+    PeerSelector::Id(PeerId::from_low_bits(u32::from(n)))
+}
+
+/// Whether packets for all of peer `n`'s addresses find it, or none does.
+fn found(device: &Toys, n: u8) -> bool {
+    let section = device.enter(0);
+    let mut batch = section.batch(Tick(0));
+    let v6 = std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, u16::from(n)).into();
+    let found = [[10, 8, 0, n].into(), v6].map(|address| {
+        batch.seal(Destination::Address(address), &packet(), &mut [0; 64]).err() != Some(DropReason::TxNoPeer)
+    });
+    let origin = Origin { peer: None, source: Some(Endpoint { remote: ([192, 0, 2, n], 1194).into(), local: None }) };
+    let by_remote = batch.open(origin, &[0x48, 0xff, 0xff, 0xff, 0, 0, 0, 1], &mut [], |_| None).err();
+    let by_id = device.peer_stats(0, id(n)).is_ok();
+    let all = [found[0], found[1], by_remote != Some(DropReason::RxUnknownPeer), by_id];
+    assert!(all.iter().all(|found| *found == by_id), "half a peer: {all:?}");
+    by_id
+}
+
+/// Several peers, in buckets they fill: each allocation fails once, and nothing is half there; removing needs no memory, nor does
+/// anything else that must not fail; and all that a peer had goes with its handle.
+#[test]
+fn peers_come_with_memory_and_go_without() {
+    let before = LIVE.get();
+    for buckets in [1, 7] {
+        let (device, mut control) = server(buckets);
+        let handle = Arc::new(());
+        let broken = Arc::new(AtomicBool::new(false));
+        for n in 1..=5 {
+            let ((), failures) = with_each_allocation_failing(|| {
+                assert!(!found(&device, n) && device.peer_count(0) == usize::from(n) - 1);
+                assert_eq!(Arc::strong_count(&handle), usize::from(n));
+                device.new_peer(&mut control, one_of_many(&handle, n), Tick(0), || ()).map(|old| assert!(old.is_none()))
+            });
+            assert!(failures >= 5, "the peer and four entries at least: {failures}");
+            assert!(found(&device, n));
+            let key = key(1, &broken);
+            device.new_key(&mut control, id(n), KeySlot::Primary, key, || ()).expect("a peer");
+        }
+        assert_eq!(Arc::strong_count(&broken), 11);
+
+        // Another address for peer 1: all of it or nothing. Then back.
+        let (other, own) = ([10, 8, 0, 99], [10, 8, 0, 1]);
+        for address in [other, own] {
+            let update = PeerUpdate {
+                vpn4: Some(Some(address.into())),
+                interval: Some(u32::from(address[3])),
+                ..PeerUpdate::default()
+            };
+            let old = device.peer(&control, id(1)).expect("a peer").addresses().0;
+            let (_, failures) = with_each_allocation_failing(|| {
+                let addresses = device.peer(&control, id(1)).expect("a peer").addresses();
+                assert_eq!(addresses.0, old);
+                device.set_peer(&mut control, id(1), &update, Tick(0), || ())
+            });
+            assert!(failures >= 1);
+            let peer = device.peer(&control, id(1)).expect("a peer");
+            assert_eq!((peer.addresses().0, peer.interval()), (Some(address.into()), u32::from(address[3])));
+        }
+
+        // Not one allocation from here on.
+        UNTIL_FAILURE.set(0);
+        for (n, left) in [(3, 4), (1, 3), (5, 2), (2, 1), (4, 0)] {
+            let gone = device.del_peer(&mut control, id(n), || ()).expect("a peer");
+            assert_eq!((gone.id().get(), device.peer_count(0)), (u32::from(n), left));
+            assert_eq!(Arc::strong_count(&handle), left + 2, "its handle lives");
+            assert_eq!(Arc::strong_count(&broken), 2 * left + 3, "and its key");
+            drop(gone);
+            assert_eq!(Arc::strong_count(&handle), left + 1);
+            assert_eq!(Arc::strong_count(&broken), 2 * left + 1);
+            assert!(device.del_peer(&mut control, id(n), || ()).is_none());
+            assert!((1..=5).filter(|n| found(&device, *n)).count() == left);
+        }
+        assert_eq!(UNTIL_FAILURE.replace(usize::MAX), 0, "something allocated");
+    }
+    assert_eq!(LIVE.get(), before, "leaked");
+}
+
+/// A float whose new name finds no memory is told later, not lost.
+#[test]
+fn a_float_without_memory_is_told_later() {
+    let (device, mut control) = server(1);
+    let handle = Arc::new(());
+    device.new_peer(&mut control, one_of_many(&handle, 1), Tick(0), || ()).expect("memory");
+    let broken = Arc::new(AtomicBool::new(false));
+    device.new_key(&mut control, id(1), KeySlot::Primary, key(0, &broken), || ()).expect("a peer");
+    let mut sealed = [0; 64];
+    let elsewhere = Endpoint { remote: ([198, 51, 100, 1], 4000).into(), local: None };
+    {
+        let section = device.enter(0);
+        let mut batch = section.batch(Tick(0));
+        batch.seal(Destination::Address([10, 8, 0, 1].into()), &packet(), &mut sealed).expect("a key");
+        let origin = Origin { peer: None, source: Some(elsewhere) };
+        // Its source is nobody's; that it is authentic is enough.
+        assert_eq!(batch.open(origin, &sealed, &mut [0; 64], |_| None).err(), Some(DropReason::RxWrongSource));
+        assert!(batch.moved());
+    }
+    let mut told = Vec::with_capacity(2);
+    UNTIL_FAILURE.set(0);
+    device.take_moved(&mut control, |peer, at| told.push((peer.id().get(), at)), || ());
+    assert_eq!((UNTIL_FAILURE.replace(usize::MAX), told.len()), (usize::MAX, 0), "it needed memory");
+    for _ in 0..2 {
+        device.take_moved(&mut control, |peer, at| told.push((peer.id().get(), at)), || ());
+    }
+    assert_eq!(told, [(1, elsewhere)]);
 }

@@ -9,12 +9,12 @@
 #![expect(unexpected_cfgs, reason = "cfg(loom) is set by hand")]
 #![cfg(loom)]
 
-use dco_sync::{Domain, Published, Queue, Shared, try_box};
+use dco_sync::{Domain, Latch, Published, Queue, Shared, try_box};
 use loom::{
     cell::UnsafeCell,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -283,5 +283,91 @@ fn queue_with_two_consumers() {
             left += *value;
         }
         assert_eq!(mine + theirs + left, 3 + third);
+    });
+}
+
+/// A writer swaps two values and frees both after one wait; another writer's wait may serve the first.
+#[test]
+fn one_wait_for_two_values() {
+    model(2, || {
+        let cages: Vec<_> = (0..3).map(|_| Cage::new()).collect();
+        let domain = Arc::new(Domain::try_new(1).expect("memory"));
+        let values: Arc<Vec<_>> = Arc::new((0..2).map(|n| Published::new(&domain, canary(&cages, n))).collect());
+        let reader = {
+            let (domain, values) = (domain.clone(), values.clone());
+            thread::spawn(move || {
+                let guard = domain.enter(0);
+                let seen = values[1].load(&guard);
+                if let Some(first) = values[0].load(&guard) {
+                    first.sings();
+                }
+                if let Some(second) = seen {
+                    second.sings();
+                }
+            })
+        };
+        let waiter = {
+            let domain = domain.clone();
+            thread::spawn(move || domain.synchronize(thread::yield_now))
+        };
+        let retired: Vec<_> = values.iter().map(|value| value.swap(None, &domain)).collect();
+        for value in retired {
+            drop(value.free_after(&domain, thread::yield_now));
+        }
+        reader.join().expect("no panic");
+        waiter.join().expect("no panic");
+    });
+}
+
+/// Two writers on a latch, each trying once, and a reader: no mixture, no older generation after a newer.
+#[test]
+fn a_latch_is_never_a_mixture() {
+    model(2, || {
+        let latch = Arc::new(Latch::new([0, 0]));
+        let writers: Vec<_> = [1, 2]
+            .map(|n| {
+                let latch = latch.clone();
+                thread::spawn(move || latch.try_store([n, n + 10]))
+            })
+            .into();
+        let mut last = 0;
+        for _ in 0..2 {
+            let ([a, b], generation) = latch.load();
+            assert_eq!(b, if a == 0 { 0 } else { a + 10 }, "a mixture");
+            assert!(generation >= last && (generation == 0) == (a == 0), "{generation} {a}");
+            last = generation;
+        }
+        let stored = writers.into_iter().map(|writer| usize::from(writer.join().expect("no panic"))).sum::<usize>();
+        assert!(stored >= 1, "both gave way");
+        assert_eq!(latch.load().1, stored);
+    });
+}
+
+/// A peer's endpoint and its flags, as the core uses them: after the last taking no float is untold, and what is told is where the
+/// peer is.
+#[test]
+fn a_float_is_told() {
+    model(2, || {
+        let latch = Arc::new(Latch::new([0, 0]));
+        let (peers, devices) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let batches: Vec<_> = [1, 2]
+            .map(|n| {
+                let (latch, peers, devices) = (latch.clone(), peers.clone(), devices.clone());
+                thread::spawn(move || {
+                    if latch.try_store([n, n]) {
+                        peers.swap(true, Ordering::Release);
+                        devices.swap(true, Ordering::Release);
+                    }
+                })
+            })
+            .into();
+        let take =
+            || (devices.swap(false, Ordering::Acquire) && peers.swap(false, Ordering::Acquire)).then(|| latch.load());
+        let mut told = take();
+        for batch in batches {
+            batch.join().expect("no panic");
+        }
+        told = take().or(told);
+        assert_eq!(told, Some(latch.load()), "userspace thinks the peer is elsewhere");
     });
 }

@@ -56,7 +56,7 @@ impl Ledger {
         self.0.entry((key, side)).or_default().insert(datagram, inner);
     }
 
-    fn find(&self, key: u64, side: usize, datagram: &[u8]) -> Option<&Inner> {
+    pub(crate) fn find(&self, key: u64, side: usize, datagram: &[u8]) -> Option<&Inner> {
         self.0.get(&(key, side))?.get(datagram)
     }
 }
@@ -85,7 +85,7 @@ impl ModelKey {
         Self { number, key_id, peer_id, sealed, seen: BTreeSet::new(), highest: 0, floor: 0, last_accepted: None }
     }
 
-    fn accept(&mut self, id: u64, now: u64) -> bool {
+    pub(crate) fn accept(&mut self, id: u64, now: u64) -> bool {
         if self.last_accepted.is_some_and(|last| now - last >= SILENCE_MS) {
             self.floor = self.highest;
         }

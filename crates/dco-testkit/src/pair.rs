@@ -58,9 +58,15 @@ impl KeySpec {
         Self { number, key_id, key_len: 32, peer_id: 1, sealed: 0 }
     }
 
-    /// The key as `side` uses it.
+    /// The key as `side` uses it, with its own peer-id.
     #[must_use]
     pub fn key(&self, side: Side) -> Key<TestAead> {
+        self.key_called(side, Some(PeerId::from_low_bits(self.peer_id)))
+    }
+
+    /// The same with another peer-id, or with whichever the peer has.
+    #[must_use]
+    pub fn key_called(&self, side: Side, peer_id: Option<PeerId>) -> Key<TestAead> {
         let mut random = Random::new(self.number);
         let mut material = [[0; 40]; 2];
         material.iter_mut().for_each(|half| random.fill(half));
@@ -69,7 +75,7 @@ impl KeySpec {
         let tail = |half: [u8; 40]| NonceTail::new(half[32..].try_into().expect("eight bytes"));
         Key::try_new(KeyConfig {
             key_id: self.key_id,
-            peer_id: Some(PeerId::from_low_bits(self.peer_id)),
+            peer_id,
             seal: TestAead::new(&seal[..self.key_len], Direction::Seal).expect("a key"),
             open: TestAead::new(&open[..self.key_len], Direction::Open).expect("a key"),
             seal_tail: tail(seal),

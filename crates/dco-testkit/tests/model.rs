@@ -197,5 +197,5 @@ fn an_output_that_is_too_small_is_a_reason() {
     let mut far = far.batch(pair.now());
     assert_eq!(far.open(Origin::default(), &out, &mut [0; 99], |_| None).err(), Some(DropReason::RxTooLong));
     let opened = far.open(Origin::default(), &out, &mut [0; 100], |_| None).expect("room");
-    assert_eq!(opened.len(), Some(100));
+    assert_eq!(opened.plain_len(), Some(100));
 }
