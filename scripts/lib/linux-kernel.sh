@@ -115,13 +115,19 @@ debian_module() {
     fi
 }
 
-# our_module: builds linux/ for the kernel, in a copy, so that two kernels do not meet; the .ko files are in $our_modules.
-our_modules=''
+# our_module SERIES: builds linux/ for the kernel, in a tree as DKMS gets it, so that kernels do not share objects.
+# The .ko files are in $our_modules.
+our_modules=$cache/none
 our_module() {
+    local tree=$cache/ours-build-$1 source
     our_modules=$cache/ours-$1
-    mkdir -p "$our_modules"
+    need_rust
     [ -e "$repo/linux/Makefile" ] || die "expected linux/Makefile, which makes our modules; there is none"
-    step "building linux/ for $kernel_release" nice make -C "$repo/linux" KDIR="$kdir" "${kernel_make[@]}"
+    rm -rf "$tree"
+    step "the Rust object and the DKMS tree" nice make -C "$repo/linux" dkms DESTDIR="$tree"
+    source=$(echo "$tree"/usr/src/ovpn-dco-*)
+    step "building linux/ for $kernel_release" nice make -C "$source" KDIR="$kdir" "${kernel_make[@]}"
+    mkdir -p "$our_modules"
     rm -f "$our_modules"/*.ko
-    cp "$repo"/linux/*.ko "$our_modules/"
+    cp "$source"/*.ko "$our_modules/"
 }
