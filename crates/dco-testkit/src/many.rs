@@ -87,11 +87,11 @@ fn id(number: u8) -> u32 {
 }
 
 fn vpn4(number: u8) -> Option<Ipv4Addr> {
-    (number % 6 != 0).then(|| Ipv4Addr::new(10, 8, 0, number % 6))
+    (!number.is_multiple_of(6)).then(|| Ipv4Addr::new(10, 8, 0, number % 6))
 }
 
 fn vpn6(number: u8) -> Option<Ipv6Addr> {
-    (number % 6 != 0).then(|| Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, u16::from(number % 6)))
+    (!number.is_multiple_of(6)).then(|| Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, u16::from(number % 6)))
 }
 
 /// Places differ in address, port, family, scope, or in what our end is.

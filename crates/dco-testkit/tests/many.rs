@@ -81,8 +81,8 @@ fn the_operations_reach_every_outcome() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
     let (mut reasons, mut happened) = ([0; DropReason::COUNT], [0; 3]);
-    for _ in 0..200 {
-        let mut server = begun(3);
+    for round in 0..400 {
+        let mut server = if round % 4 == 0 { Server::new(3) } else { begun(3) };
         for op in proptest::collection::vec(op(), 40..80).new_tree(&mut runner).expect("no filter").current() {
             server.apply(op);
         }

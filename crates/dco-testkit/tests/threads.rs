@@ -103,7 +103,7 @@ fn carry(ends: &[Device<TestAead, Handle>; 2], cpu: usize, done: &Done, stop: &A
         let mut batch = section.batch(Tick(packets / 100));
         for (packet, datagram) in flying.iter().chain(&flying) {
             let mut out = vec![0; MAX_SEALED];
-            match batch.open(Origin::default(), &datagram, &mut out, |_| None) {
+            match batch.open(Origin::default(), datagram, &mut out, |_| None) {
                 Ok(Opened::Packet { len, .. }) => {
                     add(&done.opened, 1);
                     add(&done.opened_bytes, len);
@@ -238,7 +238,7 @@ fn each_packet_is_opened_once() {
                     let section = device.enter(cpu);
                     let mut batch = section.batch(Tick(0));
                     for datagram in burst {
-                        match batch.open(Origin::default(), &datagram, &mut [0; 100], |_| None) {
+                        match batch.open(Origin::default(), datagram, &mut [0; 100], |_| None) {
                             Ok(_) => add(opened, 1),
                             Err(reason) => assert_eq!(reason, DropReason::RxReplay),
                         }
