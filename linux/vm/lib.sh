@@ -96,7 +96,7 @@ log_lacks() {
 # pings WHAT NAMESPACE ADDRESS [SIZE [COUNT]]: each has to be answered.
 pings() {
     local count=${5:-5} got
-    got=$(in_ns "$2" ping -q -c "$count" -i 0.05 -W 5 -s "${4:-56}" "$3" 2>&1 | grep -oE '[0-9]+ received' | cut -d' ' -f1)
+    got=$(in_ns "$2" ping -q -c "$count" -i 0.05 -W 20 -s "${4:-56}" "$3" 2>&1 | grep -oE '[0-9]+ received' | cut -d' ' -f1)
     equal "$1, ${4:-56} bytes, answered" "$count" "${got:-none}"
 }
 no_ping() {

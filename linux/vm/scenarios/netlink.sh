@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # names are shared among the files that init sources
 # Netlink, right and wrong: nlfuzz asks both families, if the module has both.
 
 # fuzz SECONDS
