@@ -111,7 +111,7 @@ fn link(root: &Path, pieces: &[PathBuf], object: &Path) -> Result<()> {
         bail!("linux/include/dco.h declares no dco_core_* function");
     }
     let mut ld = Command::new(LINKER);
-    ld.args(["-r", "-melf_x86_64", "--gc-sections", "--strip-debug", "-z", "noexecstack", "-T"]);
+    ld.args(["-r", "-melf_x86_64", "--gc-sections", "--strip-debug", "--discard-locals", "-z", "noexecstack", "-T"]);
     ld.arg(root.join("linux/core/object.lds"));
     for function in &declared {
         // Not --require-defined: what is missing is reported with the other undefined symbols.
