@@ -241,7 +241,7 @@ int dco_link_init(void)
 {
 	int err;
 
-	dco_link_wq = alloc_workqueue("ovpn-dco-link", 0, 0);
+	dco_link_wq = alloc_workqueue("ovpn-dco-link", WQ_UNBOUND, 0);
 	if (!dco_link_wq)
 		return -ENOMEM;
 	err = dco_udp_init();
