@@ -106,8 +106,9 @@ static void dco_owner_move(struct sk_buff *to, struct sk_buff *inner)
 {
 	struct sock *sk = inner ? inner->sk : NULL;
 
-	/* Packet sockets have destructors that want their own skb. */
-	if (!sk || inner->next || !sk_fullsock(sk) || (sk->sk_family != AF_INET && sk->sk_family != AF_INET6))
+	/* Packet sockets have destructors that want their own skb. TCP's ACKs are charged next to nothing. */
+	if (!sk || inner->next || !sk_fullsock(sk) || (sk->sk_family != AF_INET && sk->sk_family != AF_INET6) ||
+	    inner->truesize < inner->len)
 		return;
 	to->sk = sk;
 	to->destructor = inner->destructor;
