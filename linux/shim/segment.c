@@ -46,8 +46,9 @@ bool dco_segments_begin(struct dco_segments *segments, struct sk_buff *skb)
 	segments->headers = ip + tcp_hdrlen(skb);
 	segments->size = skb_shinfo(skb)->gso_size;
 	segments->at = segments->headers;
+	segments->end = skb->len;
 	segments->index = 0;
-	return segments->size && segments->at < skb->len;
+	return segments->size && segments->at < segments->end;
 }
 
 /* Completes the IPv4 header at `ip` of segment `index`. Returns what the TCP checksum has of it. */
@@ -69,10 +70,10 @@ static __wsum dco_segment_ipv6(struct ipv6hdr *ip, unsigned int len)
 unsigned int dco_segments_next(struct dco_segments *segments, u8 *to)
 {
 	const struct sk_buff *skb = segments->skb;
-	const unsigned int payload = min(segments->size, skb->len - segments->at);
+	const unsigned int payload = min(segments->size, segments->end - segments->at);
 	const unsigned int len = segments->headers + payload;
 	struct tcphdr *tcp = (struct tcphdr *)(to + segments->ip);
-	const bool last = segments->at + payload == skb->len;
+	const bool last = segments->at + payload == segments->end;
 	__wsum sum;
 
 	memcpy(to, skb->data, segments->headers);

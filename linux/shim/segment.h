@@ -14,6 +14,7 @@ struct dco_segments {
 	unsigned int headers;		/* of it and the TCP header */
 	unsigned int size;		/* of a segment's payload; the last one's may be smaller */
 	unsigned int at;		/* offset of the next segment's payload */
+	unsigned int end;		/* of the last one's; kept here as the skb goes with the last segment */
 	unsigned int index;		/* of the next segment */
 };
 
@@ -23,7 +24,7 @@ bool dco_segments_begin(struct dco_segments *segments, struct sk_buff *skb);
 /* Bytes of the next segment; 0: there is none. */
 static inline unsigned int dco_segments_len(const struct dco_segments *segments)
 {
-	const unsigned int left = segments->skb->len - segments->at;
+	const unsigned int left = segments->end - segments->at;
 
 	return left ? segments->headers + min(left, segments->size) : 0;
 }
