@@ -222,11 +222,11 @@ impl Tunnel<'_> {
         StaticKey::of_test(number, cipher, direction)
     }
 
-    /// Starts a request on both ends, in the same breath.
-    fn both(&self, begin: impl Fn(&Device, Side) -> Result<Vec<Begun>>) -> Result<()> {
+    /// Starts a request on both ends, in the same breath, and waits for both: what follows may rely on it.
+    fn both(&self, begin: impl Fn(&Device, Side) -> Result<Begun>) -> Result<()> {
         let [a, b] = self.devices;
         let begun = [begin(a, Side::A)?, begin(b, Side::B)?];
-        begun.into_iter().flatten().try_for_each(|begun| begun.end().map(drop))
+        begun.into_iter().try_for_each(|begun| begun.end().map(drop))
     }
 
     fn make(&mut self) -> Result<()> {
@@ -235,20 +235,19 @@ impl Tunnel<'_> {
         self.both(|device, side| {
             let (local, remote) = (self.rig.wire(side, over), self.rig.wire(side.other(), over));
             let peer = raw::NewPeer { local: local.into(), remote: remote.into(), proto: 0.into() };
-            let settings =
-                raw::SetPeer { keepalive_interval: 10.into(), keepalive_timeout: 60.into(), mss: 1400.into() };
+            device.begin(Ioctl::NewPeer, peer.as_bytes(), 0)
+        })?;
+        self.both(|device, _| device.begin(Ioctl::StartVpn, &[], 0))?;
+        let settings = raw::SetPeer { keepalive_interval: 10.into(), keepalive_timeout: 60.into(), mss: 1400.into() };
+        self.both(|device, _| device.begin(Ioctl::SetPeer, settings.as_bytes(), 0))?;
+        self.both(|device, side| {
             let key = self.key(self.number, side).request(Slot::Primary, 0, PEER);
-            Ok(vec![
-                device.begin(Ioctl::NewPeer, peer.as_bytes(), 0)?,
-                device.begin(Ioctl::StartVpn, &[], 0)?,
-                device.begin(Ioctl::SetPeer, settings.as_bytes(), 0)?,
-                device.begin(Ioctl::NewKey, key.as_bytes(), 0)?,
-            ])
+            device.begin(Ioctl::NewKey, key.as_bytes(), 0)
         })
     }
 
     fn unmake(&self) -> Result<()> {
-        self.both(|device, _| Ok(vec![device.begin(Ioctl::DelPeer, &[], 0)?]))?;
+        self.both(|device, _| device.begin(Ioctl::DelPeer, &[], 0))?;
         add(&self.totals.lives, 2);
         Ok(())
     }
@@ -256,8 +255,9 @@ impl Tunnel<'_> {
     fn rekey(&self) -> Result<()> {
         self.both(|device, side| {
             let key = self.key(!self.number, side).request(Slot::Secondary, 1, PEER);
-            Ok(vec![device.begin(Ioctl::NewKey, key.as_bytes(), 0)?, device.begin(Ioctl::SwapKeys, &[], 0)?])
-        })
+            device.begin(Ioctl::NewKey, key.as_bytes(), 0)
+        })?;
+        self.both(|device, _| device.begin(Ioctl::SwapKeys, &[], 0))
     }
 
     /// A packet each way, which has to come out as it went in.

@@ -98,7 +98,8 @@ impl Device {
         }
     }
 
-    /// Starts an ioctl that has to succeed. Requests are served in the order in which they were started.
+    /// Starts an ioctl that has to succeed. One that relies on it has to be started after its [end](Begun::end): the driver's queue is
+    /// parallel.
     pub fn begin(&self, ioctl: Ioctl, input: &[u8], output: usize) -> Result<Begun> {
         let request = Request::Ioctl { code: ioctl.code(), input, output, null: Null::default() };
         Ok(Begun { name: ioctl.name(), pending: self.file.start(request)? })

@@ -451,7 +451,7 @@ impl Launched {
             }
         };
         let sha256 = ready.split_whitespace().find_map(|word| word.strip_prefix("sha256=")).unwrap_or("").to_owned();
-        let lab = Lab::connect_in_order(&self.listen).with_context(|| format!("lab {side} at {}", self.listen))?;
+        let lab = Lab::connect(&self.listen).with_context(|| format!("lab {side} at {}", self.listen))?;
         Ok(Ok(Machine { process: self.process, lab, side: self.side, sha256, netns: self.netns, tun: self.tun }))
     }
 }

@@ -213,6 +213,11 @@ impl Queue {
         room && s.dispatch && self.powered()
     }
 
+    /// Whether the driver must be called on another thread, at PASSIVE_LEVEL.
+    fn elsewhere(&self) -> bool {
+        self.passive && irql::current() > irql::PASSIVE
+    }
+
     /// Waits until `done` holds; false after `limit`.
     pub fn wait(&self, limit: Option<Duration>, mut done: impl FnMut(&State) -> bool) -> bool {
         let until = limit.map(|l| Instant::now() + l);
@@ -276,7 +281,9 @@ fn park(q: Ref, s: &mut State, r: Ref, front: bool) -> bool {
     true
 }
 
-/// A request reaches the queue from the framework.
+/// A request reaches the queue from the framework. What can be handed out at once, the thread that brought it hands out: no other
+/// may take it in between, and so present this thread's next request before it.
+/// Source: WDF's sources, FxIoQueue::QueueRequest and DispatchEvents, which look and take under one hold of the queue's lock.
 pub fn arrive(q: Ref, r: Ref) {
     let b: &Queue = q.body();
     let mut s = b.state();
@@ -286,11 +293,16 @@ pub fn arrive(q: Ref, r: Ref) {
         return;
     }
     let parked = park(q, &mut s, r, false);
+    let here = s.pending.len() == 1 && b.may_present(&s) && !presenting(q) && !b.elsewhere();
+    let mine = if parked && here { take(&mut s, |x| std::ptr::eq(x, r)) } else { None };
     drop(s);
     if !parked {
         end_cancelled(q, r);
     }
-    kick(q);
+    match mine {
+        Some(r) => hand_out(q, Some(r)),
+        None => kick(q),
+    }
 }
 
 /// WdfRequestForwardToIoQueue and WdfRequestRequeue, after their checks: the driver gives the request to `q`.
@@ -384,7 +396,7 @@ fn notify(q: Ref, n: Notify, what: &'static str) {
             driver_call(what, || f(q.handle(), n.context));
         });
     };
-    if b.passive && irql::current() > irql::PASSIVE { worker::run(call) } else { call() }
+    if b.elsewhere() { worker::run(call) } else { call() }
 }
 
 /// Hands out what may be handed out, and tells a driver that waits for requests.
@@ -402,11 +414,20 @@ pub fn kick(q: Ref) {
             return;
         }
     }
-    if b.passive && irql::current() > irql::PASSIVE {
+    if b.elsewhere() {
         worker::run(move || kick(q));
         return;
     }
+    hand_out(q, None);
+}
+
+/// [`kick`]'s loop, on this thread; `first` has been taken already.
+fn hand_out(q: Ref, first: Option<Ref>) {
+    let b: &Queue = q.body();
     PRESENTING.with_borrow_mut(|p| p.push(q.handle()));
+    if let Some(r) = first {
+        present(q, b, r);
+    }
     loop {
         let mut s = b.state();
         if s.pending.is_empty() {
@@ -503,7 +524,7 @@ fn end_cancelled(q: Ref, r: Ref) {
             driver_call("EvtIoCanceledOnQueue", || f(q.handle(), r.handle()));
         });
     };
-    if b.passive && irql::current() > irql::PASSIVE { worker::run(call) } else { call() }
+    if b.elsewhere() { worker::run(call) } else { call() }
 }
 
 fn cancel_where(q: Ref, wanted: impl Fn(Ref) -> bool) {

@@ -50,6 +50,9 @@ macro_rules! wdf {
     };
 }
 
+// Below the macro, to see it.
+mod order;
+
 fn attributes(parent: Handle) -> RawAttributes {
     RawAttributes {
         size: 56,

@@ -1,12 +1,12 @@
 //! The lab's I/O protocol: docs/lab-protocol.md.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -109,15 +109,35 @@ impl Stream {
     }
 }
 
-/// Threads whose requests the lab issues at the same time; there are seldom more.
-const THREADS: u64 = 15;
+/// A thread's number in its requests' ids, its own until it ends. The lab issues what is under different numbers at the same time.
+struct ThreadNumber(u64);
+
+impl ThreadNumber {
+    /// The last one, which threads beyond it share.
+    const LAST: u64 = 255;
+
+    fn taken() -> MutexGuard<'static, BTreeSet<u64>> {
+        static TAKEN: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
+        lock(&TAKEN)
+    }
+
+    /// The lowest that is free: a number that is used again costs the lab no further thread.
+    fn take() -> Self {
+        let mut taken = Self::taken();
+        let number = (1..Self::LAST).find(|number| !taken.contains(number)).unwrap_or(Self::LAST);
+        taken.insert(number);
+        Self(number)
+    }
+}
+
+impl Drop for ThreadNumber {
+    fn drop(&mut self) {
+        Self::taken().remove(&self.0);
+    }
+}
 
 thread_local! {
-    /// This thread's number in a request's id: 1 and up.
-    static THREAD: u64 = {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        NEXT.fetch_add(1, Ordering::Relaxed) % THREADS + 1
-    };
+    static THREAD: ThreadNumber = ThreadNumber::take();
 }
 
 /// Operations of the protocol, with their payload.
@@ -208,8 +228,6 @@ struct Connection {
     address: Address,
     stream: Mutex<Stream>,
     outstanding: Mutex<Outstanding>,
-    /// Requests name no thread: the lab issues all of them one after the other.
-    in_order: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -225,8 +243,7 @@ impl Connection {
                 return Err(self.lost(why));
             }
             outstanding.next += 1;
-            let thread = if self.in_order { 0 } else { THREAD.with(|thread| *thread) };
-            let id = thread << 56 | outstanding.next;
+            let id = THREAD.with(|thread| thread.0) << 56 | outstanding.next;
             outstanding.waiters.insert(id, sender);
             id
         };
@@ -315,23 +332,12 @@ pub struct Lab {
 impl Lab {
     /// Connects. What different threads ask for, the lab's driver is asked for at the same time.
     pub fn connect(address: &Address) -> io::Result<Self> {
-        Self::connect_with(address, false)
-    }
-
-    /// Connects for a program that starts several requests in one breath and relies on their order, which a driver owes nobody while
-    /// other threads use the handle, too.
-    pub fn connect_in_order(address: &Address) -> io::Result<Self> {
-        Self::connect_with(address, true)
-    }
-
-    fn connect_with(address: &Address, in_order: bool) -> io::Result<Self> {
         let stream = Stream::connect(address)?;
         let reader = stream.reader()?;
         let connection = Arc::new(Connection {
             address: address.clone(),
             stream: Mutex::new(stream),
             outstanding: Mutex::default(),
-            in_order,
         });
         let receiver = {
             let connection = Arc::clone(&connection);
