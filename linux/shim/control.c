@@ -91,13 +91,13 @@ static int dco_peer_new_locked(struct dco_dev *dev, int fd, struct dco_peer_new 
 		return err == -ENOMEM ? err : -ENOTSOCK;
 	}
 	if (peer->tcp != tcp) {			/* another thread put another socket there */
-		dco_link_free(link);
+		dco_shim_link_release(link);
 		return -ENOTSOCK;
 	}
 	peer->link = link;
 	err = dco_peer_add(dev, peer);
 	if (err) {
-		dco_link_free(link);
+		dco_shim_link_release(link);
 		if (err == -EEXIST)
 			*why = "there is a peer with this id already";
 		else if (err == -EADDRINUSE)

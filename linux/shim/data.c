@@ -41,6 +41,7 @@
 
 struct dco_scratch {
 	bool sending;
+	struct page *plain;			/* segments on their way to the cipher; made by the first who needs it */
 	struct dco_buf tx[DCO_TRAIN_MAX];
 	struct dco_buf rx[DCO_TRAIN_MAX];
 	struct sk_buff *inner[DCO_TRAIN_MAX];	/* those that rx decrypts into */
@@ -350,19 +351,20 @@ static bool dco_train_add(struct dco_seal *seal, unsigned int *room, const u8 *p
 /* Sends a TCP GSO skb. Takes it, unless it is not for this way or there is no memory: false. */
 static bool dco_send_tcp_segments(struct dco_dev *dev, struct dco_seal *seal, struct sk_buff *skb)
 {
+	struct dco_scratch *scratch = this_cpu_ptr(dev->scratch);
 	struct dco_segments segments;
 	unsigned int room, at, len;
-	struct page *page;
 
 	if (!dco_segments_begin(&segments, skb) || DCO_SEALED(dco_segments_len(&segments)) > DCO_BUFFER_MAX)
 		return false;
-	page = alloc_pages(DCO_GFP_PAGES, DCO_BUFFER_ORDER);
-	if (!page)
+	if (!scratch->plain)
+		scratch->plain = alloc_pages(DCO_GFP_PAGES, DCO_BUFFER_ORDER);
+	if (!scratch->plain)
 		return false;
 	while (dco_segments_len(&segments)) {
 		seal->count = 0;
 		for (room = 0, at = 0; (len = dco_segments_len(&segments)); at += len) {
-			u8 *to = page_address(page) + at;
+			u8 *to = page_address(scratch->plain) + at;
 
 			if (!dco_train_add(seal, &room, to, len))
 				break;
@@ -370,7 +372,6 @@ static bool dco_send_tcp_segments(struct dco_dev *dev, struct dco_seal *seal, st
 		}
 		dco_send_train(dev, seal, room, len ? NULL : skb, skb->priority);
 	}
-	put_page(page);
 	return true;
 }
 
@@ -424,7 +425,9 @@ static struct sk_buff *dco_segment(struct dco_dev *dev, struct sk_buff *skb)
 static void dco_data_send(struct dco_dev *dev, struct sk_buff *skb)
 {
 	struct dco_scratch *scratch = this_cpu_ptr(dev->scratch);
-	struct dco_seal seal = { .bufs = scratch->tx, .cpu = smp_processor_id(), .now_ms = dco_now_ms() };
+	struct dco_seal seal = {
+		.bufs = scratch->tx, .cpu = smp_processor_id(), .now_ms = dco_shim_now_ms(),
+	};
 
 	/*
 	 * Only a tunnel that is routed into itself comes here twice. The stack would stop it after some rounds; but
@@ -541,7 +544,9 @@ static void dco_receive_train(struct dco_dev *dev, const struct dco_datagram *da
 void dco_data_receive(struct dco_dev *dev, const struct dco_datagram *datagrams, unsigned int count, u32 peer_id,
 		      const struct dco_endpoint *from)
 {
-	struct dco_open open = { .cpu = smp_processor_id(), .now_ms = dco_now_ms(), .peer_id = peer_id, .from = *from };
+	struct dco_open open = {
+		.cpu = smp_processor_id(), .now_ms = dco_shim_now_ms(), .peer_id = peer_id, .from = *from,
+	};
 
 	while (count) {
 		open.count = min_t(unsigned int, count, DCO_TRAIN_MAX);
@@ -668,7 +673,15 @@ int dco_data_init(struct dco_dev *dev)
 
 void dco_data_exit(struct dco_dev *dev)
 {
+	int cpu;
+
 	cancel_work_sync(&dev->put_off_work);
 	skb_queue_purge(&dev->put_off);
+	for_each_possible_cpu(cpu) {
+		struct page *plain = per_cpu_ptr(dev->scratch, cpu)->plain;
+
+		if (plain)
+			__free_pages(plain, DCO_BUFFER_ORDER);
+	}
 	free_percpu(dev->scratch);
 }

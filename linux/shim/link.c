@@ -217,11 +217,6 @@ void dco_shim_link_release(struct dco_link *link)
 	call_rcu(&link->rcu, dco_link_put_memory);
 }
 
-void dco_link_free(struct dco_link *link)
-{
-	dco_shim_link_release(link);
-}
-
 bool dco_shim_link_uses(const struct dco_link *link, const void *sock)
 {
 	return !sock || link->socket->sk == sock;

@@ -49,11 +49,6 @@ void dco_shim_data_leave(void)
 
 u64 dco_shim_now_ms(void)
 {
-	return dco_now_ms();
-}
-
-u64 dco_now_ms(void)
-{
 	/* Keepalive counts seconds: the clock of the last timer interrupt will do. */
 	return ktime_to_ms(ktime_get_coarse_boottime());
 }

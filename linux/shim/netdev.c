@@ -28,7 +28,7 @@ static unsigned int dco_dev_tick(struct dco_dev *dev)
 {
 	if (dev->closing)
 		return 0;
-	return dco_core_tick(dev->core, dco_now_ms());
+	return dco_core_tick(dev->core, dco_shim_now_ms());
 }
 
 static void dco_dev_tick_work(struct work_struct *work)

@@ -191,8 +191,7 @@ void dco_link_exit(void);
  * (somebody else's), -EAFNOSUPPORT, -EPROTONOSUPPORT, -EINVAL (UDP: not bound), dco_tcp_attach()'s, -ENOMEM.
  */
 struct dco_link *dco_link_new(struct dco_dev *dev, int fd, struct dco_peer_new *peer);
-/* The unused link of a peer_new that failed. dco_shim_link_release() does the same. */
-void dco_link_free(struct dco_link *link);
+/* dco_shim_link_release() takes it back, also one that no peer got. */
 /*
  * The socket is gone or useless: its peers are removed soon, for `reason`. Any context, also under the socket's lock;
  * more than once does no harm.
@@ -252,9 +251,6 @@ void dco_data_exit(struct dco_dev *dev);	/* process context; nothing is received
  * skb is taken and handed to dco_udp_receive_late() from a work item. Data context.
  */
 bool dco_data_put_off(struct dco_dev *dev, struct sk_buff *skb);
-
-/* A clock in milliseconds that counts suspend. Any context. */
-u64 dco_now_ms(void);
 
 /*
  * crypto.c: dco_shim_aead_*, and whether ciphers may be used in this context on this processor. If not, a train is put

@@ -19,6 +19,7 @@ use zerocopy::IntoBytes;
 
 use crate::device::{ADAPTER, Begun, Device, PROMPT, READ_LENGTH, Slot};
 use crate::far::DataKey;
+use crate::join::joined;
 use crate::key::{Cipher, Direction, StaticKey};
 use crate::options::{Item, Options, Usage};
 use crate::rig::{Machine, RIG_HELP, Rig, RigOptions, Side, Transport, stop_both};
@@ -77,11 +78,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
         }
         let mut drops = BTreeMap::new();
         for pair in pairs {
-            let of_pair = match pair.join() {
-                Ok(drops) => drops?,
-                Err(panic) => std::panic::resume_unwind(panic),
-            };
-            for (name, count) in of_pair {
+            for (name, count) in joined(pair)? {
                 *drops.entry(name).or_insert(0) += count;
             }
         }
@@ -178,10 +175,7 @@ fn churn(rig: &Rig, machines: &[Machine; 2], totals: &Totals, deadline: Instant)
         })();
         stop.store(true, Ordering::Relaxed);
         for other in others {
-            match other.join() {
-                Ok(done) => done?,
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
+            joined(other)?;
         }
         lived
     })?;

@@ -9,6 +9,7 @@ mod commands;
 mod conform;
 mod device;
 mod far;
+mod join;
 mod key;
 mod options;
 mod status;

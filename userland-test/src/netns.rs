@@ -8,6 +8,8 @@ use std::thread;
 use anyhow::{Context, Result};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::join::joined;
+
 /// Does `work` on a thread that is in the namespace. What it opens or starts stays there: sockets, processes.
 pub fn within<T: Send>(name: &str, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let entered = || {
@@ -17,8 +19,5 @@ pub fn within<T: Send>(name: &str, work: impl FnOnce() -> Result<T> + Send) -> R
             .with_context(|| format!("entering the network namespace {name}"))?;
         work()
     };
-    thread::scope(|scope| match scope.spawn(entered).join() {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
+    thread::scope(|scope| joined(scope.spawn(entered)))
 }

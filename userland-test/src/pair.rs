@@ -14,6 +14,7 @@ use anyhow::{Context, Result, ensure};
 use socket2::SockRef;
 
 use crate::device::{ADAPTER, Device, PeerSettings, READ_LENGTH, Slot, VERSION};
+use crate::join::joined;
 use crate::key::{Cipher, Direction, StaticKey};
 use crate::options::{Item, Options};
 use crate::rig::{Machine, RIG_HELP, Rig, RigOptions, Side, Traffic, Transport, stop_both};
@@ -370,10 +371,7 @@ impl Pair<'_> {
                 let near = self
                     .rig
                     .within(Side::A, || Ok(TcpStream::connect_timeout(&address.into(), Duration::from_secs(3))?))?;
-                match far.join() {
-                    Ok(far) => Ok((near, far?.0)),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
+                Ok((near, joined(far)?.0))
             })
             .context("connecting through the tunnel")?;
             for (stream, end) in [(&near, "connecting"), (&far, "accepting")] {

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::commands::query_lab;
 use crate::device::{Device, Stats};
+use crate::join::joined;
 use crate::netns::within;
 use crate::options::{Item, Options, Usage};
 use crate::targets::lab::{Address, Lab};
@@ -552,10 +553,7 @@ pub fn stop_both([a, b]: [Machine; 2]) -> Result<()> {
     thread::scope(|scope| {
         let a = scope.spawn(|| a.stop());
         let b = b.stop();
-        match a.join() {
-            Ok(a) => a.and(b),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        joined(a).and(b)
     })
 }
 

@@ -10,6 +10,7 @@ use dco_uapi::{Ioctl, additive};
 use super::{Bench, Body, Case, cases};
 use crate::device::{ADAPTER, PROMPT, READ_LENGTH};
 use crate::far::{DRIVER, DataKey, Far, PING, ipv4};
+use crate::join::joined;
 use crate::key::{Cipher, StaticKey};
 use crate::status::NtStatus;
 use crate::targets::{Completion, File, Null, Pending, Request};
@@ -172,10 +173,7 @@ fn close_during(bench: &Bench<'_>, loads: &[Load]) -> Result<String> {
             let status = file.close();
             closed.store(true, Ordering::Release);
             for thread in threads {
-                match thread.join() {
-                    Ok(done) => done?,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
+                joined(thread)?;
             }
             ensure!(status? == NtStatus::SUCCESS, "close: expected SUCCESS");
             Ok(())
@@ -217,10 +215,7 @@ fn lost_wakeup(bench: &Bench<'_>) -> Result<String> {
                 thread::yield_now();
             }
         }
-        match reader.join() {
-            Ok(read) => read,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        joined(reader)
     })?;
     file.close()?;
     Ok(format!("{PACKETS} packets, in order"))
@@ -293,10 +288,7 @@ fn own_address(bench: &Bench<'_>) -> Result<String> {
         });
         stop.store(true, Ordering::Relaxed);
         for thread in threads {
-            match thread.join() {
-                Ok(done) => done?,
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
+            joined(thread)?;
         }
         lived
     })?;
@@ -348,10 +340,7 @@ fn churn_requests(bench: &Bench<'_>) -> Result<String> {
         });
         stop.store(true, Ordering::Relaxed);
         for thread in threads {
-            match thread.join() {
-                Ok(done) => done?,
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
+            joined(thread)?;
         }
         lived
     })?;
@@ -457,10 +446,7 @@ fn churn(bench: &Bench<'_>) -> Result<String> {
         };
         stop.store(true, Ordering::Relaxed);
         for thread in [traffic, writer, reader] {
-            match thread.join() {
-                Ok(done) => done?,
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
+            joined(thread)?;
         }
         lived
     })?;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use super::Pair;
 use crate::commands::query_lab;
 use crate::device::{Device, PeerSettings, READ_LENGTH};
+use crate::join::joined;
 use crate::key::Cipher;
 use crate::rig::{Machine, Side, Transport};
 use crate::status::NtStatus;
@@ -88,10 +89,7 @@ impl Pair<'_> {
             });
             stop.store(true, Ordering::Relaxed);
             for sender in senders {
-                match sender.join() {
-                    Ok(sent) => sent?,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
+                joined(sender)?;
             }
             cycled
         })?;
