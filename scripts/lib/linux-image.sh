@@ -112,6 +112,11 @@ overlay() {
     need cc:gcc
     cc -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wno-missing-field-initializers -Werror -static -pthread \
         -o "$tree/rig/bin/nlfuzz" "$repo"/linux/vm/nlfuzz/*.c || die "cc could not build linux/vm/nlfuzz"
+    need_rust
+    # Static: the image has none of this machine's libraries.
+    step "building dco-cli-linux" nice cargo rustc --manifest-path "$repo/Cargo.toml" --package dco-cli-linux --bin dco-cli-linux \
+        -- -C target-feature=+crt-static -C strip=symbols
+    cp "$target/debug/dco-cli-linux" "$tree/rig/bin/"
     cp -r "$cache/keys" "$tree/keys"
     cat >"$tree/init" <<'INIT'
 #!/bbin/busybox sh
