@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::decode::Peer;
 use crate::encode::Settings;
@@ -416,7 +416,7 @@ examples:
                 let (key_id, cipher) = match device.key(peer, slot) {
                     // Both were asked for, and there need not be two.
                     Err(error) if given.slot.is_none() && crate::failure::refused_with(&error, 2) => continue,
-                    key => key.with_context(|| format!("{slot:?}"))?,
+                    key => key?,
                 };
                 let cipher = match cipher {
                     1 => "AES-GCM".to_owned(),
