@@ -215,8 +215,6 @@ impl Made {
 
     /// What is gone already is no error.
     fn undo(&mut self) -> Result<()> {
-        const GONE: [i32; 2] = [2, 19];
-        let gone = |error: &anyhow::Error| GONE.iter().any(|errno| refused_with(error, *errno));
         let peer = self.peer.take().map_or(Ok(()), |peer| self.device.del_peer(peer));
         let own = std::mem::take(&mut self.own);
         let device = if own { link::delete(&self.device.link) } else { Ok(()) };
@@ -234,6 +232,11 @@ impl Drop for Made {
             eprintln!("dco-cli-linux: cleaning up: {error:#}");
         }
     }
+}
+
+/// ENOENT of a peer, ENODEV of a device.
+fn gone(error: &anyhow::Error) -> bool {
+    [2, 19].iter().any(|errno| refused_with(error, *errno))
 }
 
 /// What the words of the input act on.
@@ -280,6 +283,14 @@ impl Hand<'_> {
         Ok(show::peer(&self.made.device.peer(self.peer_id)?))
     }
 
+    /// Whether the peer is still there, when its end may have been among lost events.
+    fn look(&mut self) -> Result<()> {
+        match self.made.device.peer(self.peer_id) {
+            Err(error) if gone(&error) => Err(Ended("the peer is gone".into()).into()),
+            peer => peer.map(|_| ()),
+        }
+    }
+
     /// What an event means for the tunnel.
     fn hear(&self, event: &Event) -> Result<()> {
         if event.ifindex != self.made.link().index || event.peer != self.peer_id {
@@ -317,10 +328,16 @@ fn hold(hand: &mut Hand<'_>, stop: &Stop, told: &Netlink, socket: &OwnedFd) -> R
             return Ok(());
         }
         if heard {
-            events(&hand.made.device.family, told)?.iter().try_for_each(|event| hand.hear(event))?;
+            match events(&hand.made.device.family, told) {
+                Ok(events) => events.iter().try_for_each(|event| hand.hear(event))?,
+                Err(error) => {
+                    eprintln!("dco-cli-linux: {error:#}");
+                    hand.look()?;
+                }
+            }
         }
         if came {
-            match transport::control_packet(socket)? {
+            match transport::control_packet(socket) {
                 Some(0) => {}
                 Some(length) => println!("a control packet of {length} bytes, ignored"),
                 // The module tells of it, too.
