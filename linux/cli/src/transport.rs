@@ -62,16 +62,28 @@ fn expected(remote: SocketAddr, from: SocketAddr) -> bool {
     remote.ip().to_canonical() == from.ip().to_canonical() && [0, from.port()].contains(&remote.port())
 }
 
-/// What the module leaves to userspace: the length of a control packet, 0 if there is none after all; `None` once nothing more will come.
-pub fn control_packet(socket: &OwnedFd) -> Option<usize> {
+/// What the module leaves to userspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// A control packet of so many bytes.
+    Packet(usize),
+    /// Nothing after all.
+    Nothing,
+    /// Nothing ever again: a connection has ended. Not every module tells of it.
+    End,
+}
+
+/// Reads it, once the socket can be read.
+pub fn control_packet(socket: &OwnedFd) -> Control {
     let mut packet = [0; 2048];
     match recv(socket, &mut packet[..], RecvFlags::DONTWAIT) {
-        Ok((0, _)) => None,
-        Ok((length, _)) => Some(length),
+        Ok((0, _)) => Control::End,
+        Ok((length, _)) => Control::Packet(length),
         // An ICMP error of an earlier packet, or somebody else was faster.
-        Err(Errno::AGAIN | Errno::INTR | Errno::CONNREFUSED | Errno::HOSTUNREACH | Errno::NETUNREACH) => Some(0),
-        // A connection that ended: the module tells why. Without control packets a tunnel goes on, too.
-        Err(_) => None,
+        Err(Errno::AGAIN | Errno::INTR | Errno::CONNREFUSED | Errno::HOSTUNREACH | Errno::NETUNREACH) => {
+            Control::Nothing
+        }
+        Err(_) => Control::End,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::module::{Device, Family, events};
 use crate::netlink::Netlink;
 use crate::options::{Item, Keepalive, Options, PeerId};
 use crate::stop::{Stop, Until, wait};
+use crate::transport::Control;
 use crate::{show, transport};
 
 const HELP: &str = "\
@@ -163,7 +164,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
     let (device, family) = (made.device.link.name.clone(), made.device.family.interface);
     let to = plan.remote.map_or_else(|| "whoever came".to_owned(), |remote| remote.to_string());
     println!("up: {device}, {local} to {to}, {}, family {family}; Ctrl-C ends it", cipher.name());
-    let mut hand = Hand { made: &mut made, cipher, direction, peer_id: plan.peer_id, key_id: 0 };
+    let mut hand = Hand { made: &mut made, tcp: plan.tcp, cipher, direction, peer_id: plan.peer_id, key_id: 0 };
     let held = hold(&mut hand, &stop, &told, &socket);
     // A peer that ended took its counters along.
     if held.is_ok() {
@@ -239,9 +240,12 @@ fn gone(error: &anyhow::Error) -> bool {
     [2, 19].iter().any(|errno| refused_with(error, *errno))
 }
 
+const ENDED: &str = "the other end has ended the connection";
+
 /// What the words of the input act on.
 struct Hand<'a> {
     made: &'a mut Made,
+    tcp: bool,
     cipher: Cipher,
     direction: Direction,
     peer_id: u32,
@@ -298,7 +302,7 @@ impl Hand<'_> {
         }
         let ended = match event.what {
             What::Deleted(Reason::Expired) => "the other end has been silent for too long",
-            What::Deleted(Reason::TransportDisconnect) => "the other end has ended the connection",
+            What::Deleted(Reason::TransportDisconnect) => ENDED,
             What::Deleted(Reason::TransportError) => "the other end has sent what is no tunnel's frame",
             What::Deleted(Reason::Userspace) => "somebody has removed the peer",
             What::Deleted(_) => "the device was removed, or another peer took its place",
@@ -338,10 +342,11 @@ fn hold(hand: &mut Hand<'_>, stop: &Stop, told: &Netlink, socket: &OwnedFd) -> R
         }
         if came {
             match transport::control_packet(socket) {
-                Some(0) => {}
-                Some(length) => println!("a control packet of {length} bytes, ignored"),
-                // The module tells of it, too.
-                None => open = false,
+                Control::Packet(length) => println!("a control packet of {length} bytes, ignored"),
+                Control::Nothing => {}
+                // The kernel's own ovpn leaves it to userspace to notice.
+                Control::End if hand.tcp => return Err(Ended(ENDED.into()).into()),
+                Control::End => open = false,
             }
         }
         let Some(typing) = input.as_mut().filter(|_| typed) else { continue };
