@@ -289,6 +289,16 @@ mod tests {
         assert!(Link::read(&super::header(1, 0)).is_err(), "a link has a name");
     }
 
+    /// The running kernel's own answers.
+    #[test]
+    fn the_kernel_is_understood() {
+        let lo = named("lo").expect("every namespace has it");
+        assert_eq!((lo.name.as_str(), lo.index, lo.interface()), ("lo", 1, None));
+        assert!(!list().expect("an answer").iter().any(|link| link.name == "lo"));
+        let error = named("no-such-device").expect_err("none");
+        assert!(refused_with(&error, 19), "{error:#}");
+    }
+
     #[test]
     fn addresses_and_names_are_checked() {
         assert_eq!("10.8.0.1/24".parse(), Ok(Prefix { address: [10, 8, 0, 1].into(), length: 24 }));
