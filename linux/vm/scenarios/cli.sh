@@ -256,7 +256,6 @@ cli_family() {
     cli_alone "$1"
     cli_many "$1"
     log_says 1 events '^device [0-9]+ peer 5 deleted: userspace$'
-    log_says 1 events '^device [0-9]+ peer 5 deleted: transport-disconnect$'
     log_says 1 events '^device [0-9]+ peer 0 deleted: expired$'
 }
 
