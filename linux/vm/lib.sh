@@ -62,7 +62,7 @@ refused() {
 
 # wait_until SECONDS COMMAND...: quietly.
 wait_until() {
-    local patience=$1 began=$SECONDS
+    local patience=$(($1 * ${rig_patience:-1})) began=$SECONDS
     shift
     until "$@" >/dev/null 2>&1; do
         [ $((SECONDS - began)) -lt "$patience" ] || return 1
@@ -313,7 +313,7 @@ run_one() {
         "scenario_${scenario//-/_}"
     ) >"$file" 2>&1 </dev/null &
     limit=limit_${scenario//-/_}
-    follow $! "$file" "${!limit:-240}"
+    follow $! "$file" $((${!limit:-240} * ${rig_patience:-1}))
     remove_net 2>&1
     wait_until 30 no_tunnel_devices || { echo "FAIL $scenario: devices left: $(ip -br link | tr '\n' ' ')"; touch "$logs/failed"; }
     if kernel_trouble >"$logs/trouble"; then
@@ -335,13 +335,15 @@ run_one() {
 no_tunnel_devices() { ! ip -o -d link show 2>/dev/null | grep -qE "ovpn"; }
 
 run_all() {
-    local passed=0 failed=0 group name
+    local passed=0 failed=0 leaks=0 group name
     for group in /rig/scenarios/*.sh; do
         # shellcheck disable=SC1090
         . "$group"
     done
+    if has_kmemleak; then leaks=1; fi
     for name in $rig_scenarios; do
         if run_one "$name"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
     done
+    if [ $leaks = 1 ] && ! judge_leaks; then failed=$((failed + 1)); fi
     echo "$passed passed, $failed failed"
 }

@@ -4,7 +4,7 @@
 # The first serial line is the console, with the kernel's log; the second carries what the scenarios print.
 
 # Lines of the kernel's log that fail a run.
-readonly trouble='BUG:|BUG [a-zA-Z]|WARNING:|Oops|[Gg]eneral protection|Kernel panic|Call Trace|refcount_t|unregister_netdevice: waiting|blocked for more than|rcu: INFO:|soft lockup|hard LOCKUP|scheduling while atomic|sleeping function called|possible (recursive|circular)|inconsistent lock state|suspicious RCU|KASAN|UBSAN|KFENCE|unreferenced object|kmemleak: [0-9]+ new|invalid opcode|page fault|unable to handle|double free|stack-protector|Unknown symbol|disagrees about version|Invalid relocation|naked return|Unpatched return thunk|possible SYN flooding unlikely'
+readonly trouble='BUG:|BUG [a-zA-Z]|WARNING:|Oops|[Gg]eneral protection|Kernel panic|Call Trace|refcount_t|unregister_netdevice: waiting|blocked for more than|rcu: INFO:|soft lockup|hard LOCKUP|scheduling while atomic|sleeping function called|possible (recursive|circular)|inconsistent lock state|suspicious RCU|KASAN|UBSAN|KFENCE|unreferenced object|leaked reference|ODEBUG|list_(add|del) corruption|non-static key|lock held when returning|held lock freed|workqueue lockup|invalid opcode|page fault|unable to handle|double free|stack-protector|Unknown symbol|disagrees about version|Invalid relocation|naked return|Unpatched return thunk|possible SYN flooding unlikely'
 
 qemu_words() {
     package_set qemu bookworm bookworm-backports closure qemu-system-x86/bookworm-backports
@@ -22,7 +22,7 @@ boot_words() {
     # One processor, whose clock is its instructions.
     [ "${icount:-0}" = 0 ] || machine=(-accel 'tcg,thread=single' -smp 1 -icount 'shift=0,sleep=off')
     # shellcheck disable=SC2034 # used by the script
-    command=("${qemu[@]}" "${machine[@]}" -cpu max -m 1536 -display none -no-reboot -nic none
+    command=("${qemu[@]}" "${machine[@]}" -cpu max -m "${memory:-1536}" -display none -no-reboot -nic none
         -kernel "$kernel_image" -initrd "$run/initramfs"
         -append "console=ttyS0 panic=-1 mitigations=off loglevel=5 rcupdate.rcu_cpu_stall_timeout=120 nowatchdog $*")
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Kernels of Debian, unpacked, and modules built against their headers. Sourced after linux-apt.sh.
 #
-# A kernel is called by its series: 6.1, 6.12 or 7. After `kernel SERIES`:
+# A kernel is called by its series: 6.1, 6.12, 7, or debug (linux-debug.sh). After `kernel SERIES`:
 #   $kernel_root   where its packages are unpacked        $kernel_release   what uname -r says in it
 #   $kernel_image  what qemu boots
 #   $kdir          its build folder, for KDIR=            $kernel_make      what make needs besides, as words (CC=...)
@@ -12,10 +12,10 @@ kernel_make=()
 # release and suite that a series comes from
 kernel_source() {
     case $1 in
-        6.1) echo bookworm bookworm ;;
+        6.1 | debug) echo bookworm bookworm ;;
         6.12) echo trixie trixie ;;
         7) echo trixie trixie-backports ;;
-        *) usage_error "--kernel: expected 6.1, 6.12 or 7, got '$1'" ;;
+        *) usage_error "--kernel: expected 6.1, 6.12, 7 or debug, got '$1'" ;;
     esac
 }
 
@@ -42,7 +42,9 @@ kernel() {
     set -- $(kernel_source "$series")
     release=$1 suite=$2
     kernel_root=$cache/kernel-$series
-    if [ ! -e "$kernel_root/.complete" ]; then
+    if [ "$series" = debug ]; then
+        debug_kernel
+    elif [ ! -e "$kernel_root/.complete" ]; then
         apt_root "$release"
         packages=$(kernel_packages "$release" "$suite" linux-image-amd64 linux-headers-amd64)
         # shellcheck disable=SC2086 # words
@@ -54,6 +56,7 @@ kernel() {
     [ -e "$kernel_image" ] || kernel_image=$kernel_root/lib/modules/$kernel_release/vmlinuz
     [ -e "$kernel_image" ] || die "expected one kernel in $kernel_root, found: $(echo "$kernel_root"/lib/modules/*)"
     kdir=$kernel_root/usr/src/linux-headers-$kernel_release
+    [ "$series" != debug ] || kdir=$kernel_root/usr/src/linux-debug
     if [ ! -e "$kernel_root/.depmod" ]; then
         depmod -b "$kernel_root" "$kernel_release"
         headers_here
@@ -105,7 +108,7 @@ toolchain() {
 # debian_module: builds Debian's openvpn-dco-dkms for the kernel; prints where the modules are.
 debian_module() {
     local series=$1 release=bookworm built=$cache/dkms-$1
-    [ "$series" = 6.1 ] || release=trixie
+    [[ $series =~ ^(6\.1|debug)$ ]] || release=trixie
     if [ ! -e "$built/.built" ]; then
         package_set "dkms-source-$release" "$release" - only openvpn-dco-dkms
         rm -rf "$built"
