@@ -110,8 +110,9 @@ overlay() {
     [ ! -d "$run/modules" ] || cp -r "$run/modules" "$tree/rig/modules"
     mkdir -p "$tree/rig/bin"
     need cc:gcc
-    cc -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wno-missing-field-initializers -Werror -static -pthread \
-        -o "$tree/rig/bin/nlfuzz" "$repo"/linux/vm/nlfuzz/*.c || die "cc could not build linux/vm/nlfuzz"
+    need /usr/include/openssl/evp.h:libssl-dev
+    fuzzer "$tree" nlfuzz "$repo"/linux/vm/nlfuzz/*.c
+    fuzzer "$tree" wirefuzz "$repo"/linux/vm/{wirefuzz/*,nlfuzz/nl,nlfuzz/request}.c -lcrypto
     need_rust
     # Static: the image has none of this machine's libraries.
     step "building dco-cli-linux" nice cargo rustc --manifest-path "$repo/Cargo.toml" --package dco-cli-linux --bin dco-cli-linux \
@@ -134,6 +135,16 @@ INIT
     # The base has these already.
     rm -rf "${tree:?}/$modules/kernel"
     pack "$tree" "$file"
+}
+
+# fuzzer TREE NAME FILE...: one of the programs that are built with the machine's cc. Static: the linker has words about libcrypto's
+# plugins and name look-ups, which nobody uses.
+fuzzer() {
+    local tree=$1 name=$2
+    shift 2
+    cc -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wno-missing-field-initializers -Werror -static -pthread \
+        -o "$tree/rig/bin/$name" "$@" 2>"$run/logs/$name-build.log" ||
+        die "cc could not build linux/vm/$name: $(grep -m 3 error "$run/logs/$name-build.log" || tail -n 3 "$run/logs/$name-build.log")"
 }
 
 # Throwaway keys: an authority, a server and three clients, good for ten years.
