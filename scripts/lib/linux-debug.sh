@@ -9,6 +9,12 @@ debug_kernel() {
     tree=$kernel_root/usr/src/linux-debug
     stamp=$(sha256sum "$config" | cut -c1-16)
     if [ -e "$kernel_root/.complete" ] && [ "$(cat "$kernel_root/.complete")" = "$stamp" ]; then return 0; fi
+    # Others may use the cache meanwhile, but build no such kernel: $cache/lock is the caller's file 9.
+    exec 8>"$cache/kernel-debug.lock"
+    flock --unlock 9
+    flock 8
+    flock 9
+    if [ -e "$kernel_root/.complete" ] && [ "$(cat "$kernel_root/.complete")" = "$stamp" ]; then return 0; fi
     need gcc-12:gcc-12 make:make flex:flex bison:bison bc:bc perl:perl xz:xz-utils cpio:cpio
     need /usr/include/libelf.h:libelf-dev /usr/include/openssl/ssl.h:libssl-dev
     package_set kernel-debug-source bookworm - only linux-source-6.1
@@ -18,6 +24,7 @@ debug_kernel() {
         step "unpacking the kernel's source" tar --extract --xz --strip-components=1 --directory "$tree" \
             --file "$cache/kernel-debug-source/usr/src/linux-source-6.1.tar.xz"
     fi
+    flock --unlock 9
     step "configuring the debug kernel" debug_kernel_config "$tree" "$config"
     step "building the debug kernel (once; takes a while)" debug_kernel_make "$tree" -j"$(nproc)" bzImage modules
     rm -rf "$kernel_root/lib" "$kernel_root/boot"
@@ -28,7 +35,9 @@ debug_kernel() {
     cp "$tree/arch/x86/boot/bzImage" "$kernel_root/boot/vmlinuz-$source"
     depmod -b "$kernel_root" "$source"
     touch "$kernel_root/.depmod"
+    flock 9
     echo "$stamp" >"$kernel_root/.complete"
+    exec 8>&-
 }
 
 debug_kernel_make() {
