@@ -5,7 +5,7 @@
 wirefuzz() {
     local words=("$1" --seconds "$2")
     [ -z "${wire_seed:-}" ] || words+=(--seed "$wire_seed")
-    /rig/bin/wirefuzz "${words[@]}" 2>&1 | tee "$logs/wirefuzz-$1.log" | sed 's/^/    /'
+    /rig/bin/wirefuzz "${words[@]}" 2>&1 | tee "$logs/wirefuzz-$1.log" | sed -u 's/^/    /'
     equal "wirefuzz $1 says" 'wirefuzz: passed' "$(tail -n 1 "$logs/wirefuzz-$1.log")"
 }
 
@@ -43,6 +43,7 @@ wire_fuzz() {
 }
 
 scenario_wire() { wire_fuzz 5; }
+limit_wire=600
 
 # Issue point 5: ten minutes.
 scenario_wire_long() { wire_fuzz 150; }

@@ -243,7 +243,7 @@ int stream_run(struct rng *r, int seconds, int family)
 		peer.tcp = true;
 		events = nl_open(16 /* NETLINK_GENERIC */);
 		nl_join(events, families[family].group);
-		for (i = 0; i < 24 && failures < 20; i++, connections++)
+		for (i = 0; i < 24 && failures < 20 && (!i || now_ms() < end); i++, connections++)
 			one_connection(r, &peer, events);
 		own_device_gone(&peer);
 		close(events);
