@@ -5,7 +5,7 @@
 wirefuzz() {
     local words=("$1" --seconds "$2")
     [ -z "${wire_seed:-}" ] || words+=(--seed "$wire_seed")
-    /rig/bin/wirefuzz "${words[@]}" 2>&1 | tee "$logs/wirefuzz-$1.log" | sed -u 's/^/    /'
+    /rig/bin/wirefuzz "${words[@]}" 2>&1 | tee "$logs/wirefuzz-$1.log" | while IFS= read -r line; do echo "    $line"; done
     equal "wirefuzz $1 says" 'wirefuzz: passed' "$(tail -n 1 "$logs/wirefuzz-$1.log")"
 }
 
