@@ -20,11 +20,13 @@ static const uint8_t ping[16] = {
 
 uint64_t fates[FATES];
 
+bool fates_all(void) { return fates[PASS] && fates[DROP] && fates[USER] && fates[PING]; }
+
 void fates_print(const char *what)
 {
 	printf("%s: %lu came out, %lu might, %lu dropped, %lu pings, %lu to userspace\n", what, fates[PASS], fates[MAY_PASS],
 	       fates[DROP], fates[PING], fates[USER]);
-	if (!fates[PASS] || !fates[DROP] || !fates[USER] || !fates[PING])
+	if (!fates_all())
 		failed("%s: expected packets of each fate", what);
 	memset(fates, 0, sizeof(fates));
 }

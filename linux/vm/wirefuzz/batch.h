@@ -58,6 +58,7 @@ void item_good(struct rng *r, struct own_peer *peer, struct item *item, int inne
 void batch_judge(struct own_peer *peer, struct batch *batch, const struct counters *before, int (*take)(uint8_t *, size_t));
 
 extern uint64_t fates[FATES];
+bool fates_all(void);		/* each was had */
 void fates_print(const char *what);
 
 #endif

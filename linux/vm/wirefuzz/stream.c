@@ -237,13 +237,13 @@ int stream_run(struct rng *r, int seconds, int family)
 	struct own_peer peer;
 	int events, i;
 
-	while (now_ms() < end && failures < 20) {
+	while ((now_ms() < end || !fates_all()) && failures < 20) {
 		if (!own_device(&peer, family, rng_chance(r, 50)))
 			return -1;
 		peer.tcp = true;
 		events = nl_open(16 /* NETLINK_GENERIC */);
 		nl_join(events, families[family].group);
-		for (i = 0; i < 24 && failures < 20 && (!i || now_ms() < end); i++, connections++)
+		for (i = 0; i < 24 && failures < 20 && (!i || now_ms() < end || !fates_all()); i++, connections++)
 			one_connection(r, &peer, events);
 		own_device_gone(&peer);
 		close(events);
