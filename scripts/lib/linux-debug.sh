@@ -27,7 +27,7 @@ debug_kernel() {
     flock --unlock 9
     step "configuring the debug kernel" debug_kernel_config "$tree" "$config"
     step "building the debug kernel (once; takes a while)" debug_kernel_make "$tree" -j"$(nproc)" bzImage modules
-    rm -rf "$kernel_root/lib" "$kernel_root/boot"
+    rm -rf "${kernel_root:?}/lib" "$kernel_root/boot"
     step "installing the debug kernel's modules" debug_kernel_make "$tree" INSTALL_MOD_PATH="$kernel_root" modules_install
     source=$(cat "$tree/include/config/kernel.release")
     rm -f "$kernel_root/lib/modules/$source"/{build,source}

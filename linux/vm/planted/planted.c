@@ -37,11 +37,15 @@ static void do_rcu(void)
 
 static void do_leak(void)
 {
-	int i;
+	unsigned int i;
 
 	/* One may stay in a register or on a stack that is scanned. */
-	for (i = 0; i < 8; i++)
-		OPTIMIZER_HIDE_VAR(i), memset(kmalloc(200, GFP_KERNEL), 0x5a, 200);
+	for (i = 0; i < 8; i++) {
+		u8 *memory = kmalloc(200, GFP_KERNEL);
+
+		if (memory)
+			memset(memory, 0x5a, 200);
+	}
 }
 
 static void never(struct timer_list *timer) { }
@@ -106,7 +110,7 @@ static void do_inversion(void)
 	spin_unlock(&second);
 }
 
-static void in_softirq(struct timer_list *timer)
+static void take_from_timer(struct timer_list *timer)
 {
 	spin_lock(&of_softirq);
 	spin_unlock(&of_softirq);
@@ -118,7 +122,7 @@ static void do_softirq_lock(void)
 
 	spin_lock(&of_softirq);
 	spin_unlock(&of_softirq);
-	timer_setup(&timer, in_softirq, 0);
+	timer_setup(&timer, take_from_timer, 0);
 	mod_timer(&timer, jiffies + 1);
 	msleep(100);
 	del_timer_sync(&timer);
