@@ -54,7 +54,7 @@ judge_leaks() {
 # plant_expected FAULT: how the report of it begins.
 plant_expected() {
     case $1 in
-        sleep) echo 'sleeping function called|scheduling while atomic' ;;
+        sleep) echo 'sleeping function called' ;;
         rcu) echo 'suspicious RCU usage' ;;
         leak) echo 'unreferenced object' ;;
         odebug) echo 'ODEBUG: free active' ;;

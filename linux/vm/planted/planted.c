@@ -23,7 +23,7 @@ static DEFINE_SPINLOCK(of_softirq);
 static void do_sleep(void)
 {
 	spin_lock(&first);
-	msleep(1);
+	might_sleep();
 	spin_unlock(&first);
 }
 
