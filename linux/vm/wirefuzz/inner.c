@@ -17,6 +17,7 @@
 #define UDP_SEGMENT 103
 #endif
 #define ROUND_BATCHES 24
+#define LEAST 48		/* batches, however slow the machine */
 
 static int module_sock;
 
@@ -102,7 +103,7 @@ int inner_run(struct rng *r, int seconds, int family)
 	struct own_peer peer;
 	int error, i;
 
-	while ((now_ms() < end || !fates_all()) && failures < 20) {
+	while ((now_ms() < end || batches < LEAST || !fates_all()) && failures < 20) {
 		/* request_base() says where the peer is. */
 		int sock = udp_at(4001, &from);
 
@@ -114,7 +115,7 @@ int inner_run(struct rng *r, int seconds, int family)
 			failed("%s: expected a peer, got error %d", peer.device, error);
 			return 0;
 		}
-		for (i = 0; i < ROUND_BATCHES && failures < 20 && (!i || now_ms() < end || !fates_all()); i++, batches++)
+		for (i = 0; i < ROUND_BATCHES && failures < 20 && (!i || now_ms() < end || batches < LEAST || !fates_all()); i++, batches++)
 			one_batch(r, &peer, sock, &to);
 		if (!own_peer_there(&peer))
 			failed("%s: expected the peer to be there still", peer.device);

@@ -27,7 +27,7 @@ static const char usage[] =
 	"Sends malformed packets, and looks what comes out of the tunnel's device, what is counted, what userspace gets. Needs\n"
 	"root. Exit status 0: all as it has to be; 1: not; 2: could not be tried.\n"
 	"\n"
-	"  --seconds N  (default: 10)\n"
+	"  --seconds N  at least, and until each part had enough (default: 10)\n"
 	"  --seed N     (default: by the clock; it is printed)\n";
 
 static void hung(int signal)
