@@ -140,6 +140,8 @@ int dco_peer_new(struct dco_dev *dev, int fd, struct dco_peer_new *peer, const s
 	mutex_lock(&dev->control);
 	err = dco_peer_new_locked(dev, fd, peer, more, why);
 	mutex_unlock(&dev->control);
+	netdev_dbg(dev->net, "peer %u: added over %s (%d%s%s)\n", peer->id, peer->tcp ? "TCP" : "UDP", err,
+		   err && *why ? ", " : "", err && *why ? *why : "");
 	return err;
 }
 EXPORT_SYMBOL_GPL(dco_peer_new);
@@ -162,6 +164,10 @@ int dco_peer_set(struct dco_dev *dev, u32 id, const struct dco_peer_set *set, co
 			*why = "another peer has this VPN address";
 	}
 	mutex_unlock(&dev->control);
+	if (set->what & (DCO_SET_INTERVAL | DCO_SET_TIMEOUT))
+		netdev_dbg(dev->net, "peer %u: keepalive %u and %u s (%d)\n", id, set->interval, set->timeout, err);
+	if (set->what & ~(DCO_SET_INTERVAL | DCO_SET_TIMEOUT))
+		netdev_dbg(dev->net, "peer %u: changed, fields %#x (%d)\n", id, set->what, err);
 	return err;
 }
 EXPORT_SYMBOL_GPL(dco_peer_set);
@@ -226,6 +232,8 @@ int dco_key_new(struct dco_dev *dev, const struct dco_key_new *key)
 	mutex_lock(&dev->control);
 	err = dco_core_key_new(dev->core, key);
 	mutex_unlock(&dev->control);
+	netdev_dbg(dev->net, "peer %u: key %u, slot %u, cipher %u, %u bytes (%d)\n", key->peer_id, key->key_id, key->slot,
+		   key->cipher, key->key_len, err);
 	return err;
 }
 EXPORT_SYMBOL_GPL(dco_key_new);
@@ -248,6 +256,7 @@ int dco_key_swap(struct dco_dev *dev, u32 peer_id)
 	mutex_lock(&dev->control);
 	err = dco_core_key_swap(dev->core, peer_id);
 	mutex_unlock(&dev->control);
+	netdev_dbg(dev->net, "peer %u: keys swapped (%d)\n", peer_id, err);
 	return err;
 }
 EXPORT_SYMBOL_GPL(dco_key_swap);
@@ -259,6 +268,7 @@ int dco_key_del(struct dco_dev *dev, u32 peer_id, u32 slot)
 	mutex_lock(&dev->control);
 	err = dco_core_key_del(dev->core, peer_id, slot);
 	mutex_unlock(&dev->control);
+	netdev_dbg(dev->net, "peer %u: key of slot %u removed (%d)\n", peer_id, slot, err);
 	return err;
 }
 EXPORT_SYMBOL_GPL(dco_key_del);

@@ -70,7 +70,7 @@ static bool dco_dev_needs_peer(const struct dco_dev *dev)
 
 void dco_shim_peer_gone(struct dco_dev *dev, const struct dco_link *link, __u32 peer_id, __u32 reason)
 {
-	netdev_dbg(dev->net, "peer %u removed, reason %u\n", peer_id, reason);
+	netdev_dbg(dev->net, "peer %u: removed, reason %u\n", peer_id, reason);
 	if (dco_dev_needs_peer(dev))
 		netif_carrier_off(dev->net);
 	if (dev->personality->peer_gone)
@@ -80,7 +80,7 @@ void dco_shim_peer_gone(struct dco_dev *dev, const struct dco_link *link, __u32 
 void dco_shim_peer_moved(struct dco_dev *dev, const struct dco_link *link, __u32 peer_id,
 			 const struct dco_endpoint *endpoint)
 {
-	netdev_dbg(dev->net, "peer %u has another address\n", peer_id);
+	netdev_dbg(dev->net, "peer %u: heard from another address\n", peer_id);
 	if (dev->personality->peer_moved)
 		dev->personality->peer_moved(dev, link, peer_id, endpoint);
 }

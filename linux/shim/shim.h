@@ -24,7 +24,7 @@
 
 #define DCO_VERSION "0.1.0"	/* the workspace's version; the build checks it */
 
-/* A message for a bug report; make DEBUG=1. Never a packet's content or a key. */
+/* A message for a bug report; make DEBUG=1, which defines DEBUG for netdev_dbg(), too. Never a packet's content or a key. */
 #ifdef DCO_DEBUG
 #define dco_dbg(fmt, ...) printk(KERN_DEBUG pr_fmt(fmt), ##__VA_ARGS__)
 #else

@@ -114,7 +114,7 @@ int v2_new_peer(struct sk_buff *skb, struct genl_info *info)
 	struct nlattr *attrs[V2_NEW_PEER_MAX + 1];
 	struct dco_peer_set more = {};
 	struct dco_peer_new peer = {};
-	const char *why;
+	const char *why = NULL;
 	struct dco_dev *dev;
 	int err;
 
@@ -136,7 +136,7 @@ int v2_set_peer(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr *attrs[V2_SET_PEER_MAX + 1];
 	struct dco_peer_set set = {};
-	const char *why;
+	const char *why = NULL;
 	struct dco_dev *dev;
 	int err = -EINVAL;
 

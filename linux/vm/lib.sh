@@ -93,12 +93,21 @@ log_lacks() {
     if has_line "$logs/$1.log" "$2" "${3:-0}"; then fail "$1's log" "no '$2'" "$(grep -E -- "$2" "$logs/$1.log" | tail -n 1)"; else ok "$1's log has no '$2'"; fi
 }
 
-# pings WHAT NAMESPACE ADDRESS [SIZE [COUNT]]: each has to be answered.
+# pings WHAT NAMESPACE ADDRESS [SIZE [COUNT [OPTION...]]]: each has to be answered.
 pings() {
-    local count=${5:-5} got
-    got=$(in_ns "$2" ping -q -c "$count" -i 0.05 -W 20 -s "${4:-56}" "$3" 2>&1 | grep -oE '[0-9]+ received' | cut -d' ' -f1)
-    equal "$1, ${4:-56} bytes, answered" "$count" "${got:-none}"
+    local count=${5:-5} size=${4:-56} before got
+    before=$(echo_replies "$2")
+    got=$(in_ns "$2" ping -q -c "$count" -i 0.05 -W 20 -s "$size" "${@:6}" "$3" 2>&1 | grep -oE '[0-9]+ received' | cut -d' ' -f1)
+    # ping waits for the last replies only twice as long as the others took; the kernel counts those that come later, too.
+    if [ "${got:-0}" != "$count" ] && wait_until 20 echo_replied "$2" "$before" "$count"; then got=$count; fi
+    equal "$1, $size bytes, answered" "$count" "${got:-none}"
 }
+# shellcheck disable=SC2016 # awk's
+echo_replies() {
+    in_ns "$1" awk '$1 == "Icmp:" { if (!n) { for (i = 2; i <= NF; i++) if ($i == "InEchoReps") n = i } else total += $n }
+        $1 == "Icmp6InEchoReplies" { total += $2 } END { print total + 0 }' /proc/net/snmp /proc/net/snmp6
+}
+echo_replied() { [ $(($(echo_replies "$1") - $2)) -ge "$3" ]; }
 no_ping() {
     local got
     got=$(in_ns "$2" ping -q -c 2 -i 0.2 -W 1 "$3" 2>&1 | grep -oE '[0-9]+ received' | cut -d' ' -f1)
@@ -123,6 +132,17 @@ link_kind() { ip -n "$1" -j -d link show dev "$2" 2>/dev/null | sed -nE 's/.*"in
 
 # in the run's expected mode: userspace where no module is under test
 data_path_at() { if [ "$rig_module" = none ]; then no_dco_at "$@"; else dco_at "$@"; fi; }
+
+# asks NAMESPACE get PEER, or set PEER ATTRIBUTE VALUE: over netlink, as OpenVPN does, of tun0's peers.
+asks() { in_ns "$1" /rig/bin/nlask "$family" tun0 "${@:2}"; }
+# value_of NAMESPACE PEER NAME: one line of what `asks get` prints, without its name; 0 if it is not there.
+value_of() { asks "$1" get "$2" | awk -v name="$3" 'index($0, name " ") == 1 { print substr($0, length(name) + 2); got = 1 } END { if (!got) print 0 }'; }
+# listens NAMESPACE: to notifications, into $logs/notifications, until the namespace goes.
+listens() {
+    asks "$1" listen >"$logs/notifications" 2>&1 &
+    disown
+    until_true 20 'netlink is listened to' grep -q listening "$logs/notifications"
+}
 
 # --- namespaces ---------------------------------------------------------------------------------------------------------
 
@@ -211,15 +231,15 @@ CONF
 # OpenVPN's names are tcp4-server and so on.
 tcp_role() { case $1 in tcp*) echo "$1-$2" ;; *) echo "$1" ;; esac; }
 
-# client N [LINE...]: in cN, and waits until it is up.
+# client N [LINE...]: in cN, and waits until it is up. The server is at $server_at, if that is set.
 client() {
     client_started "$@"
     client_up "$1"
 }
 client_started() {
-    local n=$1 remote=10.99.0.1
+    local n=$1 remote=${server_at:-10.99.0.1}
     shift
-    case ${proto:-udp4} in *6) remote=fd99::1 ;; esac
+    case ${proto:-udp4} in *6) remote=${server_at:-fd99::1} ;; esac
     {
         cat <<CONF
 client

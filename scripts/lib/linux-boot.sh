@@ -19,12 +19,26 @@ boot_words() {
     qemu_words
     cat "$base" "$image" >"$run/initramfs"
     local machine=(-accel 'tcg,thread=multi' -smp 2)
+    # Two VMs at once share the host: one processor each.
+    [ -z "${side:-}" ] || machine=(-accel 'tcg,thread=multi' -smp 1)
     # One processor, whose clock is its instructions.
     [ "${icount:-0}" = 0 ] || machine=(-accel 'tcg,thread=single' -smp 1 -icount 'shift=0,sleep=off')
+    # no_timer_check: on a busy host the emulated timer may be late for that check, and the kernel panics.
     # shellcheck disable=SC2034 # used by the script
     command=("${qemu[@]}" "${machine[@]}" -cpu max -m "${memory:-1536}" -display none -no-reboot -nic none
         -kernel "$kernel_image" -initrd "$run/initramfs"
-        -append "console=ttyS0 panic=-1 mitigations=off loglevel=5 rcupdate.rcu_cpu_stall_timeout=120 nowatchdog $*")
+        -append "console=ttyS0 panic=-1 no_timer_check mitigations=off loglevel=5 rcupdate.rcu_cpu_stall_timeout=120 nowatchdog $*")
+}
+
+# wire_words near|far FOLDER: two cards, `control` and `wire`, each joined to the other VM's by a pair of sockets: neither has to be
+# there first, and frames that nobody takes yet are lost, as on a wire. linux/vm/peer.sh knows them by their addresses.
+wire_words() {
+    local side=$1 other=far number=01 card
+    [ "$side" = near ] || other=near number=02
+    for card in control:0a wire:0b; do
+        echo "-netdev dgram,id=${card%:*},local.type=unix,local.path=$2/${card%:*}-$side,remote.type=unix,remote.path=$2/${card%:*}-$other"
+        echo "-device virtio-net-pci,netdev=${card%:*},mac=52:54:00:00:${card#*:}:$number,romfile="
+    done
 }
 
 # in_trouble CONSOLE: prints the lines of a kernel's log that should not be there.

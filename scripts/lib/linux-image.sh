@@ -113,6 +113,7 @@ overlay() {
     need /usr/include/openssl/evp.h:libssl-dev
     fuzzer "$tree" nlfuzz "$repo"/linux/vm/nlfuzz/*.c
     fuzzer "$tree" wirefuzz "$repo"/linux/vm/{wirefuzz/*,nlfuzz/nl,nlfuzz/request}.c -lcrypto
+    fuzzer "$tree" nlask "$repo"/linux/vm/{nlask,nlfuzz/nl,nlfuzz/request}.c
     need_rust
     # Static: the image has none of this machine's libraries.
     step "building dco-cli-linux" nice cargo rustc --manifest-path "$repo/Cargo.toml" --package dco-cli-linux --bin dco-cli-linux \

@@ -119,8 +119,9 @@ debian_module() {
 }
 
 # our_module SERIES: builds linux/ for the kernel, in a tree as DKMS gets it, so that kernels do not share objects.
-# The .ko files are in $our_modules.
+# What `make install` installs is taken: the .ko files are in $our_modules. $module_make: more words for make.
 our_modules=$cache/none
+module_make=()
 our_module() {
     local tree=$cache/ours-build-$1 source
     our_modules=$cache/ours-$1
@@ -129,8 +130,11 @@ our_module() {
     rm -rf "$tree"
     step "the Rust object and the DKMS tree" nice make -C "$repo/linux" dkms DESTDIR="$tree"
     source=$(echo "$tree"/usr/src/ovpn-dco-*)
-    step "building linux/ for $kernel_release" nice make -C "$source" KDIR="$kdir" "${kernel_make[@]}"
+    step "building linux/ for $kernel_release" nice make -C "$source" KDIR="$kdir" "${kernel_make[@]}" "${module_make[@]}"
+    step "make install for $kernel_release" make -C "$source" install KDIR="$kdir" "${kernel_make[@]}" INSTALL_MOD_PATH="$tree/installed" DEPMOD=true
     mkdir -p "$our_modules"
     rm -f "$our_modules"/*.ko
-    cp "$source"/*.ko "$our_modules/"
+    find "$tree/installed/lib/modules/$kernel_release" -name '*.ko.xz' -exec xz -d {} +
+    find "$tree/installed/lib/modules/$kernel_release" -name '*.ko' -exec cp {} "$our_modules/" \;
+    [ "$(find "$our_modules" -name '*.ko' | wc -l)" = 3 ] || die "expected make install to install three modules, found: $(ls "$our_modules")"
 }
