@@ -8,7 +8,7 @@ readonly programs=(bin/bash bin/ip sbin/tc sbin/bridge bin/ss bin/ping usr/bin/i
 readonly image_modules=(tun veth bridge dummy vrf udp_tunnel ip6_udp_tunnel virtio_net virtio_pci e1000 9pnet_virtio
     gcm ghash-generic ccm ctr cryptd crypto_simd aesni-intel ghash-clmulni-intel chacha20poly1305 chacha-x86_64 chacha_generic
     poly1305-x86_64 poly1305_generic aes_generic aes chacha authenc seqiv af_packet ipv6 nf_tables nft_chain_nat nft_ct nft_masq nft_limit
-    nft_counter nft_compat nf_conntrack nft_fib_inet sch_netem sch_htb sch_ingress sch_fq_codel cls_u32 cls_matchall act_mirred act_gact em_u32)
+    crc32c_generic nft_counter nft_compat nf_conntrack nft_fib_inet sch_netem sch_htb sch_ingress sch_fq_codel cls_u32 cls_matchall act_mirred act_gact em_u32)
 
 userland() {
     package_set userland bookworm - closure openvpn iperf3 iproute2 iputils-ping kmod bash busybox-static nftables ethtool

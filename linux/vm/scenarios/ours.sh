@@ -145,8 +145,8 @@ multihome() {
     ip -n s addr add 10.99.0.2/24 dev wire
     ip -n s addr add fd99::2/64 dev wire nodad
     until_true 20 'the other address' answers c1 "$server_at"
-    works 'a filter for the address not asked' in_ns c1 nft "table inet filter { chain in { type filter hook input priority 0;
-        $ip saddr $other udp sport 1194 counter drop; }; }"
+    works 'a filter for the address not asked' in_ns c1 nft "add table inet filter; add chain inet filter in { type filter hook input priority 0; };
+        add rule inet filter in $ip saddr $other udp sport 1194 counter drop"
     server multihome
     client 1
     data_path_at s server
