@@ -84,7 +84,7 @@ $work = Join-Path $metadata.target_directory 'wdk'
 $packages = Join-Path $metadata.target_directory 'package'
 Write-Step "ovpn-dco $version, $date, into $packages"
 if (-not $PSCmdlet.ShouldProcess($packages, "cargo make, for $($Architecture -join ' and ')")) { exit 0 }
-$null = New-Item -ItemType Directory -Force -Path $work, (Join-Path $packages 'symbols')
+$null = New-Item -ItemType Directory -Force -Path $work, $packages
 
 # Literal strings of TOML: nothing in a path is an escape.
 $makefile = Join-Path $work 'Makefile.toml'
@@ -103,11 +103,12 @@ foreach ($name in $Architecture) {
 
     $built = Join-Path $metadata.target_directory "$($Targets[$name])\driver"
     $folder = Join-Path $packages $name
-    $null = New-Item -ItemType Directory -Force -Path $folder
+    $symbols = Join-Path $packages "symbols\$name"
+    $null = New-Item -ItemType Directory -Force -Path $folder, $symbols
     foreach ($file in $PackageFiles) {
         Copy-Item -LiteralPath (Join-Path $built "ovpn_dco_package\$file") -Destination $folder
     }
     Copy-Item -LiteralPath (Join-Path $built 'ovpn_dco_package\WDRLocalTestCert.cer') -Destination (Join-Path $packages 'ovpn-dco-test.cer')
-    Copy-Item -LiteralPath (Join-Path $built 'ovpn_dco.pdb') -Destination (Join-Path $packages "symbols\ovpn-dco-$name.pdb")
+    Copy-Item -LiteralPath (Join-Path $built 'ovpn_dco.pdb') -Destination (Join-Path $symbols 'ovpn-dco.pdb')
     Write-Step "package: $folder"
 }

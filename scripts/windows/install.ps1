@@ -52,7 +52,8 @@ function Assert-Package([string] $Folder) {
     }
     # The environment of an emulated PowerShell names the wrong processor.
     $processor = (Get-CimInstance Win32_Processor | Select-Object -First 1).Architecture
-    $wanted = switch ($processor) { 9 { 'NTamd64' } 12 { 'NTarm64' } default { throw "expected an x64 or ARM64 processor, found $_" } }
+    $wanted = @{ 9 = 'NTamd64'; 12 = 'NTarm64' }[[int] $processor]
+    if (-not $wanted) { throw "expected an x64 or ARM64 processor, found number $processor" }
     if ($inf -notmatch "(?m)^\s*\[[^\]]*\.$wanted\.") {
         throw "-Package: expected a package for $wanted, and '$Folder' is for another architecture"
     }

@@ -70,7 +70,12 @@ function Invoke-Trace([string] $Folder) {
 
 # One part of the report: what it says, or why there is nothing. A part that fails does not take the others with it.
 function Save-Part([string] $Folder, [string] $Name, [scriptblock] $Part) {
-    $text = try { & $Part | Out-String -Width 200 } catch { "failed: $_" }
+    try {
+        $text = & $Part | Out-String -Width 200
+    }
+    catch {
+        $text = "failed: $_"
+    }
     Set-Content -LiteralPath (Join-Path $Folder "$Name.txt") -Value $text -Encoding UTF8
 }
 
@@ -85,7 +90,10 @@ function Get-DriverFile {
         $package | Format-List
         foreach ($name in $PackageFiles) {
             $file = Join-Path $package.Folder $name
-            if (-not (Test-Path -LiteralPath $file)) { "${name}: missing"; continue }
+            if (-not (Test-Path -LiteralPath $file)) {
+                "${name}: missing"
+                continue
+            }
             $signature = Get-AuthenticodeSignature -LiteralPath $file
             $signer = if ($signature.SignerCertificate) { $signature.SignerCertificate.Subject } else { 'nobody' }
             "$name $((Get-FileHash -LiteralPath $file).Hash) signed by $signer ($($signature.Status))"
@@ -93,7 +101,7 @@ function Get-DriverFile {
     }
     'service:'
     Get-ItemProperty 'HKLM:\SYSTEM\CurrentControlSet\Services\ovpn-dco' -ErrorAction SilentlyContinue |
-        Select-Object ImagePath, Start, DisplayName | Format-List
+        Select-Object -Property @('ImagePath', 'Start', 'DisplayName') | Format-List
 }
 
 function Get-Counter {
@@ -120,10 +128,10 @@ try {
     Save-Part $folder 'setup' { Get-SetupSection }
     Save-Part $folder 'events' {
         Get-WinEvent -FilterHashtable @{ LogName = 'System'; StartTime = (Get-Date).AddDays(-1) } |
-            Where-Object Message -Match 'ovpn-dco' | Format-List TimeCreated, ProviderName, Id, LevelDisplayName, Message
+            Where-Object Message -Match 'ovpn-dco' | Format-List -Property @('TimeCreated', 'ProviderName', 'Id', 'LevelDisplayName', 'Message')
     }
     Save-Part $folder 'machine' {
-        Get-CimInstance Win32_OperatingSystem | Format-List Caption, Version, OSArchitecture, LastBootUpTime
+        Get-CimInstance Win32_OperatingSystem | Format-List -Property @('Caption', 'Version', 'OSArchitecture', 'LastBootUpTime')
         "test signing in force: $(Test-TestSigning)"
     }
     Compress-Archive -Path (Join-Path $folder '*') -DestinationPath $target
