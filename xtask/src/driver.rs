@@ -13,12 +13,63 @@ use crate::{
     tool::{self, say},
 };
 
-const TARGET: &str = "x86_64-pc-windows-msvc";
 /// What brings the linker.
 pub const LINKER: &str = "lld-link";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_PACKAGES: &str = "rustc-web cargo-web rust-web-src lld";
+
+/// What Windows runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arch {
+    X64,
+    Arm64,
+}
+
+impl Arch {
+    /// All, in the order in which they are built.
+    pub const ALL: [Self; 2] = [Self::X64, Self::Arm64];
+
+    /// By name.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "x64" => Ok(Self::X64),
+            "arm64" => Ok(Self::Arm64),
+            other => bail!("no architecture `{other}`: x64 or arm64"),
+        }
+    }
+
+    /// The name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::X64 => "x64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    fn target(self) -> &'static str {
+        match self {
+            Self::X64 => "x86_64-pc-windows-msvc",
+            Self::Arm64 => "aarch64-pc-windows-msvc",
+        }
+    }
+
+    /// Where `cargo xtask driver` puts its image, below the workspace's target folder.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::X64 => "driver",
+            Self::Arm64 => "driver/arm64",
+        }
+    }
+
+    /// `--cfg` for RustCrypto's cipher (crates/dco-chacha): no AVX, and no asking the processor for anything.
+    fn ciphers(self) -> [&'static str; 2] {
+        match self {
+            Self::X64 => ["--cfg=chacha20_backend=\"sse2\"", "--cfg=poly1305_backend=\"soft\""],
+            Self::Arm64 => ["--cfg=chacha20_backend=\"soft\"", "--cfg=poly1305_backend=\"soft\""],
+        }
+    }
+}
 
 /// A compiler for kernels: the Windows target, or bare x86-64 for the Linux module.
 ///
@@ -72,8 +123,8 @@ impl Toolchain {
     }
 
     /// `cargo` of this toolchain for the Windows target, with the flags of a kernel image.
-    pub fn cargo(&self, root: &Path, target_dir: &Path) -> Result<Command> {
-        self.cargo_with(root, target_dir, Self::windows_flags())
+    pub fn cargo(&self, arch: Arch, root: &Path, target_dir: &Path) -> Result<Command> {
+        self.cargo_with(root, target_dir, Self::windows_flags(arch))
     }
 
     /// `cargo` of this toolchain with these flags for rustc, and those that keep this machine's folders out of the output.
@@ -100,15 +151,15 @@ impl Toolchain {
     }
 
     /// Arguments after cargo's subcommand.
-    pub fn arguments(&self) -> [String; 3] {
+    pub fn arguments(&self, arch: Arch) -> [String; 3] {
         [
-            format!("--target={TARGET}"),
+            format!("--target={}", arch.target()),
             "-Zbuild-std=core,alloc".to_owned(),
             "-Zbuild-std-features=compiler-builtins-mem".to_owned(),
         ]
     }
 
-    fn windows_flags() -> Vec<String> {
+    fn windows_flags(arch: Arch) -> Vec<String> {
         let mut flags = vec![
             "-Clinker=lld-link".to_owned(),
             "-Clinker-flavor=lld-link".to_owned(),
@@ -118,10 +169,8 @@ impl Toolchain {
             // Without this half of `alloc`, an allocation that cannot fail does not exist in the driver, so none
             // can be forgotten.
             "--cfg=no_global_oom_handling".to_owned(),
-            // No AVX, and no asking the processor for it (crates/dco-chacha).
-            "--cfg=chacha20_backend=\"sse2\"".to_owned(),
-            "--cfg=poly1305_backend=\"soft\"".to_owned(),
         ];
+        flags.extend(arch.ciphers().map(str::to_owned));
         for argument in [
             "/DRIVER",
             "/SUBSYSTEM:NATIVE,10.00",
@@ -166,6 +215,8 @@ fn add_rust_src() -> bool {
 
 /// A driver that was built.
 pub struct Built {
+    /// For this.
+    pub arch: Arch,
     /// The `.sys`.
     pub path: PathBuf,
     /// Its hash.
@@ -173,14 +224,14 @@ pub struct Built {
 }
 
 /// Builds the driver of the workspace at `root` and puts it in `out`.
-pub fn build(root: &Path, toolchain: &Toolchain, target_dir: &Path, out: &Path) -> Result<Built> {
-    say(format!("building ovpn-dco.sys with {}", toolchain.describe()?));
-    let mut cargo = toolchain.cargo(root, target_dir)?;
+pub fn build(arch: Arch, root: &Path, toolchain: &Toolchain, target_dir: &Path, out: &Path) -> Result<Built> {
+    say(format!("building ovpn-dco.sys for {} with {}", arch.name(), toolchain.describe()?));
+    let mut cargo = toolchain.cargo(arch, root, target_dir)?;
     cargo.args(["build", "--locked", "--package=ovpn-dco", "--lib", "--profile=driver"]);
-    cargo.args(toolchain.arguments());
+    cargo.args(toolchain.arguments(arch));
     tool::run(&mut cargo)?;
 
-    let dll = target_dir.join(TARGET).join("driver/ovpn_dco.dll");
+    let dll = target_dir.join(arch.target()).join("driver/ovpn_dco.dll");
     let mut image = fs::read(&dll).with_context(|| {
         format!("{}: the package ovpn-dco has no `crate-type = [\"cdylib\"]`, or its name has changed", dll.display())
     })?;
@@ -196,5 +247,5 @@ pub fn build(root: &Path, toolchain: &Toolchain, target_dir: &Path, out: &Path) 
     }
     let path = out.join("ovpn-dco.sys");
     fs::write(&path, &image).with_context(|| path.display().to_string())?;
-    Ok(Built { path, sha256: tool::sha256(&image) })
+    Ok(Built { arch, path, sha256: tool::sha256(&image) })
 }

@@ -15,13 +15,13 @@ use object::{
     pe::{
         IMAGE_DIRECTORY_ENTRY_BASERELOC, IMAGE_DIRECTORY_ENTRY_DELAY_IMPORT, IMAGE_DIRECTORY_ENTRY_EXCEPTION,
         IMAGE_DIRECTORY_ENTRY_TLS, IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE, IMAGE_DLLCHARACTERISTICS_NX_COMPAT,
-        IMAGE_FILE_MACHINE_AMD64, IMAGE_FILE_RELOCS_STRIPPED, IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE,
+        IMAGE_FILE_MACHINE_AMD64, IMAGE_FILE_MACHINE_ARM64, IMAGE_FILE_RELOCS_STRIPPED, IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE,
         IMAGE_SUBSYSTEM_NATIVE,
     },
     read::pe::{Import, PeFile64},
 };
 
-use crate::{image, tool};
+use crate::{arm64, image, tool};
 
 /// Judges the file and prints the verdict.
 pub fn run(file: &Path, imports: &Path) -> Result<()> {
@@ -122,7 +122,10 @@ fn headers(pe: &PeFile64, report: &mut Report) {
     let present = |index: usize| pe.data_directory(index).is_some_and(|directory| directory.size.get(LE) != 0);
     let characteristics = optional.dll_characteristics.get(LE);
     let checks = [
-        (file.machine.get(LE) == IMAGE_FILE_MACHINE_AMD64, "not for x86-64"),
+        (
+            matches!(file.machine.get(LE), IMAGE_FILE_MACHINE_AMD64 | IMAGE_FILE_MACHINE_ARM64),
+            "neither for x86-64 nor for ARM64",
+        ),
         (optional.subsystem.get(LE) == IMAGE_SUBSYSTEM_NATIVE, "subsystem is not native"),
         (characteristics & IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE != 0, "DYNAMIC_BASE is not set"),
         (characteristics & IMAGE_DLLCHARACTERISTICS_NX_COMPAT != 0, "NX_COMPAT is not set"),
@@ -169,7 +172,9 @@ fn imports(pe: &PeFile64, allowed: &AllowedImports, report: &mut Report) -> Resu
 }
 
 fn sections(pe: &PeFile64, report: &mut Report) -> Result<()> {
-    let starts = function_starts(pe)?;
+    let arm64 = pe.nt_headers().file_header.machine.get(LE) == IMAGE_FILE_MACHINE_ARM64;
+    let entry = if arm64 { arm64::RUNTIME_FUNCTION } else { RUNTIME_FUNCTION };
+    let starts = function_starts(pe, entry)?;
     report.functions = starts.len();
     let base = pe.relative_address_base();
     for section in pe.sections() {
@@ -186,20 +191,26 @@ fn sections(pe: &PeFile64, report: &mut Report) -> Result<()> {
         let rva = (section.address() - base) as u32;
         // The file may hold more than the section: the rest is padding.
         let data = &data[..data.len().min(section.size() as usize)];
-        code(&name, data, rva, &starts, report);
+        if arm64 {
+            arm64::code(&name, data, rva, report);
+        } else {
+            code(&name, data, rva, &starts, report);
+        }
     }
     Ok(())
 }
 
-/// Where functions start, from the exception directory: decoding starts anew there.
-fn function_starts(pe: &PeFile64) -> Result<BTreeSet<u32>> {
-    const RUNTIME_FUNCTION: usize = 12;
+/// Bytes of an entry of the exception directory.
+const RUNTIME_FUNCTION: usize = 12;
+
+/// Where functions start, from the exception directory with entries of this size: decoding starts anew there.
+fn function_starts(pe: &PeFile64, entry: usize) -> Result<BTreeSet<u32>> {
     let Some(directory) = pe.data_directory(IMAGE_DIRECTORY_ENTRY_EXCEPTION) else {
         return Ok(BTreeSet::new());
     };
     let data = directory.data(pe.data(), &pe.section_table()).unwrap_or_default();
     Ok(data
-        .chunks_exact(RUNTIME_FUNCTION)
+        .chunks_exact(entry)
         .map(|entry| u32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]))
         .filter(|start| *start != 0)
         .collect())

@@ -15,6 +15,9 @@ const HEAD: &str = "\
 
 use core::mem::offset_of;
 
+/// SYSTEM_CACHE_ALIGNMENT_SIZE, to which some structures are aligned. All else is the same on ARM64 as on x64.
+const CACHE_LINE: usize = if cfg!(target_arch = \"aarch64\") { 128 } else { 64 };
+
 /// Sets a bit-field to ones and asks which bits of its structure became ones.
 macro_rules! bits {
     ($structure:ident, $bytes:literal, $setter:ident($ones:expr), $first:literal, $width:literal) => {{
@@ -32,6 +35,11 @@ macro_rules! bits {
     }};
 }
 ";
+
+/// What the facts, which are of x64, say of a structure that is aligned to a cache line.
+const X64_CACHE_LINE: u64 = 64;
+/// Structures of which a member begins the second line, and ends in it.
+const SECOND_LINE: &[(&str, &str)] = &[("NET_RING", "Buffer")];
 
 /// Writes the file, or fails when it is out of date.
 pub fn run(root: &Path, check: bool) -> Result<()> {
@@ -68,8 +76,12 @@ pub fn generate(root: &Path) -> Result<(String, String)> {
         let not_wdk = "#[cfg(not(feature = \"wdk\"))]\n";
         writeln!(text, "\n{}const _: () = {{", if own { not_wdk } else { "" })?;
         writeln!(text, "    use {path} as T;")?;
-        writeln!(text, "    assert!(size_of::<T>() == {});", layout.size)?;
-        writeln!(text, "    assert!(align_of::<T>() == {});", layout.align)?;
+        let second_line = SECOND_LINE.iter().find(|(structure, _)| *structure == name).map(|(_, member)| *member);
+        let size = second_line.map_or_else(|| layout.size.to_string(), |_| "2 * CACHE_LINE".to_owned());
+        let aligned = layout.align == X64_CACHE_LINE;
+        let align = if aligned { "CACHE_LINE".to_owned() } else { layout.align.to_string() };
+        writeln!(text, "    assert!(size_of::<T>() == {size});")?;
+        writeln!(text, "    assert!(align_of::<T>() == {align});")?;
         let mut anonymous = String::new();
         for field in &layout.fields {
             if let (Some(first), Some(width)) = (field.bit_offset, field.bits) {
@@ -87,6 +99,8 @@ pub fn generate(root: &Path) -> Result<(String, String)> {
             };
             offsets += 1;
             let ours = members.iter().any(|member| member.starts_with("__bindgen_anon_"));
+            let begins = second_line.is_some_and(|member| members == [member]);
+            let offset = if begins { "CACHE_LINE".to_owned() } else { offset.to_string() };
             let line = format!("assert!(offset_of!(T, {}) == {offset});", members.join("."));
             if ours && module.is_empty() {
                 writeln!(anonymous, "        {line}")?;

@@ -1,5 +1,6 @@
 //! Builds, checks and generators of this workspace that a plain `cargo build` does not cover.
 
+mod arm64;
 mod ctype;
 mod driver;
 mod facts;
@@ -8,6 +9,7 @@ mod image;
 mod layout;
 mod linux;
 mod linux_gate;
+mod package;
 mod repro;
 mod rules;
 mod sources;
@@ -20,13 +22,18 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Result, bail};
 use lexopt::prelude::*;
 
+use crate::driver::Arch;
+
 const HELP: &str = "\
 Builds, checks and generators beside plain cargo.
 
 Usage: cargo xtask <command> [options]
 
-  driver [--out DIR] [--target-dir DIR] [--toolchain auto|debian|rustup]
-                       Cross-build ovpn-dco.sys (default: target/driver), print its path and SHA-256.
+  driver [--arch x64|arm64] [--out DIR] [--target-dir DIR] [--toolchain auto|debian|rustup]
+                       Cross-build ovpn-dco.sys (default: x64, to target/driver; arm64 to target/driver/arm64), print its path
+                       and SHA-256.
+  package [--arch x64|arm64]... [--out DIR] [--target-dir DIR] [--toolchain NAME] [--cert FILE [--key FILE]]
+                       Build the signed driver package (default: both architectures, to target/package; docs/package.md).
   userland [--out DIR] [--target-dir DIR]
                        Cross-build dco-cli.exe (default: target/windows) and print its path.
   gate FILE.sys [--imports FILE]
@@ -36,7 +43,9 @@ Usage: cargo xtask <command> [options]
                        Cross-build the Rust half of the Linux module (default: linux/rust), and look into it.
   linux-gate FILE.o    Look into it alone: no vector or x87 register, relocations that the module loader knows, symbols on the
                        list, no reachable panic, no indirect branch or return without its thunk, frames below 1 KB.
-  repro [--keep]       Build the driver in two different folders and compare the files.
+  repro [--package] [--keep]
+                       Build the driver in two different folders and compare the files; with --package, the whole
+                       package before it is signed.
   layout [--check]     Write crates/nt-sys/src/asserts.rs from docs/facts/nt-layout.json; with --check, fail if
                        it is out of date.
   rules [--check]      Write the table of the lab's rules and of the cases that break them into docs/testing.md; with
@@ -79,6 +88,8 @@ fn run() -> Result<()> {
     let mut toolchain = None;
     let mut check = false;
     let mut keep = false;
+    let mut whole_package = false;
+    let mut options = package::Options::default();
     let mut file: Option<PathBuf> = None;
     while let Some(argument) = parser.next()? {
         match (command.as_str(), argument) {
@@ -86,9 +97,13 @@ fn run() -> Result<()> {
                 print!("{HELP}");
                 return Ok(());
             }
-            ("driver" | "userland" | "linux-object", Long("out")) => out = Some(parser.value()?.into()),
-            ("driver" | "linux-object", Long("toolchain")) => toolchain = Some(parser.value()?.string()?),
-            ("driver" | "userland" | "linux-object" | "wdk-check", Long("target-dir")) => {
+            ("driver" | "package", Long("arch")) => options.arches.push(Arch::named(&parser.value()?.string()?)?),
+            ("package", Long("cert")) => options.certificate = Some(parser.value()?.into()),
+            ("package", Long("key")) => options.key = Some(parser.value()?.into()),
+            ("repro", Long("package")) => whole_package = true,
+            ("driver" | "userland" | "linux-object" | "package", Long("out")) => out = Some(parser.value()?.into()),
+            ("driver" | "linux-object" | "package", Long("toolchain")) => toolchain = Some(parser.value()?.string()?),
+            ("driver" | "userland" | "linux-object" | "package" | "wdk-check", Long("target-dir")) => {
                 target_dir = Some(parser.value()?.into());
             }
             ("gate", Long("imports")) => imports = Some(parser.value()?.into()),
@@ -103,10 +118,20 @@ fn run() -> Result<()> {
     match command.as_str() {
         "driver" => {
             let toolchain = driver::Toolchain::choose(toolchain.as_deref(), driver::LINKER)?;
-            let out = out.unwrap_or_else(|| root.join("target/driver"));
+            if options.arches.len() > 1 {
+                bail!("driver: one architecture at a time");
+            }
+            let arch = options.arches.first().copied().unwrap_or(Arch::X64);
+            let out = out.unwrap_or_else(|| root.join("target").join(arch.folder()));
             let target_dir = target_dir.unwrap_or_else(|| tool::target_dir(&root).join("driver-build"));
-            let built = driver::build(&root, &toolchain, &target_dir, &out)?;
+            let built = driver::build(arch, &root, &toolchain, &target_dir, &out)?;
             println!("{}  {}", built.sha256, built.path.display());
+        }
+        "package" => {
+            let toolchain = driver::Toolchain::choose(toolchain.as_deref(), driver::LINKER)?;
+            let out = out.unwrap_or_else(|| root.join("target/package"));
+            let target_dir = target_dir.unwrap_or_else(|| tool::target_dir(&root).join("driver-build"));
+            package::run(&root, &options, &toolchain, &target_dir, &out)?;
         }
         "userland" => {
             let out = out.unwrap_or_else(|| root.join("target/windows"));
@@ -132,6 +157,7 @@ fn run() -> Result<()> {
         }
         "layout" => layout::run(&root, check)?,
         "rules" => rules::run(&root, check)?,
+        "repro" if whole_package => package::repro(&root, keep)?,
         "repro" => repro::run(&root, keep)?,
         "wdk-check" => {
             let target_dir = target_dir.unwrap_or_else(|| tool::target_dir(&root).join("wdk-check-build"));

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    driver::{self, Toolchain},
+    driver::{self, Arch, Toolchain},
     tool::{self, say},
 };
 
@@ -25,7 +25,8 @@ pub fn run(root: &Path, keep: bool) -> Result<()> {
     }
     let mut built = Vec::new();
     for place in &places {
-        built.push(driver::build(&place.join("source"), &toolchain, &place.join("build"), &place.join("out"))?);
+        let [source, build, out] = ["source", "build", "out"].map(|name| place.join(name));
+        built.push(driver::build(Arch::X64, &source, &toolchain, &build, &out)?);
     }
     for driver in &built {
         println!("{}  {}", driver.sha256, driver.path.display());

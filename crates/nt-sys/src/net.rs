@@ -506,8 +506,11 @@ impl NET_EXTENSION {
     }
 }
 
-/// A ring shared with NetAdapterCx; elements follow the structure, see [`NET_RING::element`].
-#[repr(C, align(64))]
+/// A ring shared with NetAdapterCx; elements follow the structure, see [`NET_RING::element`]. Aligned to SYSTEM_CACHE_ALIGNMENT_SIZE, and
+/// so is `Buffer`: 64 on x64, 128 on ARM64 (ntdef.h, ring.h).
+#[repr(C)]
+#[cfg_attr(not(target_arch = "aarch64"), repr(align(64)))]
+#[cfg_attr(target_arch = "aarch64", repr(align(128)))]
 pub struct NET_RING {
     pub OSReserved1: UINT16,
     pub ElementStride: UINT16,
@@ -520,6 +523,8 @@ pub struct NET_RING {
     pub BeginIndex: UINT32,
     pub NextIndex: UINT32,
     pub Scratch: PVOID,
+    #[cfg(target_arch = "aarch64")]
+    pub padding: [UCHAR; 64],
     pub Buffer: [UCHAR; 1],
 }
 pub type PNET_RING = *mut NET_RING;

@@ -11,7 +11,7 @@ use std::{fmt::Write as _, fs, path::Path};
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    driver::{self, Toolchain},
+    driver::{self, Arch, Toolchain},
     facts::Facts,
     tool::{self, say},
 };
@@ -74,9 +74,9 @@ pub fn run(root: &Path, target_dir: &Path) -> Result<()> {
     tool::write(&copy.join("Cargo.toml"), &manifest)?;
 
     let toolchain = Toolchain::choose(None, driver::LINKER)?;
-    let mut cargo = toolchain.cargo(&copy, target_dir)?;
+    let mut cargo = toolchain.cargo(Arch::X64, &copy, target_dir)?;
     // The dev profile unwinds, which a driver cannot.
-    cargo.args(["check", "--profile=driver"]).args(toolchain.arguments());
+    cargo.args(["check", "--profile=driver"]).args(toolchain.arguments(Arch::X64));
     let mut checked = Vec::new();
     for (package, folder) in PACKAGES {
         let manifest = tool::read(&copy.join(folder).join("Cargo.toml"))?;

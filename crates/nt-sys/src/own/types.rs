@@ -525,7 +525,9 @@ pub type EX_RUNDOWN_REF = _EX_RUNDOWN_REF;
 pub type PEX_RUNDOWN_REF = *mut EX_RUNDOWN_REF;
 
 /// Opaque here; initialise with `ExInitializeNPagedLookasideList` only.
-#[repr(C, align(64))]
+#[repr(C)]
+#[cfg_attr(not(target_arch = "aarch64"), repr(align(64)))]
+#[cfg_attr(target_arch = "aarch64", repr(align(128)))]
 #[derive(Clone, Copy)]
 pub struct _NPAGED_LOOKASIDE_LIST {
     pub L: [ULONGLONG; 16],
