@@ -14,6 +14,9 @@ use crate::{
     tool::{self, say},
 };
 
+/// What lies in scripts/windows and is not for who installs the package.
+const DEVELOPERS: [&str; 4] = ["analyzer.psd1", "build.ps1", "driver.toml", "test-vm.ps1"];
+
 /// What the user chose.
 #[derive(Default)]
 pub struct Options {
@@ -91,7 +94,7 @@ fn added(root: &Path) -> Result<Vec<(PathBuf, String)>> {
         names.push(entry?.file_name().to_string_lossy().into_owned());
     }
     names.sort();
-    let scripts = names.into_iter().filter(|name| name.ends_with(".ps1") || name.ends_with(".psm1"));
+    let scripts = names.into_iter().filter(|name| !DEVELOPERS.contains(&name.as_str()));
     added.extend(scripts.map(|name| (root.join("scripts/windows").join(&name), format!("scripts/{name}"))));
     Ok(added)
 }
