@@ -11,9 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use der::{
-    Decode as _, DecodePem as _, EncodePem as _,
-    asn1::OctetString,
-    oid::db::rfc5280::ID_KP_CODE_SIGNING,
+    Decode as _, DecodePem as _, EncodePem as _, asn1::OctetString, oid::db::rfc5280::ID_KP_CODE_SIGNING,
     pem::LineEnding,
 };
 use rsa::{
@@ -63,7 +61,8 @@ impl Identity {
         let identity = Self { key, chain, made_here };
         let public = public_key(&identity.key)?;
         ensure!(
-            identity.certificate()?.tbs_certificate.subject_public_key_info.subject_public_key == public.subject_public_key,
+            identity.certificate()?.tbs_certificate.subject_public_key_info.subject_public_key
+                == public.subject_public_key,
             "the first certificate is not of this key"
         );
         Ok(identity)
@@ -138,7 +137,8 @@ fn from_pkcs12(path: &Path) -> Result<Identity> {
         .collect::<Result<Vec<_>>>()?;
     let public = public_key(&key)?;
     // The signer's first.
-    chain.sort_by_key(|one| one.tbs_certificate.subject_public_key_info.subject_public_key != public.subject_public_key);
+    chain
+        .sort_by_key(|one| one.tbs_certificate.subject_public_key_info.subject_public_key != public.subject_public_key);
     Identity::new(key, chain, false)
 }
 

@@ -91,8 +91,7 @@ pub fn make(input: &Input, identity: &Identity, out: &Path) -> Result<()> {
     let mut content: Vec<(String, Vec<u8>)> = Vec::new();
     for (architecture, path) in &input.images {
         let image = fs::read(path).with_context(|| path.display().to_string())?;
-        let stamp =
-            Stamp { decoration: architecture.decoration(), kmdf: &input.kmdf, version: input.version, date };
+        let stamp = Stamp { decoration: architecture.decoration(), kmdf: &input.kmdf, version: input.version, date };
         let inf = inf::stamp(&inx, &stamp).with_context(|| input.inx.display().to_string())?;
         let folder = architecture.folder();
         for (name, data) in files(*architecture, &image, &inf, date, None)? {
