@@ -49,7 +49,7 @@ function Assert-Prerequisite {
     }
     $kits = 'HKLM:\SOFTWARE\Microsoft\Windows Kits\Installed Roots', 'HKLM:\SOFTWARE\WOW6432Node\Microsoft\Windows Kits\Installed Roots'
     $kit = @($env:WDKContentRoot) + @($kits | ForEach-Object {
-            Get-ItemProperty -LiteralPath $_ -ErrorAction SilentlyContinue | Select-Object -ExpandProperty KitsRoot10 -ErrorAction SilentlyContinue
+            (Get-Item -LiteralPath $_ -ErrorAction SilentlyContinue) | ForEach-Object { $_.GetValue('KitsRoot10') }
         }) | Where-Object { $_ } | Select-Object -First 1
     if (-not $kit -or -not (Get-ChildItem -Path (Join-Path $kit 'Include\*\km\ntddk.h') -ErrorAction SilentlyContinue)) {
         $missing += 'the WDK (an eWDK prompt, or the WDK installed, or WDKContentRoot set to the folder c of its NuGet package)'
@@ -66,18 +66,22 @@ function Assert-Prerequisite {
 
 # The date of the package: not the clock's, so that the same sources give the same INF.
 function Get-PackageDate {
-    $seconds = if ($env:SOURCE_DATE_EPOCH) { $env:SOURCE_DATE_EPOCH } else { (Invoke-Program git '-C', $Root, 'log', '-1', '--format=%ct').Trim() }
-    [DateTimeOffset]::FromUnixTimeSeconds([long] $seconds).UtcDateTime.ToString('MM/dd/yyyy', [Globalization.CultureInfo]::InvariantCulture)
+    $seconds = $env:SOURCE_DATE_EPOCH
+    if (-not $seconds) { $seconds = (Invoke-Program git '-C', $Root, 'log', '-1', '--format=%ct').Trim() }
+    $day = [DateTimeOffset]::FromUnixTimeSeconds([long] $seconds).UtcDateTime
+    $day.ToString('MM/dd/yyyy', [Globalization.CultureInfo]::InvariantCulture)
 }
 
 Assert-Prerequisite
-$metadata = cargo metadata --locked --format-version 1 --manifest-path (Join-Path $Root 'Cargo.toml') | ConvertFrom-Json
+$manifest = Join-Path $Root 'Cargo.toml'
+$metadata = cargo metadata --locked --format-version 1 --no-deps --manifest-path $manifest | ConvertFrom-Json
 if ($LASTEXITCODE -ne 0) { throw "cargo metadata: exit status $LASTEXITCODE" }
 $version = "$(($metadata.packages | Where-Object name -EQ 'ovpn-dco').version).0"
-$makefiles = @($metadata.packages | Where-Object name -EQ 'wdk-build' | ForEach-Object {
-        Join-Path (Split-Path -Parent $_.manifest_path) 'rust-driver-makefile.toml'
-    })
-if ($makefiles.Count -ne 1) { throw "Cargo.lock: expected one wdk-build, found $($makefiles.Count)" }
+# With all dependencies it is more than Windows PowerShell's ConvertFrom-Json takes.
+$all = (cargo metadata --locked --format-version 1 --manifest-path $manifest) -join ''
+$found = [regex]::Matches($all, '"manifest_path":"([^"]+[\\/]wdk-build-[0-9][^"\\/]*)[\\/]+Cargo\.toml"')
+if ($found.Count -ne 1) { throw "Cargo.lock: expected one wdk-build, found $($found.Count)" }
+$makefile = Join-Path $found[0].Groups[1].Value.Replace('\\', '\') 'rust-driver-makefile.toml'
 $date = Get-PackageDate
 
 $work = Join-Path $metadata.target_directory 'wdk'
@@ -87,8 +91,8 @@ if (-not $PSCmdlet.ShouldProcess($packages, "cargo make, for $($Architecture -jo
 $null = New-Item -ItemType Directory -Force -Path $work, $packages
 
 # Literal strings of TOML: nothing in a path is an escape.
-$makefile = Join-Path $work 'Makefile.toml'
-Set-Content -LiteralPath $makefile -Encoding ASCII -Value "extend = [{ path = '$($makefiles[0])' }, { path = '$PSScriptRoot\driver.toml' }]"
+$merged = Join-Path $work 'Makefile.toml'
+Set-Content -LiteralPath $merged -Encoding ASCII -Value "extend = [{ path = '$makefile' }, { path = '$PSScriptRoot\driver.toml' }]"
 $inx = Join-Path $work 'ovpn-dco.inx'
 $text = [IO.File]::ReadAllText((Join-Path $Root 'inf\ovpn-dco.inx')) -replace "`r?`n", "`r`n"
 [IO.File]::WriteAllText($inx, $text, [Text.Encoding]::ASCII)
@@ -98,7 +102,8 @@ foreach ($name in $Architecture) {
     $env:OVPN_DCO_DATE = $date
     $env:OVPN_DCO_VERSION = $version
     $env:OVPN_DCO_ARCH = $StampNames[$name]
-    cargo make --cwd (Join-Path $Root 'driver') --makefile $makefile package-driver-flow --locked --features wdk --profile driver --target $Targets[$name]
+    $options = '--locked', '--features', 'wdk', '--profile', 'driver', '--target', $Targets[$name]
+    cargo make --cwd (Join-Path $Root 'driver') --makefile $merged package-driver-flow @options
     if ($LASTEXITCODE -ne 0) { throw "cargo make, $name`: exit status $LASTEXITCODE" }
 
     $built = Join-Path $metadata.target_directory "$($Targets[$name])\driver"

@@ -131,3 +131,4 @@ if ($restart) {
     Write-Step 'restart the machine: the driver is in force then'
     exit 3
 }
+exit 0

@@ -24,7 +24,7 @@ Suspends BitLocker on the system drive for one restart.
 .EXAMPLE
 .\test-signing.ps1 -State Off -WhatIf
 #>
-[CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'High')]
+[CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'Medium')]
 param(
     [ValidateSet('On', 'Off', 'Query')] [string] $State = 'Query',
     [switch] $SuspendBitLocker
@@ -38,14 +38,16 @@ $ErrorActionPreference = 'Stop'
 function Test-BootOption {
     $entry = Invoke-Program bcdedit '/enum', '{current}', '/v'
     if ($entry -notmatch '\{[0-9a-fA-F-]{36}\}') { throw "bcdedit: expected the boot entry's identifier, got: $entry" }
+    $elements = "HKLM:\BCD00000000\Objects\$($Matches[0])\Elements"
+    if (-not (Test-Path -LiteralPath $elements)) { throw "the boot store: expected $elements, found none" }
     # BcdLibraryBoolean_AllowPrereleaseSignatures
-    $key = "HKLM:\BCD00000000\Objects\$($Matches[0])\Elements\16000049"
+    $key = Join-Path $elements '16000049'
     (Test-Path -LiteralPath $key) -and (Get-ItemProperty -LiteralPath $key).Element[0] -ne 0
 }
 
 function Test-SecureBoot {
-    try { Confirm-SecureBootUEFI }
-    catch [PlatformNotSupportedException] { $false }
+    # A machine without UEFI has none, and the cmdlet says so with an error. Where it fails for another reason, bcdedit refuses by itself.
+    try { Confirm-SecureBootUEFI } catch { $false }
 }
 
 function Test-BitLocker {

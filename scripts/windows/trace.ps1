@@ -42,7 +42,8 @@ $ErrorActionPreference = 'Stop'
 . (Join-Path $PSScriptRoot 'common.ps1')
 
 $Session = 'ovpn-dco-trace'
-$Sources = 'Microsoft-Windows-NDIS'
+# The first one begins the session, others join it.
+$Sources = @('Microsoft-Windows-NDIS')
 # PLA_E_DCS_NOT_FOUND: there is no such session.
 $NoSuchSession = -2144337918
 
@@ -50,9 +51,9 @@ function Invoke-Trace([string] $Folder) {
     # A session that a broken run left is ended first.
     $null = Invoke-Program logman 'stop', $Session, '-ets' -Allowed @(0, $NoSuchSession)
     $null = Invoke-Program logman 'create', 'trace', $Session, '-ets', '-o', (Join-Path $Folder 'trace.etl'), '-f', 'bincirc',
-        '-max', '128'
+        '-max', '128', '-p', $Sources[0]
     try {
-        foreach ($source in $Sources) {
+        foreach ($source in $Sources | Select-Object -Skip 1) {
             $null = Invoke-Program logman 'update', 'trace', $Session, '-ets', '-p', $source
         }
         if ($Seconds -gt 0) {
@@ -104,7 +105,7 @@ function Get-DriverFile {
         Select-Object -Property @('ImagePath', 'Start', 'DisplayName') | Format-List
 }
 
-function Get-Counter {
+function Get-DriverCounter {
     if (-not (Test-Path -LiteralPath $Cli -PathType Leaf)) { return "no dco-cli.exe at '$Cli'" }
     foreach ($command in 'version', 'stats', 'drops') {
         "dco-cli $command"
@@ -120,15 +121,16 @@ if (-not $PSCmdlet.ShouldProcess($target, 'trace NDIS, collect the state of the 
 $folder = Join-Path ([IO.Path]::GetTempPath()) "ovpn-dco-$([guid]::NewGuid())"
 $null = New-Item -ItemType Directory -Path $folder
 try {
-    Save-Part $folder 'counters-before' { Get-Counter }
+    Save-Part $folder 'counters-before' { Get-DriverCounter }
     if ($Seconds -ne 0) { Invoke-Trace $folder }
-    Save-Part $folder 'counters' { Get-Counter }
+    Save-Part $folder 'counters' { Get-DriverCounter }
     Save-Part $folder 'adapters' { Get-DcoAdapter | Format-List; Get-NetAdapter -IncludeHidden | Format-Table -AutoSize }
     Save-Part $folder 'drivers' { Get-DriverFile }
     Save-Part $folder 'setup' { Get-SetupSection }
     Save-Part $folder 'events' {
         Get-WinEvent -FilterHashtable @{ LogName = 'System'; StartTime = (Get-Date).AddDays(-1) } |
-            Where-Object Message -Match 'ovpn-dco' | Format-List -Property @('TimeCreated', 'ProviderName', 'Id', 'LevelDisplayName', 'Message')
+            Where-Object Message -Match 'ovpn-dco' |
+            Format-List -Property @('TimeCreated', 'ProviderName', 'Id', 'LevelDisplayName', 'Message')
     }
     Save-Part $folder 'machine' {
         Get-CimInstance Win32_OperatingSystem | Format-List -Property @('Caption', 'Version', 'OSArchitecture', 'LastBootUpTime')

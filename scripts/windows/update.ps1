@@ -45,14 +45,13 @@ if ($inf -notmatch '(?m)^\s*DriverVer\s*=\s*[\d/]+\s*,\s*([\d.]+)') {
     throw "-Package: expected a DriverVer in '$folder\ovpn-dco.inf', found none"
 }
 $version = [version] $Matches[1]
-$newest = ($installed.Version | Measure-Object -Maximum).Maximum
+$newest = ($installed | Sort-Object Version | Select-Object -Last 1).Version
 if ($version -lt $newest -and -not $AllowOlder) {
     throw "-Package: version $version is older than the installed $newest; -AllowOlder permits it"
 }
 
 $options = @{ Package = $folder; WhatIf = $WhatIfPreference }
 if ($Certificate) { $options['Certificate'] = $Certificate }
-$global:LASTEXITCODE = 0
 & (Join-Path $PSScriptRoot 'install.ps1') @options
 if ($LASTEXITCODE -eq 3) { exit 3 }
 
@@ -62,7 +61,7 @@ if (-not $same) {
     Write-Step "would remove: $($installed.Inf -join ', ')"
     exit 0
 }
-$used = @((Get-DcoAdapter).Inf)
+$used = @(Get-DcoAdapter | ForEach-Object Inf)
 foreach ($old in $installed | Where-Object Inf -NE $same.Inf) {
     if ($used -contains $old.Inf) {
         Write-Step "driver store: $($old.Inf) stays, an adapter uses it"
