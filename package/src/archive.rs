@@ -20,7 +20,7 @@ pub struct Archive {
 impl Archive {
     /// Empty. The format knows years from 1980 and even seconds.
     pub fn new(date: DateTime) -> Self {
-        let time = u16::from(date.hour()) << 11 | u16::from(date.minutes()) << 5 | u16::from(date.seconds()) / 2;
+        let time = u16::from(date.hour()) << 11 | u16::from(date.minutes()) << 5 | (u16::from(date.seconds()) / 2);
         let day = date.year().saturating_sub(1980) << 9 | u16::from(date.month()) << 5 | u16::from(date.day());
         let ([a, b], [c, d]) = (time.to_le_bytes(), day.to_le_bytes());
         Self { stamp: [a, b, c, d], file: Vec::new(), directory: Vec::new(), entries: 0 }
