@@ -77,8 +77,8 @@ $manifest = Join-Path $Root 'Cargo.toml'
 $metadata = cargo metadata --locked --format-version 1 --no-deps --manifest-path $manifest | ConvertFrom-Json
 if ($LASTEXITCODE -ne 0) { throw "cargo metadata: exit status $LASTEXITCODE" }
 $version = "$(($metadata.packages | Where-Object name -EQ 'ovpn-dco').version).0"
-# With all dependencies it is more than Windows PowerShell's ConvertFrom-Json takes.
-$all = (cargo metadata --locked --format-version 1 --manifest-path $manifest) -join ''
+# wdk-build is optional. All dependencies are more than Windows PowerShell's ConvertFrom-Json takes.
+$all = (cargo metadata --locked --all-features --format-version 1 --manifest-path $manifest) -join ''
 $found = [regex]::Matches($all, '"manifest_path":"([^"]+[\\/]wdk-build-[0-9][^"\\/]*)[\\/]+Cargo\.toml"')
 if ($found.Count -ne 1) { throw "Cargo.lock: expected one wdk-build, found $($found.Count)" }
 $makefile = Join-Path $found[0].Groups[1].Value.Replace('\\', '\') 'rust-driver-makefile.toml'
