@@ -25,6 +25,8 @@ pub struct Options {
     /// Certificates, and the key if it lies in a file of its own; nothing: the generated ones.
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
+    /// Seconds since 1970; nothing: [`date`].
+    pub date: Option<String>,
 }
 
 impl Options {
@@ -69,7 +71,8 @@ fn make(root: &Path, options: &Options, built: &[Built], out: &Path) -> Result<(
     // The workspace's, as the driver's version resource.
     cargo.args(["--version", env!("CARGO_PKG_VERSION")]);
     cargo.args(["--kmdf", &kmdf_version(root)?]);
-    cargo.args(["--date", &date(&workspace)?]);
+    let date = options.date.clone().map_or_else(|| date(&workspace), Ok)?;
+    cargo.args(["--date", &date]);
     cargo.arg("--out").arg(out);
     cargo.arg("--key-dir").arg(tool::target_dir(&workspace).join("package-key"));
     for (option, file) in [("--cert", &options.certificate), ("--key", &options.key)] {
@@ -136,9 +139,13 @@ pub fn repro(root: &Path, keep: bool) -> Result<()> {
     let places = ["first", "second/somewhere-deeper"].map(|place| work.join(place));
     say(format!("copying the sources to two folders below {}", work.display()));
     let files = tool::files(root)?;
+    // A commit may be made meanwhile.
+    let options = Options { date: Some(date(root)?), ..Options::default() };
     for place in &places {
         tool::copy_files(root, &files, &place.join("source"))?;
-        run(&place.join("source"), &Options::default(), &toolchain, &place.join("build"), &place.join("out"))?;
+    }
+    for place in &places {
+        run(&place.join("source"), &options, &toolchain, &place.join("build"), &place.join("out"))?;
     }
     let mut compared = 0;
     let [first, second] = places.map(|place| place.join("out/unsigned"));
