@@ -2,13 +2,37 @@
 /*
  * Both families' operations on a device, serialised by its control mutex.
  */
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/module.h>
 #include <linux/net.h>
 #include <linux/net_namespace.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <net/ip.h>
 #include <net/ipv6.h>
 #include <net/net_namespace.h>
 
 #include "shim.h"
+
+/*
+ * OpenVPN's default. It has no way to tell a kernel module of its mssfix, and without one each full segment of a
+ * connection in the tunnel leaves in two fragments.
+ */
+static unsigned int mssfix = 1492;
+module_param(mssfix, uint, 0644);
+MODULE_PARM_DESC(mssfix, "Outer packet size that TCP connections in a tunnel over UDP are made to fit; 0: leave them alone");
+
+/* The mss of a new peer whose maker does not say. As OpenVPN does, none where the device's MTU is not the usual one. */
+static u32 dco_default_mss(const struct dco_dev *dev, const struct dco_peer_new *peer)
+{
+	const u32 headers = (peer->endpoint.remote.family == AF_INET6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) +
+			    sizeof(struct udphdr) + DCO_OVERHEAD + sizeof(struct iphdr) + sizeof(struct tcphdr);
+	const u32 outer = min_t(u32, READ_ONCE(mssfix), IP_MAX_MTU);
+
+	return peer->tcp || dev->net->mtu > ETH_DATA_LEN || outer <= headers ? 0 : outer - headers;
+}
 
 /* Whether `fd` is a TCP socket (1) or a UDP one (0); -ENOTSOCK for anything else. */
 static int dco_fd_is_tcp(int fd)
@@ -70,6 +94,7 @@ static int dco_peer_add(struct dco_dev *dev, const struct dco_peer_new *peer)
 static int dco_peer_new_locked(struct dco_dev *dev, int fd, struct dco_peer_new *peer,
 			       const struct dco_peer_set *more, const char **why)
 {
+	struct dco_peer_set set = *more;
 	struct dco_peer_info info;
 	const u32 tcp = peer->tcp;
 	struct dco_link *link;
@@ -104,12 +129,14 @@ static int dco_peer_new_locked(struct dco_dev *dev, int fd, struct dco_peer_new 
 			*why = "another peer has this VPN address";
 		return err;
 	}
-	if (more && more->what) {
-		err = dco_core_peer_set(dev->core, peer->id, more);
-		if (err) {
-			dco_core_peer_del(dev->core, peer->id, DCO_DEL_USERSPACE);
-			return err;
-		}
+	if (!(set.what & DCO_SET_MSS)) {
+		set.what |= DCO_SET_MSS;
+		set.mss = dco_default_mss(dev, peer);
+	}
+	err = dco_core_peer_set(dev->core, peer->id, &set);
+	if (err) {
+		dco_core_peer_del(dev->core, peer->id, DCO_DEL_USERSPACE);
+		return err;
 	}
 	dco_dev_peers_changed(dev);
 	return 0;

@@ -118,8 +118,8 @@ struct dco_peer_view {
  * text for extack where the errno alone does not tell.
  *
  * peer_new looks the socket up by `fd` in the caller's file table, attaches it (UDP encap or TCP), makes the link and the
- * peer; `peer`'s tcp and link are filled in. `more` is set on the peer at once. -ENOTSOCK for whatever is wrong with the
- * socket, a busy one included; -ENODEV for a device that is going.
+ * peer; `peer`'s tcp and link are filled in. `more` is set on the peer at once; if it has no mss, the module parameter
+ * mssfix says it. -ENOTSOCK for whatever is wrong with the socket, a busy one included; -ENODEV for a device that is going.
  * `viewer`: where the reply goes (for netnsid), or NULL. peer_next: as dco_core_peer_next().
  */
 int dco_peer_new(struct dco_dev *dev, int fd, struct dco_peer_new *peer, const struct dco_peer_set *more,
