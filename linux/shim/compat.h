@@ -6,7 +6,9 @@
 #ifndef DCO_COMPAT_H
 #define DCO_COMPAT_H
 
+#include <linux/bvec.h>
 #include <linux/netdevice.h>
+#include <linux/uio.h>
 #include <linux/version.h>
 #include <net/genetlink.h>
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
@@ -15,6 +17,7 @@
 #include <net/inet_sock.h>
 #include <net/ip6_fib.h>
 #include <net/rtnetlink.h>
+#include <net/tcp.h>
 #include <net/udp_tunnel.h>
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
 #include <linux/unaligned.h>
@@ -102,6 +105,23 @@ static inline void dco_compat_setup_udp_tunnel_sock(struct sock *sk, struct udp_
 #define DCO_COMPAT_ADDR_LEN		, int *addr_len
 #define DCO_COMPAT_PASS_ADDR_LEN	, addr_len
 #endif
+
+/* 6.5: pages are sent by sendmsg(). `data` is in pages of their own, `flags` as for sendmsg(). The socket's lock. */
+static inline int dco_compat_tcp_send_pages(struct sock *sk, const void *data, size_t len, int flags)
+{
+	struct page *page = virt_to_head_page(data);
+	size_t offset = data - page_address(page);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	struct msghdr msg = { .msg_flags = flags | MSG_SPLICE_PAGES };
+	struct bio_vec bytes;
+
+	bvec_set_page(&bytes, page, len, offset);
+	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, &bytes, 1, len);
+	return tcp_sendmsg_locked(sk, &msg, len);
+#else
+	return tcp_sendpage_locked(sk, page, offset, len, flags);
+#endif
+}
 
 /* 6.5: splice() into a socket uses sendmsg(), as it does before where there is no sendpage(). */
 static inline void dco_compat_no_sendpage(struct proto *proto)

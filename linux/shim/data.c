@@ -19,15 +19,13 @@
 #include <net/route.h>
 
 #include "addr.h"
+#include "pages.h"
 #include "segment.h"
 #include "shim.h"
 
-/* A train's buffer: as much as the page allocator keeps ready for each processor. */
-#define DCO_BUFFER_ORDER	PAGE_ALLOC_COSTLY_ORDER
+/* What a train's buffer holds. */
 #define DCO_BUFFER_TAIL		SKB_DATA_ALIGN(sizeof(struct skb_shared_info))
-#define DCO_BUFFER_MAX		((PAGE_SIZE << DCO_BUFFER_ORDER) - DCO_BUFFER_TAIL)
-
-#define DCO_GFP_PAGES		(GFP_ATOMIC | __GFP_NOWARN | __GFP_COMP)
+#define DCO_BUFFER_MAX		(DCO_PAGES_SIZE - DCO_BUFFER_TAIL)
 
 /* What a packet takes in it, the length of a frame included. */
 #define DCO_SEALED(len)		((len) + DCO_OVERHEAD + DCO_FRAME_LENGTH)
@@ -42,6 +40,10 @@
 struct dco_scratch {
 	bool sending;
 	struct page *plain;			/* segments on their way to the cipher; made by the first who needs it */
+	struct dco_pages sealed;		/* trains' buffers */
+	struct dco_pages opened;		/* received packets' data */
+	struct page *opening;			/* of `opened`, whose first `left` bytes are free */
+	unsigned int left;
 	struct dco_buf tx[DCO_TRAIN_MAX];
 	struct dco_buf rx[DCO_TRAIN_MAX];
 	struct sk_buff *inner[DCO_TRAIN_MAX];	/* those that rx decrypts into */
@@ -281,7 +283,7 @@ static void dco_send_one(struct dco_dev *dev, struct dco_seal *seal, struct sk_b
 
 /* Several packets: sealed into pages. Takes `inner` and the pages. */
 static void dco_send_many(struct dco_dev *dev, struct dco_seal *seal, struct sk_buff *inner, u32 priority,
-			  struct page *page, unsigned int order)
+			  struct page *page)
 {
 	struct sk_buff *skb;
 
@@ -296,7 +298,7 @@ static void dco_send_many(struct dco_dev *dev, struct dco_seal *seal, struct sk_
 		put_page(page);
 		return;
 	}
-	skb = build_skb(page_address(page), PAGE_SIZE << order);
+	skb = build_skb(page_address(page), DCO_PAGES_SIZE);
 	if (skb) {
 		dco_sent(dev, seal, dco_send_frames(seal, skb, inner));
 		return;
@@ -307,21 +309,19 @@ static void dco_send_many(struct dco_dev *dev, struct dco_seal *seal, struct sk_
 }
 
 /*
- * Sends the packets of a train, which take `room` bytes when sealed. Takes `inner`: the skbs that it came from, or NULL
+ * Sends the packets of a train, which fit a buffer if they are more than one. Takes `inner`: the skbs that it came from, or NULL
  * if more of them is to come.
  */
-static void dco_send_train(struct dco_dev *dev, struct dco_seal *seal, unsigned int room, struct sk_buff *inner,
-			   u32 priority)
+static void dco_send_train(struct dco_dev *dev, struct dco_seal *seal, struct sk_buff *inner, u32 priority)
 {
 	struct dco_buf *bufs = seal->bufs;
-	unsigned int count = seal->count, order, i;
+	unsigned int count = seal->count, i;
 	struct page *page;
 
 	if (count > 1) {
-		order = get_order(room + DCO_BUFFER_TAIL);
-		page = alloc_pages(DCO_GFP_PAGES, order);
+		page = dco_pages_get(&this_cpu_ptr(dev->scratch)->sealed);
 		if (page) {
-			dco_send_many(dev, seal, inner, priority, page, order);
+			dco_send_many(dev, seal, inner, priority, page);
 			return;
 		}
 	}
@@ -358,7 +358,7 @@ static bool dco_send_tcp_segments(struct dco_dev *dev, struct dco_seal *seal, st
 	if (!dco_segments_begin(&segments, skb) || DCO_SEALED(dco_segments_len(&segments)) > DCO_BUFFER_MAX)
 		return false;
 	if (!scratch->plain)
-		scratch->plain = alloc_pages(DCO_GFP_PAGES, DCO_BUFFER_ORDER);
+		scratch->plain = alloc_pages(GFP_ATOMIC | __GFP_NOWARN | __GFP_COMP, DCO_PAGES_ORDER);
 	if (!scratch->plain)
 		return false;
 	while (dco_segments_len(&segments)) {
@@ -370,7 +370,7 @@ static bool dco_send_tcp_segments(struct dco_dev *dev, struct dco_seal *seal, st
 				break;
 			dco_segments_next(&segments, to);
 		}
-		dco_send_train(dev, seal, room, len ? NULL : skb, skb->priority);
+		dco_send_train(dev, seal, len ? NULL : skb, skb->priority);
 	}
 	return true;
 }
@@ -386,7 +386,7 @@ static void dco_send_list(struct dco_dev *dev, struct dco_seal *seal, struct sk_
 		for (; inner && dco_train_add(seal, &room, inner->data, inner->len); inner = inner->next)
 			last = inner;
 		last->next = NULL;
-		dco_send_train(dev, seal, room, first, first->priority);
+		dco_send_train(dev, seal, first, first->priority);
 	}
 }
 
@@ -449,7 +449,23 @@ static void dco_data_send(struct dco_dev *dev, struct sk_buff *skb)
 
 /* ------------------------------------------------------------------ receiving ------------------------------------ */
 
-static struct sk_buff *dco_inner_new(unsigned int len)
+/* Memory for a packet in a shared buffer, to be freed by skb_free_frag(); NULL without memory. */
+static void *dco_opened_alloc(struct dco_scratch *scratch, unsigned int size)
+{
+	if (scratch->left < size) {
+		if (scratch->opening)
+			put_page(scratch->opening);
+		scratch->opening = dco_pages_get(&scratch->opened);
+		scratch->left = scratch->opening ? DCO_PAGES_SIZE : 0;
+		if (unlikely(!scratch->opening))
+			return NULL;
+	}
+	scratch->left -= size;
+	get_page(scratch->opening);
+	return page_address(scratch->opening) + scratch->left;
+}
+
+static struct sk_buff *dco_inner_new(struct dco_scratch *scratch, unsigned int len)
 {
 	unsigned int size = SKB_DATA_ALIGN(DCO_RX_HEADROOM + len) + SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
 	struct sk_buff *skb;
@@ -458,7 +474,7 @@ static struct sk_buff *dco_inner_new(unsigned int len)
 	if (unlikely(size > PAGE_SIZE)) {
 		skb = alloc_skb(DCO_RX_HEADROOM + len, GFP_ATOMIC | __GFP_NOWARN);
 	} else {
-		data = napi_alloc_frag(size);
+		data = dco_opened_alloc(scratch, size);
 		if (unlikely(!data))
 			return NULL;
 		skb = napi_build_skb(data, size);
@@ -470,8 +486,8 @@ static struct sk_buff *dco_inner_new(unsigned int len)
 	return skb;
 }
 
-/* An inner packet for the stack. False: it is neither IPv4 nor IPv6. */
-static bool dco_inner_deliver(struct dco_dev *dev, struct sk_buff *skb, unsigned int len)
+/* Makes an skb an inner packet for the stack. False: it is neither IPv4 nor IPv6. */
+static bool dco_inner_ready(struct dco_dev *dev, struct sk_buff *skb, unsigned int len)
 {
 	u8 version = len ? skb->data[0] >> 4 : 0;
 
@@ -487,7 +503,6 @@ static bool dco_inner_deliver(struct dco_dev *dev, struct sk_buff *skb, unsigned
 	skb->ip_summed = CHECKSUM_UNNECESSARY;	/* it was authenticated */
 	skb_reset_mac_header(skb);
 	skb_reset_network_header(skb);
-	gro_cells_receive(&dev->gro, skb);
 	return true;
 }
 
@@ -495,11 +510,12 @@ static bool dco_inner_deliver(struct dco_dev *dev, struct sk_buff *skb, unsigned
 static void dco_receive_train(struct dco_dev *dev, const struct dco_datagram *datagrams, struct dco_open *open)
 {
 	struct dco_scratch *scratch = this_cpu_ptr(dev->scratch);
-	unsigned int count = 0, packets = 0, bytes = 0, i;
+	unsigned int count = 0, packets, bytes = 0, i;
+	struct sk_buff_head train;
 
 	for (i = 0; i < open->count; i++) {
 		unsigned int room = datagrams[i].len > DCO_OVERHEAD ? datagrams[i].len - DCO_OVERHEAD : 0;
-		struct sk_buff *skb = dco_inner_new(room);
+		struct sk_buff *skb = dco_inner_new(scratch, room);
 
 		if (unlikely(!skb)) {
 			dco_core_count_drop(dev->core, open->cpu, DCO_SHIM_RX_NO_MEMORY, 1);
@@ -517,12 +533,13 @@ static void dco_receive_train(struct dco_dev *dev, const struct dco_datagram *da
 	open->count = count;
 	dco_core_open(dev->core, open);
 
+	__skb_queue_head_init(&train);
 	for (i = 0; i < count; i++) {
 		const struct dco_buf *buf = &scratch->rx[i];
 
 		if (likely(buf->verdict == DCO_PASS)) {
-			if (dco_inner_deliver(dev, scratch->inner[i], buf->dst_len)) {
-				packets++;
+			if (dco_inner_ready(dev, scratch->inner[i], buf->dst_len)) {
+				__skb_queue_tail(&train, scratch->inner[i]);
 				bytes += buf->dst_len;
 			}
 			continue;
@@ -531,7 +548,10 @@ static void dco_receive_train(struct dco_dev *dev, const struct dco_datagram *da
 		if (buf->verdict == DCO_DROP)
 			DEV_STATS_INC(dev->net, rx_dropped);
 	}
-	if (packets) {
+	packets = skb_queue_len(&train);
+	if (packets && unlikely(!dco_cells_receive(dev, &train))) {
+		DEV_STATS_ADD(dev->net, rx_dropped, packets);
+	} else if (packets) {
 		struct pcpu_sw_netstats *stats = this_cpu_ptr(dev->net->tstats);
 
 		u64_stats_update_begin(&stats->syncp);
@@ -678,10 +698,14 @@ void dco_data_exit(struct dco_dev *dev)
 	cancel_work_sync(&dev->put_off_work);
 	skb_queue_purge(&dev->put_off);
 	for_each_possible_cpu(cpu) {
-		struct page *plain = per_cpu_ptr(dev->scratch, cpu)->plain;
+		struct dco_scratch *scratch = per_cpu_ptr(dev->scratch, cpu);
 
-		if (plain)
-			__free_pages(plain, DCO_BUFFER_ORDER);
+		if (scratch->plain)
+			__free_pages(scratch->plain, DCO_PAGES_ORDER);
+		if (scratch->opening)
+			put_page(scratch->opening);
+		dco_pages_free(&scratch->sealed);
+		dco_pages_free(&scratch->opened);
 	}
 	free_percpu(dev->scratch);
 }

@@ -99,7 +99,7 @@ static void dco_netdev_free(struct net_device *net)
 
 	cancel_delayed_work_sync(&dev->tick);
 	cancel_work_sync(&dev->wake);
-	gro_cells_destroy(&dev->gro);
+	dco_cells_exit(dev);
 	dco_data_exit(dev);
 	dco_core_free(dev->core);
 	free_percpu(net->tstats);
@@ -130,7 +130,7 @@ static int dco_ndo_init(struct net_device *net)
 	err = dco_data_init(dev);
 	if (err)
 		goto err_core;
-	err = gro_cells_init(&dev->gro, net);
+	err = dco_cells_init(dev);
 	if (err)
 		goto err_data;
 	return 0;

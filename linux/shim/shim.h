@@ -15,7 +15,6 @@
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
-#include <net/gro_cells.h>
 #include <net/netlink.h>
 #include <net/sock.h>
 
@@ -67,7 +66,7 @@ struct dco_dev {
 	bool source_check;			/* what dco_core_source_check() was last told; under rtnl */
 	struct delayed_work tick;		/* dco_core_tick(): each second while there are peers, or when woken */
 	struct work_struct wake;
-	struct gro_cells gro;
+	struct dco_cell __percpu *cells;
 	/* data.c: scratch, one a processor; packets that wait for a context in which ciphers may be used */
 	struct dco_scratch __percpu *scratch;
 	struct sk_buff_head put_off;
@@ -233,7 +232,7 @@ unsigned int dco_tcp_send(struct dco_link *link, struct sk_buff *skb, unsigned i
 
 /*
  * data.c. xmit is ndo_start_xmit. dco_data_receive() opens datagrams of one endpoint and hands their inner packets to the
- * stack (gro_cells): `bufs[i].src/src_len` are set by the caller, contiguous and readable until it returns; dst is
+ * stack (cell.c): `bufs[i].src/src_len` are set by the caller, contiguous and readable until it returns; dst is
  * data.c's. Data context.
  */
 netdev_tx_t dco_data_xmit(struct sk_buff *skb, struct net_device *net);
@@ -251,6 +250,15 @@ void dco_data_exit(struct dco_dev *dev);	/* process context; nothing is received
  * skb is taken and handed to dco_udp_receive_late() from a work item. Data context.
  */
 bool dco_data_put_off(struct dco_dev *dev, struct sk_buff *skb);
+
+/*
+ * cell.c: the way of received packets into the stack. receive() takes the packets of a train, at least one, for this
+ * device, network header and protocol set; false: they are dropped. Data context. init(): -ENOMEM. exit(): process context,
+ * nothing is received any more.
+ */
+int dco_cells_init(struct dco_dev *dev);
+void dco_cells_exit(struct dco_dev *dev);
+bool dco_cells_receive(struct dco_dev *dev, struct sk_buff_head *train);
 
 /*
  * crypto.c: dco_shim_aead_*, and whether ciphers may be used in this context on this processor. If not, a train is put

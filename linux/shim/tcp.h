@@ -23,6 +23,9 @@
  */
 #define DCO_TCP_DATA_MAX	(512 * 1024)
 #define DCO_TCP_CONTROL_MAX	(128 * 1024)
+/* Trains of at least this are sent by reference to their pages, smaller ones are copied. */
+#define DCO_TCP_BY_REFERENCE	2048
+
 /* What the kernel's own send queue may hold unsent: control frames overtake what waits here, not what is there. */
 #define DCO_TCP_UNSENT		(128 * 1024)
 

@@ -64,11 +64,16 @@ static struct sk_buff *dco_tcp_next(struct dco_tcp *tcp, bool data, bool *more)
 	return skb;
 }
 
+/*
+ * A train's buffer is pages of its own: TCP takes references to them. Anything else is small, or userspace's, and copied.
+ */
 static int dco_tcp_write(struct sock *sk, struct sk_buff *skb, bool more)
 {
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
 	struct kvec bytes = { .iov_base = skb->data, .iov_len = skb_headlen(skb) };
 
+	if (skb->head_frag && bytes.iov_len >= DCO_TCP_BY_REFERENCE)
+		return dco_compat_tcp_send_pages(sk, bytes.iov_base, bytes.iov_len, msg.msg_flags);
 	iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, &bytes, 1, bytes.iov_len);
 	return tcp_sendmsg_locked(sk, &msg, bytes.iov_len);
 }

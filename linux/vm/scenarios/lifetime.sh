@@ -4,6 +4,7 @@
 module_users() { cat "/sys/module/$module_name/refcnt"; }
 
 # A device does not hold its module, as with any link kind: rmmod under a tunnel takes the devices along, or is refused.
+limit_unload=600
 scenario_unload() {
     local round
     for round in udp4 tcp4; do
