@@ -109,11 +109,11 @@ overlay() {
     cp "$run/rig.conf" "$tree/rig/rig.conf"
     [ ! -d "$run/modules" ] || cp -r "$run/modules" "$tree/rig/modules"
     mkdir -p "$tree/rig/bin"
-    need cc:gcc
     need /usr/include/openssl/evp.h:libssl-dev
-    fuzzer "$tree" nlfuzz "$repo"/linux/vm/nlfuzz/*.c
-    fuzzer "$tree" wirefuzz "$repo"/linux/vm/{wirefuzz/*,nlfuzz/nl,nlfuzz/request}.c -lcrypto
-    fuzzer "$tree" nlask "$repo"/linux/vm/{nlask,nlfuzz/nl,nlfuzz/request}.c
+    put_tool "$tree" nlfuzz "$repo"/linux/vm/nlfuzz/*.c
+    put_tool "$tree" wirefuzz "$repo"/linux/vm/{wirefuzz/*,nlfuzz/nl,nlfuzz/request}.c -lcrypto
+    put_tool "$tree" nlask "$repo"/linux/vm/{nlask,nlfuzz/nl,nlfuzz/request}.c
+    put_tool "$tree" trackers "$repo"/linux/vm/trackers/*.c "$repo"/linux/vm/nlfuzz/{nl,request}.c
     need_rust
     # Static: the image has none of this machine's libraries.
     step "building dco-cli-linux" nice cargo rustc --manifest-path "$repo/Cargo.toml" --package dco-cli-linux --bin dco-cli-linux \
@@ -138,10 +138,11 @@ INIT
     pack "$tree" "$file"
 }
 
-# fuzzer TREE NAME FILE...: one of the programs that are built with the machine's cc. Static: the linker has words about libcrypto's
+# put_tool TREE NAME FILE...: one of the programs that are built with the machine's cc. Static: the linker has words about libcrypto's
 # plugins and name look-ups, which nobody uses.
-fuzzer() {
+put_tool() {
     local tree=$1 name=$2
+    need cc:gcc
     shift 2
     cc -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wno-missing-field-initializers -Werror -static -pthread \
         -o "$tree/rig/bin/$name" "$@" 2>"$run/logs/$name-build.log" ||

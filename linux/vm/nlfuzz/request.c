@@ -30,7 +30,7 @@ static int udp(int family)
 	return sock;
 }
 
-static int tcp_connected(void)
+static int tcp_connected(int *far)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(at);
@@ -43,15 +43,15 @@ static int tcp_connected(void)
 	}
 	getsockname(listener, (void *)&at, &len);
 	connect(sock, (void *)&at, sizeof(at));
-	if (accepted >= 0)
-		close(accepted);
-	accepted = accept(listener, NULL, NULL);
+	if (*far >= 0)
+		close(*far);
+	*far = accept(listener, NULL, NULL);
 	return sock;
 }
 
 static int open_one(int which)
 {
-	int sock;
+	int sock, far = -1;
 
 	switch (which) {
 	case FD_UDP4:
@@ -59,12 +59,16 @@ static int open_one(int which)
 	case FD_UDP4_ML:
 	case FD_UDP_OTHER_ML: return udp(AF_INET);
 	case FD_UDP6: return udp(AF_INET6);
-	case FD_TCP: return tcp_connected();
+	case FD_TCP: return tcp_connected(&accepted);
 	case FD_TCP_LISTENS:
 		sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		listen(sock, 1);
 		return sock;
 	case FD_TCP_UNCONNECTED: return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	case FD_TCP_CLOSE_WAIT:
+		sock = tcp_connected(&far);
+		close(far);
+		return sock;
 	case FD_UNIX: return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	case FD_FILE: return open("/dev/null", O_RDWR | O_CLOEXEC);
 	default: return 1000000;	/* no such file */
