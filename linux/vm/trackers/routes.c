@@ -183,7 +183,7 @@ static void large_packets(void)
 	uint16_t port;
 	uint8_t bytes[2048];
 
-	run("ip link set lo mtu 1500; ip link set t mtu 1500");
+	run("ip link set lo mtu 1500; ip link set dev t mtu 1500");
 	far = udp_at(LOOPBACK_ADDRESS, &port);
 	peer(index, true, 1, udp_at(LOOPBACK_ADDRESS, NULL), port);
 	need(send_inner(sock, VPN(1), 1472), "to send");
@@ -265,7 +265,7 @@ static void moved_device(void)
 	other = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	there = events();
 	need(!setns(home, CLONE_NEWNET), "the netns");
-	run("ip link set t netns /proc/%d/fd/%d", getpid(), other);
+	run("ip link set dev t netns /proc/%d/fd/%d", getpid(), other);
 	expect(!peer_ended(here, 300, &id, &reason) && !peer_ended(there, 0, &id, &reason), "the peer to outlive the move");
 	close(fd);
 	expect_ended(family == V2 ? there : here, 1, TRANSPORT_DISCONNECT);
