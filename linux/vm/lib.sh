@@ -94,7 +94,8 @@ log_lacks() {
 }
 
 # pings WHAT NAMESPACE ADDRESS [SIZE [COUNT [OPTION...]]]: each has to be answered, however late: once one was, ping waits no longer
-# than an interval for the others (or two round trips), whatever -W says. So they leave as a burst, and the interval is long.
+# than an interval for the others (or two round trips), whatever -W says. So they leave as a burst, and the interval is long; of a burst
+# ping's own socket holds some forty small replies.
 pings() {
     local count=${5:-5} size=${4:-56} got
     got=$(in_ns "$2" ping -q -c "$count" -l "$count" -i 20 -W 20 -s "$size" "${@:6}" "$3" 2>&1 | grep -oE '[0-9]+ received' | cut -d' ' -f1)
@@ -164,11 +165,12 @@ make_net() {
     done
 }
 
-# A device that comes up later sends nothing of its own.
+# A device that comes up later sends nothing of its own, but for the groups that it joins: of those it tells at once.
 make_ns() {
     ip netns add "$1"
     ip -n "$1" link set lo up
     in_ns "$1" sh -c 'cd /proc/sys/net; echo 0 >ipv6/conf/default/accept_dad; echo 0 >ipv6/conf/default/router_solicitations
+        echo 1 >ipv6/conf/default/mldv2_unsolicited_report_interval
         echo 0 >ipv6/conf/default/accept_ra; echo 1 >ipv4/ip_forward; echo 1 >ipv6/conf/all/forwarding; echo 1 >ipv6/conf/default/addr_gen_mode'
 }
 

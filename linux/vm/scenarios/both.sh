@@ -86,7 +86,7 @@ both_traffic() {
 
 # Another number of pings in each tunnel, at the same time: nobody's are counted as somebody else's.
 both_statistics() {
-    local tunnel ns net version count=20 size=900 pids=() inner outer got
+    local tunnel ns net version count=4 size=900 pids=() inner outer got
     local -A before device
     for tunnel in "${both_tunnels[@]}"; do
         read -r ns net version <<<"$tunnel"
@@ -95,15 +95,15 @@ both_statistics() {
     done
     for tunnel in "${both_tunnels[@]}"; do
         read -r ns net version <<<"$tunnel"
-        count=$((count + 7))
+        count=$((count + 3))
         (pings "$ns to server$net" "$ns" "10.$net.0.1" $size $count) &
         pids+=($!)
     done
     wait "${pids[@]}"
-    count=20
+    count=4
     for tunnel in "${both_tunnels[@]}"; do
         read -r ns net version <<<"$tunnel"
-        count=$((count + 7))
+        count=$((count + 3))
         # IPv4 and ICMP headers inside; opcode, packet id and tag outside.
         inner=$((count * (size + 28))) outer=$((count * (size + 28 + 24)))
         got=$(device_bytes "$ns" "tun$net")
