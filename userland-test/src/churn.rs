@@ -20,7 +20,7 @@ use zerocopy::IntoBytes;
 use crate::device::{ADAPTER, Begun, Device, PROMPT, READ_LENGTH, Slot};
 use crate::far::DataKey;
 use crate::join::joined;
-use crate::key::{Cipher, Direction, StaticKey};
+use crate::key::{self, Cipher, Direction, StaticKey};
 use crate::options::{Item, Options, Usage};
 use crate::rig::{Machine, RIG_HELP, Rig, RigOptions, Side, Transport, stop_both};
 use crate::status::NtStatus;
@@ -50,7 +50,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
          \x20   --a left,10.87.0.1,fd87::1 --b right,10.87.0.2,fd87::2"
     );
     let (mut rig, mut seconds, mut threads) = (RigOptions::default(), 30u64, 2u8);
-    while let Some(item) = options.next()? {
+    while let Some(item) = options.item()? {
         match &item {
             Item::Option(name) if name == "help" => {
                 println!("{help}");
@@ -235,7 +235,7 @@ impl Tunnel<'_> {
         let settings = raw::SetPeer { keepalive_interval: 10.into(), keepalive_timeout: 60.into(), mss: 1400.into() };
         self.both(|device, _| device.begin(Ioctl::SetPeer, settings.as_bytes(), 0))?;
         self.both(|device, side| {
-            let key = self.key(self.number, side).request(Slot::Primary, 0, PEER);
+            let key = key::request(&self.key(self.number, side), Slot::Primary, 0, PEER);
             device.begin(Ioctl::NewKey, key.as_bytes(), 0)
         })
     }
@@ -248,7 +248,7 @@ impl Tunnel<'_> {
 
     fn rekey(&self) -> Result<()> {
         self.both(|device, side| {
-            let key = self.key(!self.number, side).request(Slot::Secondary, 1, PEER);
+            let key = key::request(&self.key(!self.number, side), Slot::Secondary, 1, PEER);
             device.begin(Ioctl::NewKey, key.as_bytes(), 0)
         })?;
         self.both(|device, _| device.begin(Ioctl::SwapKeys, &[], 0))

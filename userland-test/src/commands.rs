@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use dco_uapi::Ioctl;
 
 use crate::device::{ADAPTER, Device, Stats, VERSION};
-use crate::options::{Item, Options, TARGET_HELP, TargetOption, Usage};
+use crate::options::{Item, Options, TARGET_HELP, TargetOption, Usage, target_and_words};
 use crate::status::NtStatus;
 use crate::targets::Target;
 use crate::targets::lab::Lab;
@@ -19,7 +19,7 @@ pub fn version(options: Options) -> Result<ExitCode> {
         "usage: dco-cli version [--target ADDRESS]\n\nPrints the driver's version, from the version device, which is free while OpenVPN runs.\n\n\
          {TARGET_HELP}\n\nexample:\n  dco-cli version --target 127.0.0.1:7600"
     );
-    let Some((target, words)) = options.target_and_words(&help)? else {
+    let Some((target, words)) = target_and_words(options, &help)? else {
         return Ok(ExitCode::SUCCESS);
     };
     expect_words("version", &words, 0)?;
@@ -51,7 +51,7 @@ pub fn stats(mut options: Options) -> Result<ExitCode> {
          {TARGET_HELP}\n\nexamples:\n  dco-cli stats --target 127.0.0.1:7600\n  dco-cli stats --peek --watch --target 127.0.0.1:7600"
     );
     let (mut target, mut watch, mut peek, mut every) = (TargetOption::default(), false, false, 1u32);
-    while let Some(item) = options.next()? {
+    while let Some(item) = options.item()? {
         match &item {
             Item::Option(name) if name == "help" => {
                 println!("{help}");
@@ -100,7 +100,7 @@ pub fn drops(options: Options) -> Result<ExitCode> {
         "usage: dco-cli drops [--target ADDRESS]\n\nPrints every reason for which the driver drops packets, and how many it dropped.\n\n\
          {TARGET_HELP}\n\nexample:\n  dco-cli drops --target 127.0.0.1:7600"
     );
-    let Some((target, words)) = options.target_and_words(&help)? else {
+    let Some((target, words)) = target_and_words(options, &help)? else {
         return Ok(ExitCode::SUCCESS);
     };
     expect_words("drops", &words, 0)?;
@@ -140,7 +140,7 @@ pub fn query(options: Options) -> Result<ExitCode> {
         "usage: dco-cli query WORD... [--target ADDRESS]\n\nAsks the lab: version, driver, adapter, netcx, objects, violations.\n\n\
          {TARGET_HELP}\n\nexample:\n  dco-cli query driver --target 127.0.0.1:7600"
     );
-    let Some((target, words)) = options.target_and_words(&help)? else {
+    let Some((target, words)) = target_and_words(options, &help)? else {
         return Ok(ExitCode::SUCCESS);
     };
     if words.is_empty() {
@@ -156,7 +156,7 @@ pub fn pnp(options: Options) -> Result<ExitCode> {
         "usage: dco-cli pnp disable|enable|sleep|wake [--target ADDRESS]\n\nTakes the lab's device through a transition.\n\n\
          {TARGET_HELP}\n\nexample:\n  dco-cli pnp sleep --target 127.0.0.1:7600"
     );
-    let Some((target, words)) = options.target_and_words(&help)? else {
+    let Some((target, words)) = target_and_words(options, &help)? else {
         return Ok(ExitCode::SUCCESS);
     };
     expect_words("pnp", &words, 1)?;
@@ -172,7 +172,7 @@ pub fn stop(options: Options) -> Result<ExitCode> {
         "usage: dco-cli stop [--target ADDRESS]\n\nStops the device, unloads the driver, and prints the lab's final report: what was left behind, what was violated.\n\n\
          {TARGET_HELP}\n\nexample:\n  dco-cli stop --target 127.0.0.1:7600"
     );
-    let Some((target, words)) = options.target_and_words(&help)? else {
+    let Some((target, words)) = target_and_words(options, &help)? else {
         return Ok(ExitCode::SUCCESS);
     };
     expect_words("stop", &words, 0)?;

@@ -302,7 +302,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
     let (mut json, mut junit) = (None::<PathBuf>, None::<PathBuf>);
     let (mut depth, mut seconds) = (4usize, 3u64);
     let mut own = SocketAddr::from(([127, 0, 0, 1], 40411));
-    while let Some(item) = options.next()? {
+    while let Some(item) = options.item()? {
         match &item {
             Item::Option(name) if name == "help" => {
                 println!("{}", help());

@@ -23,7 +23,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
          \x20   --a left,10.87.0.1,fd87::1 --b right,10.87.0.2,fd87::2"
     );
     let (mut rig, mut rounds) = (RigOptions::default(), 1000u32);
-    while let Some(item) = options.next()? {
+    while let Some(item) = options.item()? {
         match &item {
             Item::Option(name) if name == "help" => {
                 println!("{help}");

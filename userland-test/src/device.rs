@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use dco_uapi::{Ioctl, additive, raw};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::key::StaticKey;
+pub use crate::key::Slot;
+use crate::key::{self, StaticKey};
 use crate::status::NtStatus;
 use crate::targets::{Completion, File, Null, Pending, Request, Target};
 
@@ -60,16 +61,6 @@ pub enum Protocol {
     Udp = 0,
     /// Packets behind their lengths.
     Tcp = 1,
-}
-
-/// Where a key goes.
-#[derive(Debug, Clone, Copy)]
-#[repr(i32)]
-pub enum Slot {
-    /// The one that is sent with.
-    Primary = 0,
-    /// The next one.
-    Secondary = 1,
 }
 
 impl Device {
@@ -199,7 +190,7 @@ impl Device {
 
     /// Installs a key.
     pub fn new_key(&self, key: &StaticKey, slot: Slot, key_id: u8, peer_id: u32) -> Result<()> {
-        let request = key.request(slot, key_id, peer_id);
+        let request = key::request(key, slot, key_id, peer_id);
         self.call(Ioctl::NewKey, request.as_bytes(), 0)?;
         Ok(())
     }

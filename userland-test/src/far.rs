@@ -12,9 +12,8 @@ use aes_gcm::aead::generic_array::GenericArray;
 use aes_gcm::aes::Aes192;
 use aes_gcm::{AeadInPlace, Aes128Gcm, Aes256Gcm, AesGcm, KeyInit};
 use anyhow::{Context, Result, bail, ensure};
-use dco_uapi::raw::KeyDirection;
 
-use crate::key::{Cipher, Direction, StaticKey};
+use crate::key::{self, Cipher, Direction, StaticKey};
 
 /// P_DATA_V2, in the top five bits of the first byte.
 const OPCODE: u32 = 9 << 27;
@@ -78,9 +77,9 @@ struct Half {
 }
 
 impl Half {
-    fn new(cipher: Cipher, direction: &KeyDirection) -> Result<Self> {
-        let length = usize::from(direction.key_len).min(direction.key.len());
-        Ok(Self { aead: Aead::new(cipher, &direction.key[..length])?, tail: direction.nonce_tail })
+    fn new(cipher: Cipher, half: key::Half<'_>) -> Result<Self> {
+        let tail = half.nonce_tail.try_into().context("expected 8 bytes of nonce")?;
+        Ok(Self { aead: Aead::new(cipher, half.key)?, tail })
     }
 
     fn nonce(&self, packet_id: [u8; 4]) -> [u8; 12] {
@@ -117,7 +116,7 @@ impl DataKey {
     pub fn opposite(key: &StaticKey, key_id: u8, peer_id: u32) -> Result<Self> {
         let (seal, open) = key.halves();
         // What the driver opens with is what this end seals with.
-        Ok(Self { seal: Half::new(key.cipher(), &open)?, open: Half::new(key.cipher(), &seal)?, key_id, peer_id })
+        Ok(Self { seal: Half::new(key.cipher(), open)?, open: Half::new(key.cipher(), seal)?, key_id, peer_id })
     }
 
     /// A data packet.

@@ -64,7 +64,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
     );
     let (mut rig, mut log, mut report, mut at) = (RigOptions::default(), None, None, None);
     let mut sources: Vec<PathBuf> = Vec::new();
-    while let Some(item) = options.next()? {
+    while let Some(item) = options.item()? {
         match &item {
             Item::Option(name) if name == "help" => {
                 println!("{help}");

@@ -81,7 +81,7 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<ExitCode> {
     let mut options = Options::from_env();
-    let Some(command) = options.command()? else {
+    let Some(command) = options.word("a command")? else {
         println!("{HELP}");
         return Ok(ExitCode::SUCCESS);
     };

@@ -1,128 +1,28 @@
-//! The command line.
+//! The command line: what is of this program alone.
 
-use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
+pub use dco_cli_base::options::{Item, Options, Usage};
 
 use crate::targets::Target;
 use crate::targets::lab::{Address, Lab};
 
-/// A wrong command line: exit status 2.
-#[derive(Debug)]
-pub struct Usage(String);
-
-impl Usage {
-    /// With what was expected and what came.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
-    }
-}
-
-impl fmt::Display for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Usage {}
-
-/// The arguments that are left.
-pub struct Options {
-    parser: lexopt::Parser,
-}
-
-impl Options {
-    /// This process's.
-    pub fn from_env() -> Self {
-        Self { parser: lexopt::Parser::from_env() }
-    }
-
-    /// For tests.
-    #[cfg(test)]
-    pub fn from_words(words: &[&str]) -> Self {
-        Self { parser: lexopt::Parser::from_iter(std::iter::once("dco-cli").chain(words.iter().copied())) }
-    }
-
-    /// The first word; `None` if help is asked for.
-    pub fn command(&mut self) -> Result<Option<String>> {
-        match self.next()? {
-            Some(Item::Word(word)) => Ok(Some(word)),
-            Some(Item::Option(name)) if name == "help" => Ok(None),
-            Some(Item::Option(name)) => Err(Usage::new(format!("expected a command, got --{name}; see --help")).into()),
-            None => Err(Usage::new("expected a command, got nothing; see --help").into()),
-        }
-    }
-
-    /// The next option or word.
-    pub fn next(&mut self) -> Result<Option<Item>> {
-        let item = match self.parser.next().map_err(usage)? {
-            None => return Ok(None),
-            Some(lexopt::Arg::Short('h')) => Item::Option("help".into()),
-            Some(lexopt::Arg::Short(short)) => Item::Option(short.into()),
-            Some(lexopt::Arg::Long(long)) => Item::Option(long.into()),
-            Some(lexopt::Arg::Value(word)) => Item::Word(text(word)?),
-        };
-        Ok(Some(item))
-    }
-
-    /// The value of the option that came last.
-    pub fn value<T: FromStr>(&mut self, name: &str) -> Result<T>
-    where
-        T::Err: fmt::Display,
-    {
-        let word = self.parser.value().map_err(usage).and_then(text);
-        let word = word.map_err(|error| Usage::new(format!("--{name}: {error}")))?;
-        word.parse().map_err(|error| Usage::new(format!("--{name} {word}: {error}")).into())
-    }
-
-    /// What to do with an option that the command does not know.
-    pub fn unexpected(item: &Item) -> anyhow::Error {
-        Usage::new(format!("unexpected {item}; see --help")).into()
-    }
-
-    /// For commands that take the target and some words; `None` if help was asked for, and given.
-    pub fn target_and_words(mut self, help: &str) -> Result<Option<(TargetOption, Vec<String>)>> {
-        let (mut target, mut words) = (TargetOption::default(), Vec::new());
-        while let Some(item) = self.next()? {
-            match item {
-                Item::Option(name) if name == "help" => {
-                    println!("{help}");
-                    return Ok(None);
-                }
-                Item::Word(word) => words.push(word),
-                item if target.take(&item, &mut self)? => {}
-                item => return Err(Self::unexpected(&item)),
+/// For commands that take the target and some words; `None` if help was asked for, and given.
+pub fn target_and_words(mut options: Options, help: &str) -> Result<Option<(TargetOption, Vec<String>)>> {
+    let (mut target, mut words) = (TargetOption::default(), Vec::new());
+    while let Some(item) = options.item()? {
+        match item {
+            Item::Option(name) if name == "help" => {
+                println!("{help}");
+                return Ok(None);
             }
-        }
-        Ok(Some((target, words)))
-    }
-}
-
-fn usage(error: lexopt::Error) -> Usage {
-    Usage::new(error.to_string())
-}
-
-fn text(word: std::ffi::OsString) -> Result<String, Usage> {
-    word.into_string().map_err(|word| Usage::new(format!("expected text, got {word:?}")))
-}
-
-/// One piece of the command line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
-    /// `--name`.
-    Option(String),
-    /// A word that belongs to no option.
-    Word(String),
-}
-
-impl fmt::Display for Item {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Option(name) => write!(f, "option --{name}"),
-            Self::Word(word) => write!(f, "argument {word:?}"),
+            Item::Word(word) => words.push(word),
+            item if target.take(&item, &mut options)? => {}
+            item => return Err(Options::unexpected(&item)),
         }
     }
+    Ok(Some((target, words)))
 }
 
 /// `--target`: where the driver is.
@@ -204,28 +104,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_options_and_values_are_told_apart() {
-        let mut options = Options::from_words(&["query", "--target", "127.0.0.1:1", "netcx"]);
-        assert_eq!(options.command().expect("a command").as_deref(), Some("query"));
-        let mut target = TargetOption::default();
-        let item = options.next().expect("parses").expect("an option");
-        assert!(target.take(&item, &mut options).expect("an address"));
-        assert_eq!(options.next().expect("parses"), Some(Item::Word("netcx".into())));
-        assert_eq!(options.next().expect("parses"), None);
+    fn the_target_is_taken_from_among_words() {
+        let options = Options::from_words(&["query", "--target", "127.0.0.1:1", "netcx"]);
+        let (target, words) = target_and_words(options, "").expect("parses").expect("no help");
+        assert_eq!(words, ["query", "netcx"]);
+        assert!(matches!(target.place, Some(Place::Lab(_))));
     }
 
     #[test]
-    fn a_wrong_value_names_the_option_and_what_was_expected() {
+    fn a_wrong_target_names_what_was_expected_and_what_came() {
         let mut options = Options::from_words(&["--target", "192.0.2.1:5"]);
-        options.next().expect("parses");
-        let error = options.value::<Address>("target").expect_err("not loopback");
+        let item = options.item().expect("parses").expect("an option");
+        let error = TargetOption::default().take(&item, &mut options).expect_err("not loopback");
         assert!(error.is::<Usage>());
-        assert!(error.to_string().starts_with("--target 192.0.2.1:5: expected a loopback address"), "{error}");
-    }
-
-    #[test]
-    fn a_missing_command_is_a_usage_error() {
-        assert!(Options::from_words(&[]).command().expect_err("nothing").is::<Usage>());
-        assert_eq!(Options::from_words(&["--help"]).command().expect("help"), None);
+        let error = error.to_string();
+        assert!(error.starts_with("--target: expected a loopback address"), "{error}");
+        assert!(error.contains("192.0.2.1:5"), "{error}");
     }
 }

@@ -92,7 +92,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
     let (mut target, mut settings) = (TargetOption::default(), None::<PeerSettings>);
     let (mut local, mut remote, mut key, mut direction) = (None, None, None::<String>, None);
     let (mut cipher, mut peer_id, mut protocol) = (Cipher::Aes256, 0u32, Protocol::Udp);
-    while let Some(item) = options.next()? {
+    while let Some(item) = options.item()? {
         let name = match &item {
             item if target.take(item, &mut options)? => continue,
             Item::Option(name) => name.as_str(),

@@ -9,14 +9,15 @@ use anyhow::{Result, bail};
 
 use crate::decode::Peer;
 use crate::encode::Settings;
-use crate::failure::{NoModule, Usage};
+use crate::failure::NoModule;
 use crate::interface::Interface;
-use crate::key::{Cipher, Direction, Slot, StaticKey};
 use crate::link::{self, Link, Mode, Name};
 use crate::module::{Device, Family, events as events_of};
-use crate::options::{Item, Keepalive, Options, PeerId, Switch};
 use crate::stop::{Stop, Until, wait};
+use crate::values::{Keepalive, PeerId, Switch};
 use crate::{ethtool, show};
+use dco_cli_base::key::{Cipher, Direction, Slot, StaticKey};
+use dco_cli_base::options::{Item, Options, Usage};
 
 /// What the short commands' options say; each command takes some of them.
 #[derive(Default)]
@@ -40,7 +41,7 @@ impl Given {
     /// Takes words, and the options that are allowed; `None` if help was asked for, and given.
     fn take(mut options: Options, help: &str, allowed: &[&str]) -> Result<Option<Self>> {
         let mut given = Self::default();
-        while let Some(item) = options.next()? {
+        while let Some(item) = options.item()? {
             let name = match &item {
                 Item::Word(word) => {
                     given.words.push(word.clone());

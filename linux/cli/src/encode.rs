@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::RawFd;
 
 use crate::interface::{IFINDEX, Interface, direction, ours, ovpn, v2};
-use crate::key::{Half, Slot, StaticKey};
 use crate::wire::{DUMP, Message};
+use dco_cli_base::key::{Half, Slot, StaticKey};
 
 /// Where requests go.
 #[derive(Debug, Clone, Copy)]
@@ -279,8 +279,8 @@ impl To {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::{Cipher, Direction};
     use crate::wire::{Attribute, find, generic, messages};
+    use dco_cli_base::key::{Cipher, Direction};
 
     fn to(interface: Interface) -> To {
         To { interface, family: 30, ifindex: 9 }

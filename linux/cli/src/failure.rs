@@ -3,18 +3,9 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use dco_cli_base::options::Usage;
+
 use crate::wire::Ack;
-
-/// A wrong command line: exit status 2.
-#[derive(Debug)]
-pub struct Usage(String);
-
-impl Usage {
-    /// With what was expected and what came.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
-    }
-}
 
 /// Nobody to talk to: exit status 3.
 #[derive(Debug)]
@@ -45,7 +36,7 @@ macro_rules! errors {
     )*};
 }
 
-errors!(Usage, NoModule, Ended);
+errors!(NoModule, Ended);
 
 /// Errors that the interfaces name.
 const NAMES: &[(i32, &str)] = &[

@@ -5,10 +5,11 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 
-use crate::failure::{NoModule, Usage, refused_with};
+use crate::failure::{NoModule, refused_with};
 use crate::interface::Interface;
 use crate::netlink::Netlink;
 use crate::wire::{CREATE, DUMP, EXCLUSIVE, Malformed, Message, attributes, find};
+use dco_cli_base::options::Usage;
 
 const NEWLINK: u16 = 16;
 const DELLINK: u16 = 17;

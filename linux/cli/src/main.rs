@@ -8,21 +8,22 @@ mod ethtool;
 mod failure;
 mod input;
 mod interface;
-mod key;
+
 mod link;
 mod module;
 mod netlink;
-mod options;
+
 mod show;
 mod stop;
 mod transport;
 mod tunnel;
+mod values;
 mod wire;
 
 use std::process::ExitCode;
 
-use failure::{Usage, exit_code};
-use options::Options;
+use dco_cli_base::options::{Options, Usage};
+use failure::exit_code;
 
 const HELP: &str = "\
 usage: dco-cli-linux COMMAND [OPTION]...

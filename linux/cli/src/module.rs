@@ -6,12 +6,13 @@ use anyhow::{Context, Result, bail};
 
 use crate::decode::{self, Event, Peer};
 use crate::encode::{NewPeer, Settings, To};
-use crate::failure::{NoModule, Usage, refused_with};
+use crate::failure::{NoModule, refused_with};
 use crate::interface::{GROUP, Interface};
-use crate::key::{Slot, StaticKey};
 use crate::link::{self, Link};
 use crate::netlink::{Netlink, Reply};
 use crate::wire::{Malformed, Message, find, generic};
+use dco_cli_base::key::{Slot, StaticKey};
+use dco_cli_base::options::Usage;
 
 const ENOENT: i32 = 2;
 

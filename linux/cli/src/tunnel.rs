@@ -9,17 +9,18 @@ use zeroize::Zeroizing;
 
 use crate::decode::{Event, Reason, What};
 use crate::encode::{NewPeer, Settings};
-use crate::failure::{Ended, Usage, refused_with};
+use crate::failure::{Ended, refused_with};
 use crate::input::Input;
 use crate::interface::Interface;
-use crate::key::{Cipher, Direction, Slot, StaticKey};
 use crate::link::{self, Link, Mode, Name, Prefix};
 use crate::module::{Device, Family, events};
 use crate::netlink::Netlink;
-use crate::options::{Item, Keepalive, Options, PeerId};
 use crate::stop::{Stop, Until, wait};
 use crate::transport::Control;
+use crate::values::{Keepalive, PeerId};
 use crate::{show, transport};
+use dco_cli_base::key::{Cipher, Direction, Slot, StaticKey};
+use dco_cli_base::options::{Item, Options, Usage};
 
 const HELP: &str = "\
 usage: dco-cli-linux tunnel --local IP:PORT --remote IP:PORT --key FILE|HEX --direction 0|1 [OPTION]...
@@ -84,7 +85,7 @@ struct Plan {
 /// `None` if help was asked for, and given.
 fn plan(options: &mut Options) -> Result<Option<Plan>> {
     let mut plan = Plan::default();
-    while let Some(item) = options.next()? {
+    while let Some(item) = options.item()? {
         let Item::Option(name) = &item else { return Err(Options::unexpected(&item)) };
         match name.as_str() {
             "help" => {

@@ -7,7 +7,7 @@ use zerocopy::IntoBytes;
 
 use super::{Body, Case, Expected, Step};
 use crate::device::{ADAPTER, READ_LENGTH, Slot, VERSION};
-use crate::key::{Cipher, Direction, StaticKey};
+use crate::key::{self, Cipher, Direction, StaticKey};
 use crate::status::NtStatus;
 use crate::targets::Null;
 
@@ -56,7 +56,7 @@ pub fn set_peer(interval: i32, timeout: i32, mss: i32) -> Vec<u8> {
 }
 
 fn key() -> raw::CryptoData {
-    StaticKey::of_test(1, Cipher::Aes256, Direction::Normal).request(Slot::Primary, 0, 1)
+    key::request(&StaticKey::of_test(1, Cipher::Aes256, Direction::Normal), Slot::Primary, 0, 1)
 }
 
 /// NEW_KEY's input, with one change.

@@ -360,7 +360,8 @@ fn churn(bench: &Bench<'_>) -> Result<String> {
     let (sent, written, read) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let static_key = StaticKey::of_test(1, Cipher::Aes256, DRIVER);
     let key = DataKey::opposite(&static_key, 0, 1)?;
-    let request = zerocopy::IntoBytes::as_bytes(&static_key.request(crate::device::Slot::Primary, 0, 1)).to_vec();
+    let request =
+        zerocopy::IntoBytes::as_bytes(&crate::key::request(&static_key, crate::device::Slot::Primary, 0, 1)).to_vec();
     let (mut lives, mut taken) = (0u64, 0i64);
     thread::scope(|scope| -> Result<()> {
         let traffic = scope.spawn(|| -> Result<()> {

@@ -8,7 +8,7 @@ use dco_uapi::Ioctl;
 
 use super::{Checks, PACKETS, Pair};
 use crate::device::{Device, Protocol, READ_LENGTH, Slot};
-use crate::key::{Cipher, Direction, StaticKey};
+use crate::key::{self, Cipher, Direction, StaticKey};
 use crate::rig::{Side, Traffic, Transport};
 use crate::status::NtStatus;
 use crate::targets::Pending;
@@ -335,7 +335,7 @@ impl Pair<'_> {
 
     /// There is no peer.
     fn expect_no_peer(&self) -> Result<()> {
-        let key = StaticKey::of_test(1, Cipher::Aes256, Direction::Normal).request(Slot::Primary, 0, 1);
+        let key = key::request(&StaticKey::of_test(1, Cipher::Aes256, Direction::Normal), Slot::Primary, 0, 1);
         let requests = [
             (Ioctl::StartVpn, vec![], NtStatus::INVALID_DEVICE_REQUEST),
             (Ioctl::SetPeer, vec![0xFF; 12], NtStatus::INVALID_DEVICE_REQUEST),

@@ -1,4 +1,4 @@
-//! Static keys: OpenVPN's file format (`openvpn --genkey secret FILE`), cut as the Windows `dco-cli` cuts it.
+//! Static keys: OpenVPN's file format (`openvpn --genkey secret FILE`), and how a key is cut for the data channel.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -66,7 +66,7 @@ impl Cipher {
         }
     }
 
-    /// Both interfaces' number for it.
+    /// The interfaces' number for it, on Windows and on Linux.
     pub fn algorithm(self) -> u16 {
         match self {
             Self::Aes128 | Self::Aes192 | Self::Aes256 => 1,
@@ -124,12 +124,30 @@ pub struct StaticKey {
 
 impl StaticKey {
     /// From its 256 bytes.
-    #[cfg(test)]
     pub fn new(bytes: [u8; LENGTH], cipher: Cipher, direction: Direction) -> Self {
         Self { bytes: Zeroizing::new(bytes), cipher, direction }
     }
 
+    /// A key that both ends of a test can make from the same number. No secret.
+    pub fn of_test(number: u64, cipher: Cipher, direction: Direction) -> Self {
+        let mut state = number;
+        let mut bytes = [0; LENGTH];
+        for chunk in bytes.chunks_mut(8) {
+            // SplitMix64.
+            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut word = state;
+            word = (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            word = (word ^ word >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+            chunk.copy_from_slice(&(word ^ word >> 31).to_le_bytes());
+        }
+        Self::new(bytes, cipher, direction)
+    }
+
     /// From 512 hexadecimal digits, or else from the file of that name.
+    ///
+    /// # Errors
+    ///
+    /// With what was expected, and what came; never with the key.
     pub fn load(argument: &str, cipher: Cipher, direction: Direction) -> Result<Self> {
         let bytes = if argument.len() == 2 * LENGTH && argument.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             from_hex(argument)?
@@ -202,7 +220,6 @@ mod tests {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The same places as in the Windows program's NEW_KEY.
     #[test]
     fn a_key_is_cut_as_openvpn_does() {
         let key = StaticKey::new(counting(), Cipher::Aes192, Direction::Inverse);
@@ -216,8 +233,7 @@ mod tests {
     #[test]
     fn the_two_directions_meet() {
         for cipher in Cipher::ALL {
-            let one = StaticKey::new(counting(), cipher, Direction::Normal);
-            let other = StaticKey::new(counting(), cipher, Direction::Inverse);
+            let [one, other] = [Direction::Normal, Direction::Inverse].map(|side| StaticKey::of_test(7, cipher, side));
             assert_eq!(one.halves().0.key, other.halves().1.key);
             assert_eq!(one.halves().1.nonce_tail, other.halves().0.nonce_tail);
             assert_ne!(one.halves().0.key, one.halves().1.key);
