@@ -50,7 +50,11 @@ far() {
     printf '%s%s\n' "$line" "$words" >&"$socket"
     while IFS= read -r -t 300 line <&"$socket"; do
         case $line in
-            'status '*) outcome=${line#status } ;;
+            'status '*)
+                # Not to the end of the stream: what the order left running there may hold it open.
+                outcome=${line#status }
+                break
+                ;;
             'ok '* | 'xfail '*) echo "${line/: /: far: }" ;;
             'FAIL '*)
                 # Not on standard output: that may be a value somebody waits for.

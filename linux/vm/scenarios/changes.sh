@@ -102,8 +102,9 @@ status_grew() {
 }
 # settled [SERVER [CLIENT]]: the status file's bytes, once three writings of it in a row have the same.
 settled() {
-    local got written last='' before='' same=0
-    while [ $same -lt 3 ]; do
+    local got written last='' before='' same=0 try
+    for try in {1..300}; do
+        if [ $same -ge 3 ]; then break; fi
         sleep 0.2
         written=$(grep -m 1 -E '^(Updated|TIME),' "$logs/${1:-server}.status")
         if [ -z "$written" ] || [ "$written" = "$before" ]; then continue; fi
@@ -112,6 +113,7 @@ settled() {
         if [ -n "$got" ] && [ "$got" = "$last" ]; then same=$((same + 1)); else same=0; fi
         last=$got
     done
+    [ $same -ge 3 ] || fail 'the status file, for a minute' 'the same counters four times in a row' "$got" >&2
     echo "$got"
 }
 

@@ -74,7 +74,7 @@ grown() {
 
 # The same pings by the counters of both ends: devices and status files, to the byte.
 peer_statistics() {
-    local server=$1 client=$2 count=40 size=1000 inner outer server_before client_before server_device client_device got
+    local server=$1 client=$2 count=16 size=1000 inner outer server_before client_before server_device client_device got
     server_before=$(at "$server" settled)
     client_before=$(at "$client" client_status_bytes)
     server_device=$(at "$server" device_bytes s)
