@@ -50,6 +50,23 @@ pub struct Peer {
     pub drops: Option<Vec<(String, u64)>>,
 }
 
+impl Peer {
+    /// The counters in the order that both interfaces number them in, without a gap.
+    fn counter(&mut self, index: u16) -> Option<&mut u64> {
+        Some(match index {
+            0 => &mut self.vpn.rx_bytes,
+            1 => &mut self.vpn.tx_bytes,
+            2 => &mut self.vpn.rx_packets,
+            3 => &mut self.vpn.tx_packets,
+            4 => &mut self.link.rx_bytes,
+            5 => &mut self.link.tx_bytes,
+            6 => &mut self.link.rx_packets,
+            7 => &mut self.link.tx_packets,
+            _ => return None,
+        })
+    }
+}
+
 fn missing(what: &str) -> Malformed {
     Malformed(format!("expected {what}, found none"))
 }
@@ -83,17 +100,13 @@ fn ovpn_peer(nest: &[Attribute<'_>]) -> Result<Peer, Malformed> {
             number::LOCAL_PORT => peer.local_port = Some(attribute.be16()?),
             number::INTERVAL => peer.interval = attribute.u32()?,
             number::TIMEOUT => peer.timeout = attribute.u32()?,
-            number::VPN_RX_BYTES => peer.vpn.rx_bytes = attribute.uint()?,
-            number::VPN_TX_BYTES => peer.vpn.tx_bytes = attribute.uint()?,
-            number::VPN_RX_PACKETS => peer.vpn.rx_packets = attribute.uint()?,
-            number::VPN_TX_PACKETS => peer.vpn.tx_packets = attribute.uint()?,
-            number::LINK_RX_BYTES => peer.link.rx_bytes = attribute.uint()?,
-            number::LINK_TX_BYTES => peer.link.tx_bytes = attribute.uint()?,
-            number::LINK_RX_PACKETS => peer.link.rx_packets = attribute.uint()?,
-            number::LINK_TX_PACKETS => peer.link.tx_packets = attribute.uint()?,
             ours::MSS => peer.mss = Some(attribute.u32()?),
             ours::DROPS => peer.drops = Some(drops(attribute)?),
-            _ => {}
+            other => {
+                if let Some(counter) = peer.counter(other.wrapping_sub(number::VPN_RX_BYTES)) {
+                    *counter = attribute.uint()?;
+                }
+            }
         }
     }
     peer.id = id.ok_or_else(|| missing("a peer's id"))?;
@@ -115,17 +128,13 @@ fn v2_peer(nest: &[Attribute<'_>]) -> Result<Peer, Malformed> {
             number::LOCAL_PORT => peer.local_port = Some(attribute.be16()?),
             number::INTERVAL => peer.interval = attribute.u32()?,
             number::TIMEOUT => peer.timeout = attribute.u32()?,
-            number::VPN_RX_BYTES => peer.vpn.rx_bytes = attribute.uint()?,
-            number::VPN_TX_BYTES => peer.vpn.tx_bytes = attribute.uint()?,
-            number::VPN_RX_PACKETS => peer.vpn.rx_packets = attribute.uint()?,
-            number::VPN_TX_PACKETS => peer.vpn.tx_packets = attribute.uint()?,
-            number::LINK_RX_BYTES => peer.link.rx_bytes = attribute.uint()?,
-            number::LINK_TX_BYTES => peer.link.tx_bytes = attribute.uint()?,
-            number::LINK_RX_PACKETS => peer.link.rx_packets = attribute.uint()?,
-            number::LINK_TX_PACKETS => peer.link.tx_packets = attribute.uint()?,
             ours::MSS => peer.mss = Some(attribute.u32()?),
             ours::DROPS => peer.drops = Some(drops(attribute)?),
-            _ => {}
+            other => {
+                if let Some(counter) = peer.counter(other.wrapping_sub(number::VPN_RX_BYTES)) {
+                    *counter = attribute.uint()?;
+                }
+            }
         }
     }
     peer.id = id.ok_or_else(|| missing("a peer's id"))?;
@@ -323,7 +332,7 @@ mod tests {
                 nest.put_u32(number::INTERVAL, 10);
                 nest.put_u32(number::TIMEOUT, 60);
                 nest.put_u32(number::VPN_RX_BYTES, 1);
-                nest.put(number::LINK_TX_BYTES, &(1u64 << 33).to_ne_bytes());
+                nest.put(21, &(1u64 << 33).to_ne_bytes());
                 nest.put_u32(ours::MSS, 1300);
                 nest.nest(ours::DROPS, |drops| {
                     drop_entry(drops, "rx_replay", &5u32.to_ne_bytes());
@@ -354,8 +363,8 @@ mod tests {
                 nest.put_u32(v2::PEER_ID, 2);
                 nest.put(number::REMOTE, &address);
                 nest.put(number::LOCAL_IP, &Ipv4Addr::LOCALHOST.octets());
-                nest.put(number::VPN_TX_BYTES, &9u64.to_ne_bytes());
-                nest.put_u32(number::LINK_RX_PACKETS, 4);
+                nest.put(10, &9u64.to_ne_bytes());
+                nest.put_u32(15, 4);
             });
         });
         let peer = peer(Interface::V2, &bytes).expect("a peer");

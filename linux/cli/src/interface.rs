@@ -108,14 +108,8 @@ pub mod ovpn {
         pub const INTERVAL: u16 = 13;
         pub const TIMEOUT: u16 = 14;
         pub const DEL_REASON: u16 = 15;
+        /// The first of eight counters; the order is decode.rs's.
         pub const VPN_RX_BYTES: u16 = 16;
-        pub const VPN_TX_BYTES: u16 = 17;
-        pub const VPN_RX_PACKETS: u16 = 18;
-        pub const VPN_TX_PACKETS: u16 = 19;
-        pub const LINK_RX_BYTES: u16 = 20;
-        pub const LINK_TX_BYTES: u16 = 21;
-        pub const LINK_RX_PACKETS: u16 = 22;
-        pub const LINK_TX_PACKETS: u16 = 23;
         pub const TX_ID: u16 = 24;
     }
 
@@ -196,14 +190,8 @@ pub mod v2 {
         pub const LOCAL_PORT: u16 = 6;
         pub const INTERVAL: u16 = 7;
         pub const TIMEOUT: u16 = 8;
+        /// The first of eight counters; the order is decode.rs's.
         pub const VPN_RX_BYTES: u16 = 9;
-        pub const VPN_TX_BYTES: u16 = 10;
-        pub const VPN_RX_PACKETS: u16 = 11;
-        pub const VPN_TX_PACKETS: u16 = 12;
-        pub const LINK_RX_BYTES: u16 = 13;
-        pub const LINK_TX_BYTES: u16 = 14;
-        pub const LINK_RX_PACKETS: u16 = 15;
-        pub const LINK_TX_PACKETS: u16 = 16;
     }
 }
 
