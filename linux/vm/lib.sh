@@ -98,7 +98,7 @@ log_lacks() {
 # ping's own socket holds some forty small replies.
 pings() {
     local count=${5:-5} size=${4:-56} got
-    got=$(in_ns "$2" ping -q -c "$count" -l "$count" -i 20 -W 20 -s "$size" "${@:6}" "$3" 2>&1 | grep -oE '[0-9]+ received' | cut -d' ' -f1)
+    got=$(in_ns "$2" ping -q -c "$count" -l "$count" -S 200000 -i 20 -W 20 -s "$size" "${@:6}" "$3" 2>&1 | grep -oE '[0-9]+ received' | cut -d' ' -f1)
     equal "$1, $size bytes, answered" "$count" "${got:-none}"
 }
 no_ping() {
