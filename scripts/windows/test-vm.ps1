@@ -68,7 +68,6 @@ param(
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
 
-$HardwareId = 'ovpn-dco'
 $Watched = 'ovpn-dco.sys', 'ndis.sys', 'netadaptercx.sys'
 $ResumeKey = 'HKLM:\Software\Microsoft\Windows\CurrentVersion\RunOnce'
 $ResumeName = 'ovpn-dco-test-vm'
@@ -76,34 +75,16 @@ $TraceName = 'ovpn-dco-test'
 # PLA_E_DCS_NOT_FOUND: there is no such session.
 $NoSuchTrace = -2144337918
 
+. (Join-Path $PSScriptRoot 'common.ps1')
+
+# With the time, for runs of hours.
 function Write-Step([string] $Text) {
     Write-Information ('[{0:HH:mm:ss}] {1}' -f (Get-Date), $Text) -InformationAction Continue
 }
 
-# Runs a program; its output is returned. A status that is not in $Allowed is an error with that output.
-function Invoke-Program {
-    param([string] $Program, [string[]] $Arguments, [int[]] $Allowed = @(0))
-    # Windows PowerShell makes errors of what a program writes to stderr, and the status is what counts.
-    $before = $ErrorActionPreference
-    $ErrorActionPreference = 'Continue'
-    try {
-        $output = & $Program @Arguments 2>&1 | Out-String
-    }
-    finally {
-        $ErrorActionPreference = $before
-    }
-    if ($Allowed -notcontains $LASTEXITCODE) {
-        throw "$Program $($Arguments -join ' '): exit status $LASTEXITCODE`n$output"
-    }
-    $output
-}
-
 function Assert-Machine {
-    $identity = [Security.Principal.WindowsPrincipal] [Security.Principal.WindowsIdentity]::GetCurrent()
-    if (-not $identity.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)) {
-        throw 'expected to run as administrator'
-    }
-    foreach ($name in 'ovpn-dco.inf', 'ovpn-dco.sys', 'ovpn-dco.cat') {
+    Assert-Administrator
+    foreach ($name in $PackageFiles) {
         if (-not (Test-Path -LiteralPath (Join-Path $Package $name))) {
             throw "-Package: expected $name in '$Package', found none"
         }
@@ -120,12 +101,6 @@ function Find-Cli {
 }
 
 # --- steps: each says whether a restart is needed before the next one -----------------------------------------------------------
-
-function Test-TestSigning {
-    # The running system, not what the boot store says it will be.
-    $start = (Get-ItemProperty 'HKLM:\SYSTEM\CurrentControlSet\Control').SystemStartOptions
-    $start -match '(^|\s)TESTSIGNING(\s|$)'
-}
 
 function Enable-TestSigning {
     [CmdletBinding(SupportsShouldProcess)]
@@ -191,8 +166,8 @@ function Install-TestDriver {
     $inf = Join-Path $Package 'ovpn-dco.inf'
     if ($PSCmdlet.ShouldProcess($inf, 'pnputil /add-driver /install')) {
         # 259: no better than what the device has; 3010: installed, restart needed.
-        $null = Invoke-Program pnputil '/add-driver', $inf, '/install' -Allowed 0, 259, 3010
-        if ($LASTEXITCODE -eq 3010) {
+        $null = Invoke-Program pnputil '/add-driver', $inf, '/install' -Allowed 0, 259, $RestartNeeded
+        if ($LASTEXITCODE -eq $RestartNeeded) {
             Write-Step 'driver: installed, in force after a restart'
             return $true
         }
