@@ -4,6 +4,7 @@ use crate::cipher::Ciphers;
 use crate::device::Dco;
 use crate::link::{Link, now};
 use crate::peer::{self, Connecting};
+use crate::trace::{self, Gone};
 use crate::transport::Transport;
 use core::sync::atomic::Ordering;
 use dco_core::{Control, ControlError, DropReason, PeerSelector, PeerUpdate};
@@ -16,12 +17,12 @@ use nt::irql::AtDispatch;
 use nt::status::{Result, Status};
 use nt::time;
 use nt::wdf::request::Ioctl;
-use nt::wsk::{Client, Traffic};
+use nt::wsk::Client;
 use zerocopy::IntoBytes;
 
 /// The interface that works: all of P2P; below 2.0, because OpenVPN takes multi-peer from that on, and below 2.8, from which
 /// it takes epoch keys.
-const VERSION: uapi::Version = uapi::Version { major: 1, minor: 9, patch: 0 };
+pub const VERSION: uapi::Version = uapi::Version { major: 1, minor: 9, patch: 0 };
 
 /// What the control lock guards.
 pub struct State {
@@ -30,6 +31,8 @@ pub struct State {
     pub started: bool,
     /// A handle is open. Between its cleanup and the next one's creation nothing may begin that only a handle ends.
     pub open: bool,
+    /// START_VPN has put the link up, for the handle that is open.
+    pub up: bool,
     /// The peer's socket, while there is a peer.
     pub socket: Option<Shared<Transport>>,
     /// The peer to be, while it connects; then there is none yet.
@@ -47,7 +50,7 @@ impl State {
     pub fn new(link: &Link) -> Result<Self> {
         let core = link.core.take_control().ok_or(Status::INTERNAL_ERROR)?;
         let ciphers = Ciphers::new();
-        Ok(Self { core, started: false, open: false, socket: None, connecting: None, client: None, ciphers })
+        Ok(Self { core, started: false, open: false, up: false, socket: None, connecting: None, client: None, ciphers })
     }
 
     /// Gives back what must be given back at PASSIVE_LEVEL. The peer is gone.
@@ -80,7 +83,7 @@ pub fn ioctl(dco: &Dco, mut request: Ioctl, code: u32) {
     match Code::from_code(code) {
         Some(Code::NewPeer) => peer::create(dco, request),
         Some(Code::DelPeer) => {
-            peer::remove(dco, &mut dco.control.lock());
+            peer::remove(dco, &mut dco.control.lock(), Gone::Deleted);
             request.complete(Status::SUCCESS);
         }
         Some(Code::StartVpn) => {
@@ -102,6 +105,9 @@ pub fn ioctl(dco: &Dco, mut request: Ioctl, code: u32) {
         Some(Code::SwapKeys) => {
             let mut state = dco.control.lock();
             let swapped = dco.link.core.swap_keys(&mut state.core, PeerSelector::Only, time::pause);
+            if swapped.is_ok() {
+                trace::keys_swapped(dco.link.traced.adapter, dco.link.peer_id.load(Ordering::Relaxed));
+            }
             request.complete_result(swapped.map_err(|e| status_of(e, Status::INVALID_DEVICE_REQUEST)));
         }
         Some(Code::GetStats) => request.complete_output(stats(dco).to_raw().as_bytes()),
@@ -134,11 +140,14 @@ fn status_of(error: ControlError, no_peer: Status) -> Status {
 }
 
 fn start_vpn(dco: &Dco) -> Result<()> {
-    let state = dco.control.lock();
+    let mut state = dco.control.lock();
     if state.socket.is_none() {
         return Err(Status::INVALID_DEVICE_REQUEST);
     }
     dco.adapter.set_link(true);
+    if !core::mem::replace(&mut state.up, true) {
+        trace::link_up(dco.link.traced.adapter);
+    }
     Ok(())
 }
 
@@ -148,7 +157,9 @@ fn set_peer(dco: &Dco, set: uapi::SetPeer) -> Result<()> {
     dco.link
         .core
         .set_peer(&mut state.core, PeerSelector::Only, &update, now(), time::pause)
-        .map_err(|e| status_of(e, Status::INVALID_DEVICE_REQUEST))
+        .map_err(|e| status_of(e, Status::INVALID_DEVICE_REQUEST))?;
+    dco.link.traced.set(&set);
+    Ok(())
 }
 
 /// Installs a key and wipes it from the request's buffer, whatever came of it.
@@ -185,6 +196,7 @@ fn install(dco: &Dco, new: &uapi::NewKey) -> Result<()> {
         .new_key(&mut state.core, PeerSelector::Only, key_slot(new.slot), key, time::pause)
         .map_err(|e| status_of(e, Status::OBJECTID_NOT_FOUND))?;
     dco.link.peer_id.store(new.peer_id, Ordering::Relaxed);
+    dco.link.traced.key(new);
     Ok(())
 }
 
@@ -200,7 +212,9 @@ fn del_key(dco: &Dco, slot: uapi::Slot) -> Result<()> {
     dco.link
         .core
         .del_key(&mut state.core, PeerSelector::Only, key_slot(slot), time::pause)
-        .map_err(|e| status_of(e, Status::OBJECTID_NOT_FOUND))
+        .map_err(|e| status_of(e, Status::OBJECTID_NOT_FOUND))?;
+    trace::key_deleted(dco.link.traced.adapter, dco.link.peer_id.load(Ordering::Relaxed), trace::slot(slot));
+    Ok(())
 }
 
 fn stats(dco: &Dco) -> uapi::DeviceStats {
@@ -222,19 +236,13 @@ fn stats(dco: &Dco) -> uapi::DeviceStats {
     }
 }
 
-/// Every drop reason and its count. The two that the network stack causes are counted by the send pool.
+/// Every drop reason and its count. Not inlined, for the frame of its caller.
+#[inline(never)]
 fn drops(dco: &Dco) -> [DropCount; DropReason::COUNT] {
-    let counts = dco.link.core.drop_counts();
-    let sends = &dco.link.sends;
-    let mut next = DropReason::ALL.into_iter().zip(counts);
+    let mut next = DropReason::ALL.into_iter().zip(dco.link.drop_counts());
     core::array::from_fn(|_| {
         let Some((reason, count)) = next.next() else { return DropCount::new("", 0) };
-        let more = match reason {
-            DropReason::TxSendFailed => sends.failed(Traffic::Data),
-            DropReason::ControlOutSendFailed => sends.failed(Traffic::Control),
-            _ => 0,
-        };
-        DropCount::new(reason.name(), count.saturating_add(more))
+        DropCount::new(reason.name(), count)
     })
 }
 

@@ -3,7 +3,8 @@
 use crate::control::{self, State};
 use crate::entry::Registration;
 use crate::link::Link;
-use crate::{message, peer, rxqueue, stream, timer, txqueue};
+use crate::trace::Gone;
+use crate::{message, peer, rxqueue, stream, timer, trace, txqueue};
 use core::ops::RangeInclusive;
 use dco_core::{DropReason, MAX_INNER};
 use dco_sync::Shared;
@@ -92,7 +93,8 @@ fn mtu(device: Handle<'_>) -> usize {
 }
 
 impl DeviceEvents for Dco {
-    fn ioctl(&self, request: Ioctl, code: u32) {
+    fn ioctl(&self, mut request: Ioctl, code: u32) {
+        self.link.traced.watch(&mut request, code);
         control::ioctl(self, request, code);
     }
 
@@ -114,14 +116,17 @@ impl DeviceEvents for Dco {
         let mut state = self.control.lock();
         state.open = true;
         self.link.messages.open();
+        trace::device_opened(self.link.traced.adapter);
     }
 
     fn file_cleanup(&self) {
         let mut state = self.control.lock();
-        state.open = false;
+        let open = core::mem::take(&mut state.open);
+        let up = core::mem::take(&mut state.up);
         peer::close(self, &mut state);
         drop(state);
         self.adapter.set_link(false);
+        self.link.traced.closed(open, up);
     }
 
     fn file_close(&self) {
@@ -132,17 +137,19 @@ impl DeviceEvents for Dco {
     fn prepare(&self) -> Result<()> {
         self.adapter.start()?;
         self.control.lock().started = true;
+        trace::adapter_started(self.link.traced.adapter, self.link.traced.mtu);
         Ok(())
     }
 
     fn release(&self) {
         let mut state = self.control.lock();
         state.started = false;
-        peer::remove(self, &mut state);
+        peer::remove(self, &mut state, Gone::Stopped);
         // The work item takes the lock.
         drop(state);
         self.link.connected.flush();
         self.link.streamed.cancel();
+        trace::adapter_stopped(self.link.traced.adapter);
     }
 
     fn deleted(&self) {

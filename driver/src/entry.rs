@@ -2,7 +2,10 @@
 
 use crate::control;
 use crate::device::Dco;
+use crate::trace;
 use core::sync::atomic::{AtomicBool, Ordering};
+use dco_uapi as uapi;
+use nt::etw::Registration as Tracing;
 use nt::lock::WaitLock;
 use nt::status::Result;
 use nt::wdf::device::{ControlDevice, DeviceEvents, DeviceInit};
@@ -14,6 +17,7 @@ use nt::{context, wide};
 /// The driver's context.
 pub struct OvpnDco {
     version: WaitLock<VersionDevices>,
+    tracing: Option<Tracing>,
 }
 context!(OvpnDco, c"OvpnDcoDriver");
 
@@ -29,7 +33,11 @@ impl OvpnDco {
     /// # Errors
     /// INSUFFICIENT_RESOURCES.
     pub fn new() -> Result<Self> {
-        Ok(Self { version: WaitLock::of_driver(VersionDevices { adapters: 0, device: None })? })
+        let version = WaitLock::of_driver(VersionDevices { adapters: 0, device: None })?;
+        let tracing = trace::register();
+        let uapi::Version { major, minor, patch } = control::VERSION;
+        trace::driver_loaded(env!("CARGO_PKG_VERSION"), major, minor, patch);
+        Ok(Self { version, tracing })
     }
 }
 
@@ -79,6 +87,13 @@ impl DriverEvents for OvpnDco {
         }
         drop(version);
         Dco::add(init, registration)
+    }
+
+    fn unload(&self) {
+        trace::driver_unloaded();
+        if let Some(tracing) = &self.tracing {
+            tracing.end();
+        }
     }
 }
 

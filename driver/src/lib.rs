@@ -18,6 +18,7 @@
 //! | [`message`] | control packets: reads, writes, backlog | <= DISPATCH, its own spin lock |
 //! | [`keyevent`] | who waits for a key's end | parked at PASSIVE, looked at by the timer |
 //! | [`timer`] | keepalive | DISPATCH, in a read section |
+//! | [`trace`] | events for ETW | any |
 #![no_std]
 #![deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unreachable, clippy::string_slice)]
 
@@ -32,6 +33,7 @@ mod peer;
 mod rxqueue;
 mod stream;
 mod timer;
+mod trace;
 mod transport;
 mod txqueue;
 

@@ -5,9 +5,10 @@ use crate::device::Dco;
 use crate::keyevent::KeyEvents;
 use crate::message::Messages;
 use crate::rxqueue::Received;
+use crate::trace::{self, Traced};
 use crate::transport::Transport;
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
-use dco_core::{Device, Tick};
+use dco_core::{Device, DropReason, Tick};
 use dco_sync::Shared;
 use dco_wire::DATA_OVERHEAD;
 use nt::status::{Result, Status};
@@ -41,6 +42,8 @@ pub struct Link {
     pub peer_id: AtomicI32,
     /// Failed sends when the peer was made, data and control: device statistics count from there.
     pub failed_before: [AtomicU64; 2],
+    /// What its events need.
+    pub traced: Traced,
 }
 
 impl Link {
@@ -60,6 +63,7 @@ impl Link {
             streamed: Dpc::new::<Dco>(device)?,
             peer_id: AtomicI32::new(-1),
             failed_before: [AtomicU64::new(0), AtomicU64::new(0)],
+            traced: Traced::new(mtu)?,
         };
         Ok(Shared::try_new(link)?)
     }
@@ -81,6 +85,23 @@ impl Link {
             self.sends.failed(Traffic::Data).saturating_sub(data.load(Ordering::Relaxed)),
             self.sends.failed(Traffic::Control).saturating_sub(control.load(Ordering::Relaxed)),
         ]
+    }
+}
+
+impl Link {
+    /// All drops since the device was made, in the order of [`DropReason::ALL`]. The two that the network stack causes are counted by the
+    /// send pool.
+    pub fn drop_counts(&self) -> [u64; DropReason::COUNT] {
+        let mut counts = self.core.drop_counts();
+        for (count, reason) in counts.iter_mut().zip(DropReason::ALL) {
+            let more = match reason {
+                DropReason::TxSendFailed => self.sends.failed(Traffic::Data),
+                DropReason::ControlOutSendFailed => self.sends.failed(Traffic::Control),
+                _ => 0,
+            };
+            *count = count.saturating_add(more);
+        }
+        counts
     }
 }
 
@@ -108,6 +129,7 @@ impl Receive for Receiver {
     fn dead(&self) {
         // What expiry is told with: OpenVPN makes a new peer on it, as it should here.
         self.0.messages.disconnected(Status::CONNECTION_DISCONNECTED);
+        trace::socket_lost(self.0.traced.adapter, Status::CONNECTION_DISCONNECTED);
     }
 }
 

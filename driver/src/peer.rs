@@ -10,7 +10,9 @@ use crate::control::{self, State};
 use crate::device::Dco;
 use crate::link::{Link, now};
 use crate::rxqueue;
+use crate::trace::{self, Gone};
 use crate::transport::Transport;
+use core::sync::atomic::Ordering;
 use dco_core::{Endpoint, NewPeer, PeerSelector};
 use dco_sync::Shared;
 use dco_uapi as uapi;
@@ -73,7 +75,7 @@ fn prepare(dco: &Dco, state: &mut State, new: uapi::NewPeer) -> Result<Connectin
         return Err(Status::CANCELLED);
     }
     if state.socket.is_some() || state.connecting.is_some() {
-        remove(dco, state);
+        remove(dco, state, Gone::Replaced);
     }
     let client = match &state.client {
         Some(client) => client.clone(),
@@ -103,10 +105,11 @@ fn publish(dco: &Dco, state: &mut State, ready: Connecting) -> Result<()> {
     let started = transport.start();
     state.socket = Some(transport);
     if let Err(status) = started {
-        remove(dco, state);
+        remove(dco, state, Gone::Failed);
         return Err(status);
     }
     dco.timer.start();
+    link.traced.peer(&new);
     Ok(())
 }
 
@@ -126,7 +129,9 @@ pub fn connected(dco: &Dco) {
     let Some(request) = link.connects.take() else { return };
     let made = outcome.ok().and_then(|()| publish(dco, &mut state, connecting));
     drop(state);
-    request.complete(made.err().unwrap_or(Status::SUCCESS));
+    let status = made.err().unwrap_or(Status::SUCCESS);
+    link.traced.connected(status);
+    request.complete(status);
 }
 
 /// Takes a connect back, if there is one: cancels it, waits for it, and ends its request.
@@ -140,18 +145,18 @@ fn abandon(link: &Link, state: &mut State) {
 
 /// Removes the peer, if there is one: no processor uses it or its socket when this returns. Parked requests end with CANCELLED and
 /// waiting control packets are forgotten, peer or not. The handle goes on reading.
-pub fn remove(dco: &Dco, state: &mut State) {
-    unmake(dco, state);
+pub fn remove(dco: &Dco, state: &mut State, why: Gone) {
+    unmake(dco, state, why);
     dco.link.messages.flush(true);
 }
 
 /// The same for a handle that is closed: nothing is read any more until the next is opened.
 pub fn close(dco: &Dco, state: &mut State) {
-    unmake(dco, state);
+    unmake(dco, state, Gone::Closed);
     dco.link.messages.flush(false);
 }
 
-fn unmake(dco: &Dco, state: &mut State) {
+fn unmake(dco: &Dco, state: &mut State, why: Gone) {
     let link = &dco.link;
     abandon(link, state);
     drop(link.core.del_peer(&mut state.core, PeerSelector::Only, time::pause));
@@ -162,6 +167,8 @@ fn unmake(dco: &Dco, state: &mut State) {
         link.received.set_closing(true);
         rxqueue::discard(link);
         drop(transport);
+        trace::drops(link);
+        trace::peer_deleted(link.traced.adapter, link.peer_id.load(Ordering::Relaxed), why.name());
     }
     // The timer, which looks at them, has ended; without a peer none is parked.
     link.key_events.flush();

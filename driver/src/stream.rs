@@ -3,6 +3,7 @@
 use crate::link::{Link, now};
 use crate::message;
 use crate::rxqueue::{self, Arrival};
+use crate::trace;
 use dco_core::DropReason;
 use dco_wire::stream::{Frames, PREFIX_LEN};
 use dco_wire::{Class, classify};
@@ -25,6 +26,7 @@ pub fn received(link: &Link) {
                 data.end();
                 socket.abort();
                 link.messages.disconnected(Status::CONNECTION_ABORTED);
+                trace::socket_lost(link.traced.adapter, Status::CONNECTION_ABORTED);
             }
         }
         Some(Arrived::End { unfinished, .. }) => {
@@ -32,6 +34,7 @@ pub fn received(link: &Link) {
                 link.core.count_drop(cpu, DropReason::RxStreamBroken);
             }
             link.messages.disconnected(Status::CONNECTION_ABORTED);
+            trace::socket_lost(link.traced.adapter, Status::CONNECTION_ABORTED);
         }
     }
 }

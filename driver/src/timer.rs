@@ -1,6 +1,8 @@
 //! Once a second: pings that are due, a peer that went silent, a key near its end.
 
 use crate::link::{Link, now};
+use crate::trace;
+use core::sync::atomic::Ordering;
 use dco_core::PeerSelector;
 use nt::status::Status;
 use nt::time;
@@ -27,9 +29,12 @@ pub fn tick(link: &Link) {
         }
     }
     if let Some(key) = batch.sending_key() {
+        link.traced.look(&key);
         link.key_events.look(key);
     }
     if due.expired && link.messages.fail_one(Status::CONNECTION_DISCONNECTED) {
         batch.ack_expired();
+        trace::peer_expired(link.traced.adapter, link.peer_id.load(Ordering::Relaxed));
     }
+    trace::drops(link);
 }

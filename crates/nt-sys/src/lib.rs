@@ -3,7 +3,7 @@
 //! Names and types are those of Microsoft's `wdk-sys`. With the feature `wdk` the NT and KMDF half *is*
 //! `wdk-sys` (a Windows machine with the WDK); without it, it is our own declarations, which need nothing but
 //! a Rust compiler. NetAdapterCx ([`net`]), WSK ([`wsk`]) and CNG ([`cng`]) are not in `wdk-sys` and are ours
-//! in both cases, as are the C headers' inline functions and macros ([`inline`]).
+//! in both cases, as are ETW ([`etw`]) and the C headers' inline functions and macros ([`inline`]).
 //!
 //! | need | spelled |
 //! |---|---|
@@ -55,6 +55,13 @@ pub mod bind;
     reason = "C declarations under their own names; Microsoft documents them"
 )]
 pub mod cng;
+#[expect(
+    missing_docs,
+    non_snake_case,
+    non_upper_case_globals,
+    reason = "C declarations under their own names; Microsoft documents them"
+)]
+pub mod etw;
 #[expect(non_snake_case, reason = "C inline functions under their own names")]
 pub mod inline;
 #[expect(

@@ -15,6 +15,7 @@
 //! | [`netcx`] | NetAdapterCx adapter, queues, rings |
 //! | [`wsk`] | sockets, datagram indications, send buffers |
 //! | [`bcrypt`] | AES-GCM and ChaCha20-Poly1305 keys |
+//! | [`etw`] | event tracing |
 //!
 //! IRQL is stated for each public function. Callbacks are short trampolines into safe trait methods; no panic leaves them
 //! because none of the code they reach panics.
@@ -24,6 +25,7 @@
 extern crate alloc;
 
 pub mod bcrypt;
+pub mod etw;
 pub mod irql;
 pub mod lock;
 pub mod netcx;

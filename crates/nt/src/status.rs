@@ -54,6 +54,12 @@ impl Status {
         self.0 >= 0
     }
 
+    /// Whether this is an error; warnings are none.
+    #[must_use]
+    pub const fn is_error(self) -> bool {
+        self.0.cast_unsigned() >= 0xC000_0000
+    }
+
     /// `Ok` for success and informational statuses.
     ///
     /// # Errors

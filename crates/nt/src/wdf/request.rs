@@ -11,6 +11,15 @@ pub struct Request {
     raw: WDFREQUEST,
     /// Bytes copied from or to its buffer: what it reports when it succeeds.
     copied: usize,
+    on_failure: Option<OnFailure>,
+}
+
+/// Who is told that a request fails, and of which.
+#[derive(Clone, Copy)]
+struct OnFailure {
+    tell: fn(u32, u32, Status),
+    device: u32,
+    code: u32,
 }
 
 // SAFETY: a request may be completed from any thread.
@@ -22,7 +31,7 @@ impl Request {
     /// # Safety
     /// `raw` was just delivered to the driver, which owns it.
     pub(crate) const unsafe fn adopt(raw: WDFREQUEST) -> Self {
-        Self { raw, copied: 0 }
+        Self { raw, copied: 0, on_failure: None }
     }
 
     /// Gives the handle away without completing it.
@@ -79,6 +88,11 @@ impl Request {
 
     /// Completes with `information` bytes, which the caller has seen copied.
     fn finish(self, status: Status, information: usize) {
+        if let Some(OnFailure { tell, device, code }) = self.on_failure
+            && status.is_error()
+        {
+            tell(device, code, status);
+        }
         let raw = self.release();
         // SAFETY: the request was owned and is consumed here.
         unsafe { wdf_call!(WdfRequestCompleteWithInformation, raw, status.0, information as _) };
@@ -134,6 +148,12 @@ impl Ioctl {
         // SAFETY: as above; the buffer is writable, and the view of it has ended.
         wipe(unsafe { core::slice::from_raw_parts_mut(p, all.min(len)) });
         Ok(value)
+    }
+
+    /// Has `tell(device, code, status)` called before the request ends with an error, unless it is parked before. IRQL is that of the
+    /// completion.
+    pub const fn on_failure(&mut self, device: u32, code: u32, tell: fn(u32, u32, Status)) {
+        self.0.on_failure = Some(OnFailure { tell, device, code });
     }
 
     /// The request, to be parked.

@@ -10,12 +10,12 @@ pub(super) const AF_INET6: u16 = wsk::AF_INET6 as u16;
 /// Room for either family, laid out by hand: family (u16, host order), port (u16, network order), then `sin_addr` at 4, or
 /// flow info at 4, address at 8, scope id at 24 (ws2def.h, ws2ipdef.h).
 #[repr(C, align(8))]
-pub(super) struct RawAddress([u8; RawAddress::LEN]);
+pub(crate) struct RawAddress([u8; RawAddress::LEN]);
 
 impl RawAddress {
-    pub(super) const LEN: usize = 28;
+    pub(crate) const LEN: usize = 28;
 
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(address: SocketAddr) -> Self {
         const { assert!(Self::LEN == size_of::<SOCKADDR_IN6>()) }
         let mut bytes = [0u8; Self::LEN];
         let mut put = |offset: usize, from: &[u8]| {
@@ -36,6 +36,10 @@ impl RawAddress {
             }
         }
         Self(bytes)
+    }
+
+    pub(crate) const fn bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
     }
 
     pub(super) fn as_mut_ptr(&mut self) -> *mut SOCKADDR {

@@ -17,6 +17,7 @@ mod send;
 mod socket;
 mod stream;
 
+pub(crate) use address::RawAddress;
 pub use client::Client;
 pub use intake::{Arrived, BufferSizes, Received, StreamBuffer};
 pub use list::{Datagram, DatagramList};
