@@ -16,6 +16,7 @@ macro_rules! export {
 
 pub mod cng;
 pub mod crash;
+pub mod etw;
 pub mod ex;
 pub mod fault;
 pub mod foreign;
@@ -56,6 +57,7 @@ pub fn all_exports() -> Vec<Export> {
     let mut v = ke::exports();
     v.extend(ex::exports());
     v.extend(rtl::exports());
+    v.extend(etw::exports());
     v.extend(mm::exports());
     v.extend(io::exports());
     v.extend(ob::exports());

@@ -1,6 +1,6 @@
 //! `dco-lab`: runs a Windows driver image on Linux, strictly. `dco-lab --help` says how.
 
-use dco_lab::{cng, crash, fault, ke, netcx, options, pe, pnp, pool, report, rtl, server, thunk, wdf, wsk};
+use dco_lab::{cng, crash, etw, fault, ke, netcx, options, pe, pnp, pool, report, rtl, server, thunk, wdf, wsk};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -22,6 +22,9 @@ options of run:
   --registry KEY\\NAME=V  a value under the driver's service key; V is dword:N, text:T or T. May be repeated
   --keyword NAME=N       a keyword of the adapter's configuration, as a user sets it in the adapter's properties. May be repeated
   --verbose              shows all of the driver's debug output
+  --trace FILE           a trace session listens: a line for each event of the driver's goes to FILE; -: to standard error
+  --trace-level N, --trace-keyword N
+                         what the session wants: events up to this level, with one of these keywords (0, the default: all)
   --fail-alloc N         the driver's N-th pool allocation from now on fails (0: the first)
   --fault-log FILE       the first call that may fail, made from a stack that FILE has not, fails once, and its stack is added to
                          FILE; `dco-cli faults` runs a scenario so until no stack is new
@@ -107,6 +110,9 @@ const VALUES: &[&str] = &[
     "listen",
     "registry",
     "keyword",
+    "trace",
+    "trace-level",
+    "trace-keyword",
     "fail-alloc",
     "fault-log",
     "fault-at",
@@ -201,6 +207,13 @@ fn apply(given: &[(String, String)]) -> Result<(), Failure> {
                 netcx::set_configuration(name, number);
             }
             "fail-alloc" => pool::fail_in(value.parse().map_err(|e| usage(format!("--fail-alloc {value:?}: {e}")))?),
+            "trace" => etw::trace_to(value).map_err(|e| Failure(HOST, e))?,
+            "trace-level" => {
+                etw::set_level(value.parse().map_err(|e| usage(format!("--trace-level {value:?}: {e}")))?);
+            }
+            "trace-keyword" => {
+                etw::set_keyword(value.parse().map_err(|e| usage(format!("--trace-keyword {value:?}: {e}")))?);
+            }
             "fault-log" => fault::log_to(value).map_err(|e| Failure(HOST, e))?,
             "fault-at" => fault::at(value),
             "wsk-completion" => wsk::set_completion(match value.as_str() {

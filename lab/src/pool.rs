@@ -12,7 +12,7 @@ mod reports;
 pub mod special;
 
 use reports::describe;
-pub use reports::{check_leaks, live_of, owner};
+pub use reports::{check_leaks, is_paged, live_of, owner};
 use std::alloc::{Layout, alloc, dealloc};
 use std::cell::{Cell, UnsafeCell};
 use std::collections::VecDeque;

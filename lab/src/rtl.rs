@@ -1,4 +1,4 @@
-//! The run-time library: memory, strings, generic tables, versions and numbers, debug output, ETW registration, bug checks.
+//! The run-time library: memory, strings, generic tables, versions and numbers, debug output, bug checks.
 
 pub mod memory;
 pub mod misc;

@@ -10,7 +10,7 @@ use crate::io::request::Control;
 use crate::ke::sched;
 use crate::nt::{NTSTATUS, nt_success, status};
 use crate::report::{collected, exit_now};
-use crate::{fault, io, ke, objects, pnp, pool};
+use crate::{etw, fault, io, ke, objects, pnp, pool};
 use connection::Connection;
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -91,6 +91,8 @@ fn register_own() {
         let (blocks, bytes) = pool::usage();
         format!("blocks {blocks}\nbytes {bytes}\n")
     });
+    register_query("trace on", || etw::listen(true));
+    register_query("trace off", || etw::listen(false));
     register_query("violations", || {
         let v = collected();
         format!("{}\n{}", v.len(), v.concat())

@@ -4,7 +4,7 @@ Collects what a bug report needs into one file.
 
 .DESCRIPTION
 Starts a trace, waits while you make the fault happen, stops it, adds what the machine says of the driver, and packs everything into one
-.zip. In it: the trace of NDIS; adapters, driver packages, their files' hashes and signatures; the driver's version, counters and drop
+.zip. In it: the trace of the driver and of NDIS; adapters, driver packages, their files' hashes and signatures; the driver's version, counters and drop
 reasons (with dco-cli.exe); Windows' log of device installations, the parts that name ovpn-dco; the system log's entries of the last day
 that name it; the version of Windows.
 
@@ -42,8 +42,8 @@ $ErrorActionPreference = 'Stop'
 . (Join-Path $PSScriptRoot 'common.ps1')
 
 $Session = 'ovpn-dco-trace'
-# The first one begins the session, others join it.
-$Sources = @('Microsoft-Windows-NDIS')
+# The first one begins the session, others join it. The second is the driver: OpenVPN.DcoRs (docs/events.md).
+$Sources = @('Microsoft-Windows-NDIS', '{1febeb07-696a-5cda-9c9d-a663f210b0a6}')
 # PLA_E_DCS_NOT_FOUND: there is no such session.
 $NoSuchSession = -2144337918
 
@@ -116,7 +116,7 @@ function Get-DriverCounter {
 Assert-Administrator
 $target = $PSCmdlet.SessionState.Path.GetUnresolvedProviderPathFromPSPath($Path)
 if (Test-Path -LiteralPath $target) { throw "-Path: '$target' exists already" }
-if (-not $PSCmdlet.ShouldProcess($target, 'trace NDIS, collect the state of the driver and pack it')) { exit 0 }
+if (-not $PSCmdlet.ShouldProcess($target, 'trace driver and NDIS, collect the state of the driver and pack it')) { exit 0 }
 
 $folder = Join-Path ([IO.Path]::GetTempPath()) "ovpn-dco-$([guid]::NewGuid())"
 $null = New-Item -ItemType Directory -Path $folder

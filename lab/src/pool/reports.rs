@@ -4,6 +4,7 @@ use super::{DRIVER, FREED, HEADER, Header, LIVE, POOLS, lock, payload, special, 
 use crate::objects::Kind;
 use crate::report::{Rule, record_of};
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 const LEAK: Rule = Rule::new("pool.leak", "Driver Verifier 0xC4/0x62: pool allocations not freed at unload");
@@ -33,6 +34,23 @@ fn header_at(p: usize) -> Option<*mut Header> {
     // The address may be anything: it is not read where it cannot be.
     let magic = if p.is_multiple_of(16) { crate::crash::peek(h as u64)? } else { return None };
     (magic == LIVE ^ (h as u64) || magic == FREED ^ (h as u64)).then_some(h as *mut Header)
+}
+
+/// Whether a live block of paged pool holds the address.
+#[must_use]
+pub fn is_paged(address: usize) -> bool {
+    POOLS.iter().any(|s| {
+        let list = s.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut h = list.0;
+        // SAFETY: the list's lock is held and its blocks are live.
+        while let Some(b) = unsafe { h.as_ref() } {
+            if address.wrapping_sub(payload(h) as usize) < b.size {
+                return b.paged != 0;
+            }
+            h = b.next;
+        }
+        false
+    })
 }
 
 /// The block that an address lies in, its size and who allocated it, and who freed it where it is freed: for reports, which may look at

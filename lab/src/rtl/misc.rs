@@ -1,22 +1,18 @@
-//! Versions, random numbers, ETW registration, bug checks, exception support, and look-up of exports by name.
+//! Versions, random numbers, bug checks, exception support, and look-up of exports by name.
 
+use crate::Export;
 use crate::fault;
-use crate::irql::{self, APC, DISPATCH, PASSIVE};
+use crate::irql::{self, APC, PASSIVE};
 use crate::nt::{GUID, NTSTATUS, UNICODE_STRING, status};
-use crate::objects::Kind;
-use crate::report::{InCall, Rule, record_about, stop};
-use crate::{Export, pool};
-use std::cell::Cell;
+use crate::report::{InCall, Rule, stop};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const BUGCHECK: Rule = Rule::new("bugcheck.called", "the driver called KeBugCheckEx: Windows would stop");
 const EXCEPTION: Rule = Rule::new("exception.raised", "the lab does not unwind: structured exceptions end it");
-const ETW: Rule = Rule::new("etw.bad-handle", "WDK: EtwWrite, EtwUnregister (a handle of EtwRegister)");
 
 /// Windows 11 21H2, the oldest the shipped driver is built for with NetAdapterCx 2.1.
 pub(crate) const BUILD: u32 = 22000;
-static PROVIDERS: Kind = Kind::new("etw.provider");
 static SEED: AtomicU64 = AtomicU64::new(0x9E37_79B9_7F4A_7C15);
 
 /// `RTL_OSVERSIONINFOW`, and the part of the `EX` form behind it that is filled.
@@ -81,7 +77,7 @@ extern "win64" fn uuid_create(out: *mut GUID) -> NTSTATUS {
 }
 
 /// A random GUID (version 4).
-fn random_id() -> [u8; 16] {
+pub(crate) fn random_id() -> [u8; 16] {
     let mut b = [0u8; 16];
     // SAFETY: the buffer is ours.
     unsafe { libc::getrandom(b.as_mut_ptr().cast(), b.len(), 0) };
@@ -130,109 +126,6 @@ extern "win64" fn raise_access_violation() -> ! {
     stop(EXCEPTION, "access violation")
 }
 
-extern "win64" fn etw_register(
-    _provider: *const GUID,
-    _callback: usize,
-    _context: *const c_void,
-    handle: *mut u64,
-) -> NTSTATUS {
-    let _c = InCall::enter("EtwRegister");
-    irql::require_at_most(PASSIVE);
-    if fault::fails("EtwRegister") {
-        return status::NO_MEMORY;
-    }
-    let p = pool::alloc_lab_zeroed(&PROVIDERS, 16);
-    // SAFETY: the driver passes its out parameter.
-    unsafe { handle.write(p as u64) };
-    status::SUCCESS
-}
-
-extern "win64" fn etw_unregister(handle: u64) -> NTSTATUS {
-    let _c = InCall::enter("EtwUnregister");
-    irql::require_at_most(PASSIVE);
-    let p = handle as *mut u8;
-    // SAFETY: the driver passes its handle; anything else is refused.
-    unsafe {
-        if !pool::is_lab_block(p, &PROVIDERS) {
-            record_about(ETW, p.addr(), &format!("{handle:#x}"));
-            return status::INVALID_HANDLE;
-        }
-        pool::free_lab(p);
-    }
-    status::SUCCESS
-}
-
-/// Whether the handle is a registered provider's; null is what a driver has whose registration failed.
-fn is_provider(handle: u64) -> bool {
-    // SAFETY: a handle of EtwRegister is a live block; anything else is only looked at.
-    let sound = unsafe { pool::is_lab_block(handle as *const u8, &PROVIDERS) };
-    if !sound && handle != 0 {
-        record_about(ETW, usize::try_from(handle).unwrap_or(0), &format!("{handle:#x}"));
-    }
-    sound
-}
-
-/// `EtwWrite` and its kin: no session listens, so nothing is kept; the handle is checked.
-macro_rules! etw_write {
-    ($($f:ident $name:literal,)*) => {
-        $(extern "win64" fn $f(handle: u64) -> NTSTATUS {
-            let _c = InCall::enter($name);
-            if is_provider(handle) { status::SUCCESS } else { status::INVALID_HANDLE }
-        })*
-    };
-}
-etw_write! {
-    etw_write "EtwWrite",
-    etw_write_ex "EtwWriteEx",
-    etw_write_transfer "EtwWriteTransfer",
-    etw_write_string "EtwWriteString",
-    etw_set_information "EtwSetInformation",
-}
-
-/// No session has enabled a provider.
-extern "win64" fn etw_event_enabled(handle: u64, _descriptor: *const c_void) -> u8 {
-    let _c = InCall::enter("EtwEventEnabled");
-    let _ = is_provider(handle);
-    0
-}
-
-extern "win64" fn etw_provider_enabled(handle: u64, _level: u8, _keyword: u64) -> u8 {
-    let _c = InCall::enter("EtwProviderEnabled");
-    let _ = is_provider(handle);
-    0
-}
-
-thread_local! {
-    /// This thread's activity identifier.
-    static ACTIVITY: Cell<[u8; 16]> = const { Cell::new([0; 16]) };
-}
-
-/// EVENT_ACTIVITY_CTRL_GET_ID 1, SET_ID 2, CREATE_ID 3, GET_SET_ID 4, CREATE_SET_ID 5.
-extern "win64" fn etw_activity(code: u32, id: *mut GUID) -> NTSTATUS {
-    let _c = InCall::enter("EtwActivityIdControl");
-    irql::require_at_most(DISPATCH);
-    let old = ACTIVITY.get();
-    let id = id.cast::<[u8; 16]>();
-    // SAFETY: the driver passes a GUID.
-    unsafe {
-        match code {
-            1 => id.write_unaligned(old),
-            2 => ACTIVITY.set(id.read_unaligned()),
-            3 => id.write_unaligned(random_id()),
-            4 => {
-                ACTIVITY.set(id.read_unaligned());
-                id.write_unaligned(old);
-            }
-            5 => {
-                ACTIVITY.set(random_id());
-                id.write_unaligned(old);
-            }
-            _ => return status::INVALID_PARAMETER,
-        }
-    }
-    status::SUCCESS
-}
-
 extern "win64" fn get_system_routine(name: *const UNICODE_STRING) -> usize {
     let _c = InCall::enter("MmGetSystemRoutineAddress");
     irql::require_at_most(PASSIVE);
@@ -261,16 +154,6 @@ pub(super) fn exports() -> Vec<Export> {
         export!("RtlRaiseException", raise_exception),
         export!("ExRaiseDatatypeMisalignment", raise_misalignment),
         export!("ExRaiseAccessViolation", raise_access_violation),
-        export!("EtwRegister", etw_register),
-        export!("EtwUnregister", etw_unregister),
-        export!("EtwWrite", etw_write),
-        export!("EtwWriteEx", etw_write_ex),
-        export!("EtwWriteTransfer", etw_write_transfer),
-        export!("EtwWriteString", etw_write_string),
-        export!("EtwSetInformation", etw_set_information),
-        export!("EtwEventEnabled", etw_event_enabled),
-        export!("EtwProviderEnabled", etw_provider_enabled),
-        export!("EtwActivityIdControl", etw_activity),
         export!("MmGetSystemRoutineAddress", get_system_routine),
         data("KdDebuggerEnabled", (&raw const ZERO).addr()),
         data("KdDebuggerNotPresent", (&raw const ONE).addr()),
