@@ -97,6 +97,7 @@ struct Session {
     on: bool,
     level: u8,
     keyword: u64,
+    bytes: bool,
 }
 
 struct State {
@@ -104,8 +105,10 @@ struct State {
     session: Session,
 }
 
-static STATE: Mutex<State> =
-    Mutex::new(State { providers: BTreeMap::new(), session: Session { out: None, on: false, level: 0, keyword: 0 } });
+static STATE: Mutex<State> = Mutex::new(State {
+    providers: BTreeMap::new(),
+    session: Session { out: None, on: false, level: 0, keyword: 0, bytes: false },
+});
 
 fn lock() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -135,6 +138,11 @@ pub fn set_level(level: u8) {
 /// `--trace-keyword N`.
 pub fn set_keyword(keyword: u64) {
     lock().session.keyword = keyword;
+}
+
+/// `--trace-bytes`.
+pub fn show_bytes() {
+    lock().session.bytes = true;
 }
 
 /// `QUERY trace on` and `QUERY trace off`: the session that `--trace` described begins or ends, and each provider is told.
@@ -335,6 +343,12 @@ unsafe fn write(handle: u64, descriptor: *const Descriptor, count: u32, pieces: 
         let mut line = format!("{name} level={} keyword={:#x}", descriptor.level, descriptor.keyword);
         if !fields.is_empty() {
             let _ = write!(line, " {fields}");
+        }
+        if state.session.bytes {
+            line.push_str(" bytes=");
+            for b in parts.iter().skip(if described { 2 } else { 0 }).flatten() {
+                let _ = write!(line, "{b:02x}");
+            }
         }
         state.session.print(&line);
     }

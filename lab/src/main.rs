@@ -25,6 +25,7 @@ options of run:
   --trace FILE           a trace session listens: a line for each event of the driver's goes to FILE; -: to standard error
   --trace-level N, --trace-keyword N
                          what the session wants: events up to this level, with one of these keywords (0, the default: all)
+  --trace-bytes          each line ends with the bytes of the event's data
   --fail-alloc N         the driver's N-th pool allocation from now on fails (0: the first)
   --fault-log FILE       the first call that may fail, made from a stack that FILE has not, fails once, and its stack is added to
                          FILE; `dco-cli faults` runs a scenario so until no stack is new
@@ -97,7 +98,7 @@ fn main() -> ExitCode {
 }
 
 /// Options that take no value.
-const SWITCHES: &[&str] = &["verbose", "no-chacha", "special-pool", "wsk-locked-mdls"];
+const SWITCHES: &[&str] = &["verbose", "trace-bytes", "no-chacha", "special-pool", "wsk-locked-mdls"];
 /// Options that take one.
 const VALUES: &[&str] = &[
     "sys",
@@ -208,6 +209,7 @@ fn apply(given: &[(String, String)]) -> Result<(), Failure> {
             }
             "fail-alloc" => pool::fail_in(value.parse().map_err(|e| usage(format!("--fail-alloc {value:?}: {e}")))?),
             "trace" => etw::trace_to(value).map_err(|e| Failure(HOST, e))?,
+            "trace-bytes" => etw::show_bytes(),
             "trace-level" => {
                 etw::set_level(value.parse().map_err(|e| usage(format!("--trace-level {value:?}: {e}")))?);
             }

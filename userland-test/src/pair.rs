@@ -1,5 +1,6 @@
 //! Two driver instances and a tunnel between them: the quick test of the whole path.
 
+mod events;
 mod jumbo;
 mod keys;
 mod power;
@@ -78,6 +79,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
         Ok("both drivers, nothing left behind, nothing violated".into())
     });
     checked?;
+    events::check(&rig, &mut checks)?;
     let software = rig.start_with([&[], &["--no-chacha"]])?;
     let checked = check_software_chacha(&rig, &software, &mut checks);
     checks.check("unload after software ChaCha20-Poly1305", || {

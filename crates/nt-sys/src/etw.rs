@@ -63,7 +63,8 @@ const _: () = {
     assert!(offset_of!(EVENT_DATA_DESCRIPTOR, Size) == 8 && offset_of!(EVENT_DATA_DESCRIPTOR, Type) == 12);
 };
 
-#[cfg_attr(windows, link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim"))]
+// With the WDK its import library has them.
+#[cfg_attr(all(windows, not(feature = "wdk")), link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim"))]
 unsafe extern "C" {
     #[must_use]
     pub fn EtwRegister(

@@ -33,6 +33,15 @@ pub struct Unicode {
 #[repr(C, align(16))]
 pub struct Storage<const N: usize>(pub [u64; N]);
 
+/// EVENT_DATA_DESCRIPTOR.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Piece {
+    pub address: *const u8,
+    pub size: u32,
+    pub kind: u32,
+}
+
 macro_rules! handle {
     ($($name:ident),*) => { $(#[derive(Clone, Copy, PartialEq)] #[repr(transparent)] pub struct $name(pub *mut u8);)* };
 }
@@ -147,7 +156,17 @@ unsafe extern "C" {
     pub fn ExReleaseRundownProtection(r: *mut u64);
     pub fn ExRundownCompleted(r: *mut u64);
     pub fn ExRaiseStatus(status: Status);
+    pub fn EtwRegister(id: *const u8, callback: *const c_void, context: *mut c_void, handle: *mut u64) -> Status;
     pub fn EtwUnregister(handle: u64) -> Status;
+    pub fn EtwSetInformation(handle: u64, class: u32, information: *const u8, length: u32) -> Status;
+    pub fn EtwWriteTransfer(
+        handle: u64,
+        event: *const u8,
+        activity: *const u8,
+        related: *const u8,
+        count: u32,
+        data: *const Piece,
+    ) -> Status;
     pub fn KeAcquireSpinLockRaiseToDpc(lock: *mut u64) -> u8;
     pub fn KeReleaseSpinLock(lock: *mut u64, irql: u8);
     pub fn KeAcquireSpinLockAtDpcLevel(lock: *mut u64);
