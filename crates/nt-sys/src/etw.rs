@@ -64,7 +64,10 @@ const _: () = {
 };
 
 // With the WDK its import library has them.
-#[cfg_attr(all(windows, not(feature = "wdk")), link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim"))]
+#[cfg_attr(
+    all(windows, not(feature = "wdk")),
+    link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")
+)]
 unsafe extern "C" {
     #[must_use]
     pub fn EtwRegister(
