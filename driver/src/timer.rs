@@ -36,5 +36,8 @@ pub fn tick(link: &Link) {
         batch.ack_expired();
         trace::peer_expired(link.traced.adapter, link.peer_id.load(Ordering::Relaxed));
     }
+    // Counts are complete once the batch is over.
+    drop(batch);
+    drop(section);
     trace::drops(link);
 }
