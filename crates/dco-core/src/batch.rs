@@ -30,8 +30,11 @@ use crate::{
 pub enum Destination {
     /// The only peer, point to point.
     Only,
-    /// The peer with this address inside the tunnel: the next hop that routing chose. Point to point, the only peer.
+    /// The peer with this address inside the tunnel, the next hop that routing chose; else the one that the longest network around it is
+    /// routed to. Point to point, the only peer.
     Address(IpAddr),
+    /// The same for the packet's own destination.
+    Packet,
 }
 
 /// Where a datagram came from.
@@ -413,8 +416,9 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
         let len = current.open(header.key_id, datagram, out, now).map_err(Loss::of_current)?;
         if let Some(source) = from.source {
             let source = endpoint::pack(Some(source));
-            if source != current.endpoint {
-                current.float(section, source);
+            if source != current.endpoint && !current.float(section, source) {
+                out.get_mut(..len).unwrap_or_default().fill(0);
+                return Err(Loss::of_current(DropReason::RxWrongPeer));
             }
         }
 
@@ -439,6 +443,7 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
     /// The peer that an outgoing packet belongs to, unless it would send the tunnel through itself.
     #[inline]
     fn route(&mut self, to: Destination, header: &IpHeader, packet: &[u8]) -> Result<&mut Current<'s, A, T>, Loss> {
+        let to = if to == Destination::Packet { Destination::Address(header.dst) } else { to };
         let peer = self.receiver(to).ok_or(DropReason::TxNoPeer)?;
         let current = self.turn_to(peer);
         // The cheap look first: most of what a tunnel over UDP carries is TCP.
@@ -462,7 +467,11 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
                 let Destination::Address(address) = to else { return None };
                 match &self.current {
                     Some(current) if is_own(current.addresses, address) => Some(current.peer),
-                    _ => table.find(Name::Address(address), &self.section.guard).map(|peer| &**peer),
+                    _ => {
+                        let guard = &self.section.guard;
+                        let peer = table.find(Name::Address(address), guard).or_else(|| table.route(address, guard));
+                        peer.map(|peer| &**peer)
+                    }
                 }
             }
         }
@@ -632,8 +641,9 @@ impl<'s, A: Aead, T> Current<'s, A, T> {
             return Ok(());
         }
         let nowhere = source.is_unspecified() || matches!(source, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        let hop = if nowhere { None } else { route_back(source) };
-        let owner = hop.and_then(|hop| table.find(Name::Address(hop), &section.guard));
+        let guard = &section.guard;
+        let mut hop = || route_back(source).and_then(|hop| table.find(Name::Address(hop), guard));
+        let owner = if nowhere { None } else { table.owner(source, guard).or_else(&mut hop) };
         if owner.is_none_or(|owner| !core::ptr::eq(&raw const **owner, self.peer)) {
             return Err(DropReason::RxWrongSource);
         }
@@ -641,29 +651,35 @@ impl<'s, A: Aead, T> Current<'s, A, T> {
         Ok(())
     }
 
-    /// An authentic packet came from elsewhere than the batch thinks its peer is: the peer is there from now on.
+    /// An authentic packet came from elsewhere than the batch thinks its peer is: the peer is there from now on. False if it may not be,
+    /// because another is.
     #[cold]
     #[inline(never)]
-    fn float(&mut self, section: &Section<'_, A, T>, source: Words) {
+    fn float(&mut self, section: &Section<'_, A, T>, source: Words) -> bool {
         let peer = self.peer;
         if peer.protocol() != ip::UDP {
-            return;
+            return true;
         }
         let before = peer.endpoint_words();
         let source = endpoint::with_local_of(source, before);
+        let moves = !endpoint::same_remote(source, before);
+        if moves && section.is_anothers(source, peer) {
+            return false;
+        }
         // Whoever loses the race for it leaves it to the next packet.
         if source != before && !peer.endpoint.try_store(source) {
-            return;
+            return true;
         }
         self.endpoint = source;
         self.remote = endpoint::unpack(source).map(|endpoint| endpoint.remote);
-        if !endpoint::same_remote(source, before) {
+        if moves {
             // Release, the peer's first: whoever takes the device's sees the peer's, and whoever takes that the endpoint. Swapped,
             // not stored: a store would hide what another processor's before it released.
             peer.moved.swap(true, Ordering::Release);
             section.device.moved.swap(true, Ordering::Release);
             self.moved = true;
         }
+        true
     }
 
     /// Whether the MSS limit concerns a packet with this header.
@@ -697,6 +713,16 @@ impl<'s, A: Aead, T> Current<'s, A, T> {
                 }
             }
         }
+    }
+}
+
+impl<A: Aead, T> Section<'_, A, T> {
+    /// Whether this remote end is another peer's own.
+    fn is_anothers(&self, source: Words, peer: &Peer<A, T>) -> bool {
+        let Peers::Many(table) = &self.device.peers else { return false };
+        let remote = endpoint::unpack(source).map(|endpoint| Name::Remote(endpoint.remote));
+        self.device.own_remotes.load(Ordering::Relaxed)
+            && remote.is_some_and(|name| table.is_anothers(name, peer, &self.guard))
     }
 }
 

@@ -6,7 +6,7 @@
 
 use core::{
     fmt,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::atomic::Ordering,
 };
 
@@ -17,8 +17,9 @@ use dco_wire::{PeerId, ip};
 use crate::{
     device::{Device, Peers},
     endpoint::Endpoint,
+    network::Network,
     peer::{Peer, PeerSelector, PeerStats},
-    table::{Changes, Cursor, Name, Table},
+    table::{CHANGES, Changes, Cursor, Name, Table},
     time::Tick,
 };
 
@@ -81,7 +82,7 @@ pub enum ControlError {
     NoPeer,
     /// There is a peer with this id.
     PeerExists,
-    /// Another peer has this address inside the tunnel.
+    /// Another peer has this address inside the tunnel, or this network.
     AddressInUse,
     /// There is no memory. Nothing was changed.
     OutOfMemory,
@@ -173,18 +174,93 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
         &self,
         _control: &mut Control,
         selector: PeerSelector,
-        pause: impl FnMut(),
+        mut pause: impl FnMut(),
     ) -> Option<Shared<Peer<A, T>>> {
         let peer = self.find(selector)?;
         match &self.peers {
             Peers::One(only) => drop(only.replace(None, &self.domain, pause)),
             Peers::Many(table) => {
+                self.del_networks(table, &peer, &mut pause);
                 let mut changes = Changes::new();
                 self.unlist(table, &mut changes, &peer);
                 changes.finish(&self.domain, pause);
             }
         }
         Some(peer)
+    }
+
+    /// Routes a network to a peer: what is sent to it, and is no peer's own address, goes to the peer with the longest network around
+    /// the destination, and inner sources in it have to come from there. Nothing happens if the peer has it.
+    ///
+    /// # Errors
+    /// NoPeer; AddressInUse if another peer has it; OutOfMemory. NoPeer point to point.
+    pub fn add_network(
+        &self,
+        _control: &mut Control,
+        peer: PeerSelector,
+        network: Network,
+        pause: impl FnMut(),
+    ) -> Result<(), ControlError> {
+        let peer = self.find(peer).ok_or(ControlError::NoPeer)?;
+        let Peers::Many(table) = &self.peers else { return Err(ControlError::NoPeer) };
+        if let Some(owner) = table.find(Name::Network(network), &self.domain.enter(0)) {
+            return if Shared::same(owner, &peer) { Ok(()) } else { Err(ControlError::AddressInUse) };
+        }
+        let mut changes = Changes::new();
+        let added = table.add(&self.domain, &mut changes, Name::Network(network), &peer);
+        if added.is_ok() {
+            peer.networks.fetch_add(1, Ordering::Relaxed);
+        }
+        changes.finish(&self.domain, pause);
+        Ok(added?)
+    }
+
+    /// Takes a network away, from this peer or, for `None`, from whoever has it. False if it is not there, or another peer's. Needs no
+    /// memory.
+    pub fn del_network(
+        &self,
+        _control: &mut Control,
+        peer: Option<PeerId>,
+        network: Network,
+        pause: impl FnMut(),
+    ) -> bool {
+        let Peers::Many(table) = &self.peers else { return false };
+        let owner = table.find(Name::Network(network), &self.domain.enter(0)).cloned();
+        let Some(owner) = owner.filter(|owner| peer.is_none_or(|peer| peer == owner.id())) else { return false };
+        let mut changes = Changes::new();
+        table.remove(&self.domain, &mut changes, Name::Network(network), &owner);
+        owner.networks.fetch_sub(1, Ordering::Relaxed);
+        changes.finish(&self.domain, pause);
+        true
+    }
+
+    /// Takes all networks from a peer.
+    fn del_networks(&self, table: &Table<Peer<A, T>>, peer: &Shared<Peer<A, T>>, mut pause: impl FnMut()) {
+        let mut cursor = Cursor::default();
+        while peer.networks.load(Ordering::Relaxed) != 0 {
+            let mut changes = Changes::new();
+            for _ in 0..CHANGES {
+                // One that is counted and not found would be an error in the count: better none counted than no end.
+                let Some(network) = table.next_network(&self.domain, &mut cursor, peer) else {
+                    peer.networks.store(0, Ordering::Relaxed);
+                    break;
+                };
+                table.remove(&self.domain, &mut changes, Name::Network(network), peer);
+                peer.networks.fetch_sub(1, Ordering::Relaxed);
+            }
+            changes.finish(&self.domain, &mut pause);
+        }
+    }
+
+    /// The id of a peer with this remote end; point to point, `None`.
+    pub fn peer_at(&self, _control: &Control, remote: SocketAddr) -> Option<PeerId> {
+        let Peers::Many(table) = &self.peers else { return None };
+        table.find(Name::Remote(remote), &self.domain.enter(0)).map(|peer| peer.id())
+    }
+
+    /// Device statistics start at zero, as they do with a new peer point to point.
+    pub fn restart_stats(&self, _control: &mut Control) {
+        self.counters.restart();
     }
 
     /// A peer, to look at. It may be removed while the handle lives.

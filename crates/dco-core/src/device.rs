@@ -52,6 +52,8 @@ pub struct Device<A: Aead, T> {
     pub(crate) match_id: bool,
     /// With several peers: inner sources are looked at.
     pub(crate) source_check: AtomicBool,
+    /// With several peers: none moves to where another is.
+    pub(crate) own_remotes: AtomicBool,
     /// Some peer's [`Peer::moved`] is set.
     pub(crate) moved: AtomicBool,
     pub(crate) counters: Counters,
@@ -71,6 +73,7 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
             peers,
             match_id: false,
             source_check: AtomicBool::new(true),
+            own_remotes: AtomicBool::new(false),
             moved: AtomicBool::new(false),
             counters: Counters::try_new(cpus)?,
             max_inner: MAX_INNER,
@@ -104,6 +107,12 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
     /// very peer it came from. Any IRQL.
     pub fn set_source_check(&self, on: bool) {
         self.source_check.store(on, Ordering::Relaxed);
+    }
+
+    /// Switches whether remote ends are peers' own (with several peers; off at first): an authentic packet from where another peer is
+    /// does not move its peer there, and is dropped as [`DropReason::RxWrongPeer`]. Any IRQL.
+    pub fn set_own_remotes(&self, on: bool) {
+        self.own_remotes.store(on, Ordering::Relaxed);
     }
 
     /// How many peers there are. Any IRQL up to DISPATCH_LEVEL; `cpu` is the processor's number.

@@ -12,10 +12,14 @@ use core::{
 use dco_sync::{Box, Domain, Guard, OutOfMemory, Published, Retired, Shared, try_box, try_box_slice};
 use dco_wire::PeerId;
 
-use crate::{endpoint::address_words, hash::hash};
+use crate::{
+    endpoint::address_words,
+    hash::hash,
+    network::{Lengths, Network},
+};
 
 /// Most changes that one control operation makes.
-const CHANGES: usize = 8;
+pub(crate) const CHANGES: usize = 8;
 
 /// What a peer is found by. All kinds are in one table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub(crate) enum Name {
     Address(IpAddr),
     /// The far end of the transport; for headers that do not say the id.
     Remote(SocketAddr),
+    /// Routed to the peer.
+    Network(Network),
 }
 
 impl Name {
@@ -38,6 +44,10 @@ impl Name {
             Self::Remote(remote) => {
                 let [high, low] = address_words(remote.ip());
                 hash(seed, &[3, u64::from(remote.is_ipv6()), high, low, u64::from(remote.port())])
+            }
+            Self::Network(network) => {
+                let [len, high, low] = network.words();
+                hash(seed, &[4, len, high, low])
             }
         }
     }
@@ -80,6 +90,7 @@ pub(crate) struct Table<P> {
     seed: [u64; 2],
     buckets: Box<[Published<Bucket<P>>]>,
     peers: AtomicUsize,
+    lengths: Lengths,
 }
 
 impl<P> Table<P> {
@@ -87,7 +98,7 @@ impl<P> Table<P> {
     pub(crate) fn try_new(domain: &Domain, seed: [u64; 2], buckets: usize) -> Result<Self, OutOfMemory> {
         let buckets = u32::try_from(buckets.max(1)).map_err(|_| OutOfMemory)? as usize;
         let buckets = try_box_slice(buckets, |_| Ok(Published::new(domain, None)))?;
-        Ok(Self { seed, buckets, peers: AtomicUsize::new(0) })
+        Ok(Self { seed, buckets, peers: AtomicUsize::new(0), lengths: Lengths::try_new()? })
     }
 
     /// How many peers there are.
@@ -101,6 +112,46 @@ impl<P> Table<P> {
         let places = self.bucket(name)?.load(guard)?;
         let mut entries = places.iter().filter_map(|place| place.load(guard));
         entries.find(|entry| entry.name == name).map(|entry| &entry.peer)
+    }
+
+    /// Whether a peer other than this one has this name.
+    pub(crate) fn is_anothers(&self, name: Name, peer: &P, guard: &Guard<'_>) -> bool {
+        let places: &[_] = self.bucket(name).and_then(|bucket| bucket.load(guard)).map_or(&[], |places| places);
+        let mut entries = places.iter().filter_map(|place| place.load(guard));
+        entries.any(|entry| entry.name == name && !core::ptr::eq(&raw const *entry.peer, peer))
+    }
+
+    /// The peer with the longest network that contains `address`.
+    #[inline]
+    pub(crate) fn route<'g>(&'g self, address: IpAddr, guard: &'g Guard<'_>) -> Option<&'g Shared<P>> {
+        self.lengths.around(address).find_map(|network| self.find(Name::Network(network), guard))
+    }
+
+    /// The peer that packets from `address` have to come from: who has it, or else the longest network around it. `None` where there
+    /// are no networks at all.
+    pub(crate) fn owner<'g>(&'g self, address: IpAddr, guard: &'g Guard<'_>) -> Option<&'g Shared<P>> {
+        if self.lengths.none_around(address) {
+            return None;
+        }
+        self.find(Name::Address(address), guard).or_else(|| self.route(address, guard))
+    }
+
+    /// The next network of `peer`'s from `cursor` on, which moves behind it. Control only.
+    pub(crate) fn next_network(&self, domain: &Domain, cursor: &mut Cursor, peer: &Shared<P>) -> Option<Network> {
+        let guard = domain.enter(0);
+        loop {
+            let bucket = self.buckets.get(cursor.bucket as usize)?;
+            let places: &[_] = bucket.load(&guard).map_or(&[], |places| places);
+            while let Some(place) = places.get(cursor.place as usize) {
+                cursor.place = cursor.place.saturating_add(1);
+                if let Some(Entry { name: Name::Network(network), peer: owner }) = place.load(&guard)
+                    && Shared::same(owner, peer)
+                {
+                    return Some(*network);
+                }
+            }
+            *cursor = Cursor { bucket: cursor.bucket.saturating_add(1), place: 0 };
+        }
     }
 
     /// The next peer from `cursor` on, which moves behind it.
@@ -143,8 +194,12 @@ impl<P> Table<P> {
             })?;
             changes.bucket(bucket.swap(Some(try_box(more)?), domain));
         }
-        if matches!(name, Name::Id(_)) {
-            self.peers.fetch_add(1, Ordering::Relaxed);
+        match name {
+            Name::Id(_) => {
+                self.peers.fetch_add(1, Ordering::Relaxed);
+            }
+            Name::Network(network) => self.lengths.add(network),
+            Name::Address(_) | Name::Remote(_) => {}
         }
         Ok(())
     }
@@ -156,8 +211,12 @@ impl<P> Table<P> {
         let mine = |entry: &Entry<P>| entry.name == name && Shared::same(&entry.peer, peer);
         if let Some(place) = places.iter().find(|place| place.load(&guard).is_some_and(mine)) {
             changes.entry(place.swap(None, domain));
-            if matches!(name, Name::Id(_)) {
-                self.peers.fetch_sub(1, Ordering::Relaxed);
+            match name {
+                Name::Id(_) => {
+                    self.peers.fetch_sub(1, Ordering::Relaxed);
+                }
+                Name::Network(network) => self.lengths.remove(network),
+                Name::Address(_) | Name::Remote(_) => {}
             }
         }
     }

@@ -60,6 +60,8 @@ pub enum Op {
     Moved,
     /// Sources are checked, or not.
     Check(bool),
+    /// Remote ends are peers' own, or not.
+    OwnRemotes(bool),
 }
 
 /// A client's packet.
@@ -273,6 +275,10 @@ impl Server {
             Op::Wait(milliseconds) => self.now += u64::from(milliseconds),
             Op::Tick => self.tick(),
             Op::Moved => self.moved(),
+            Op::OwnRemotes(on) => {
+                self.device.set_own_remotes(on);
+                self.model.own_remotes = on;
+            }
             Op::Check(on) => {
                 self.device.set_source_check(on);
                 self.model.unchecked = !on;

@@ -78,6 +78,8 @@ pub struct ManyModel {
     pub drops: BTreeMap<&'static str, u64>,
     /// Inner sources may be anything.
     pub unchecked: bool,
+    /// Nobody moves to where another is known to be.
+    pub own_remotes: bool,
 }
 
 /// What a peer is made of.
@@ -280,6 +282,8 @@ impl ManyModel {
             (None, Some((remote, _))) if header == UNDEFINED => self.known_at(remote).first().copied(),
             _ => Some(header),
         };
+        let remote = incoming.source.map(|(remote, _)| remote).filter(|_| self.own_remotes);
+        let known = remote.map(|remote| self.known_at(remote)).unwrap_or_default();
         let Some((id, peer)) = id.and_then(|id| self.peers.get_mut(&id).map(|peer| (id, peer))) else {
             return Err(self.lose(None, "RxUnknownPeer"));
         };
@@ -306,6 +310,9 @@ impl ManyModel {
         if let Some((remote, local)) = incoming.source
             && !peer.tcp
         {
+            if peer.remote != remote && known.iter().any(|other| *other != id) {
+                return Err(self.lose(Some(id), "RxWrongPeer"));
+            }
             peer.moved |= peer.remote != remote;
             peer.remote = remote;
             peer.local = local.or(peer.local);
