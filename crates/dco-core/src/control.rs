@@ -277,10 +277,22 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
 
     /// Tells of peers that were heard from another remote end since the last call, each once with where it is now; with several peers,
     /// headers without id find it there from now on. Where there is no memory for that, the peer's turn comes at a later call.
-    pub fn take_moved(
+    pub fn take_moved(&self, control: &mut Control, mut tell: impl FnMut(&Peer<A, T>, Endpoint), pause: impl FnMut()) {
+        self.take_moved_while(
+            control,
+            |peer, endpoint| {
+                tell(peer, endpoint);
+                true
+            },
+            pause,
+        );
+    }
+
+    /// The same for as long as `tell` takes it: the peer that it says `false` to, and those that are left, come at a later call.
+    pub fn take_moved_while(
         &self,
         control: &mut Control,
-        mut tell: impl FnMut(&Peer<A, T>, Endpoint),
+        mut tell: impl FnMut(&Peer<A, T>, Endpoint) -> bool,
         mut pause: impl FnMut(),
     ) {
         // Acquire, as below: the flag's setter set the peer's before.
@@ -293,12 +305,15 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
                 continue;
             }
             let Some(endpoint) = peer.endpoint().0 else { continue };
-            if self.relist(&peer, &PeerUpdate { endpoint: Some(endpoint), ..PeerUpdate::default() }, &mut pause).is_ok()
-            {
-                tell(&peer, endpoint);
-            } else {
+            let update = PeerUpdate { endpoint: Some(endpoint), ..PeerUpdate::default() };
+            let listed = self.relist(&peer, &update, &mut pause).is_ok();
+            let told = listed && tell(&peer, endpoint);
+            if !told {
                 peer.moved.swap(true, Ordering::Release);
                 self.moved.swap(true, Ordering::Release);
+                if listed {
+                    break;
+                }
             }
         }
     }
