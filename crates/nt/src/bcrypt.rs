@@ -35,6 +35,19 @@ impl Drop for Opened {
     }
 }
 
+/// Random words, nobody's to know. PASSIVE_LEVEL.
+///
+/// # Errors
+/// CNG's status.
+pub fn random() -> Result<[u64; 2]> {
+    let mut bytes = [0u8; 16];
+    // SAFETY: the buffer is a live local of 16 bytes; with this flag there is no provider.
+    Status(unsafe { cng::BCryptGenRandom(null_mut(), bytes.as_mut_ptr(), 16, cng::BCRYPT_USE_SYSTEM_PREFERRED_RNG) })
+        .ok()?;
+    let words = u128::from_ne_bytes(bytes);
+    Ok([words as u64, (words >> 64) as u64])
+}
+
 impl Provider {
     /// Opens the provider. PASSIVE_LEVEL.
     ///

@@ -31,6 +31,14 @@ impl Status {
     pub const OBJECT_NAME_COLLISION: Self = raw(0xC000_0035);
     /// The operation is not supported.
     pub const NOT_SUPPORTED: Self = raw(0xC000_00BB);
+    /// The object is in use, or the address belongs to another.
+    pub const OBJECTID_EXISTS: Self = raw(0xC000_022B);
+    /// There is no such thing.
+    pub const NOT_FOUND: Self = raw(0xC000_0225);
+    /// It was done before.
+    pub const ALREADY_INITIALIZED: Self = raw(0xC000_0510);
+    /// An address that this socket cannot send to.
+    pub const INVALID_ADDRESS: Self = raw(0xC000_0141);
     /// The request was cancelled.
     pub const CANCELLED: Self = raw(0xC000_0120);
     /// The device is not in the state the operation needs.

@@ -55,6 +55,58 @@ impl Request {
         Ok(len)
     }
 
+    /// Copies the beginning of a write's input to `out`, as much as that holds; returns the length of all of it. For a look at what is
+    /// copied whole, or from somewhere on, after that.
+    ///
+    /// # Errors
+    /// BUFFER_TOO_SMALL for no input.
+    pub fn copy_beginning(&mut self, out: &mut [u8]) -> Result<usize> {
+        let (mut p, mut len) = (null_mut(), 0);
+        // SAFETY: the request is owned; both out pointers are live locals.
+        Status(unsafe { wdf_call!(WdfRequestRetrieveInputBuffer, self.raw, 1, &raw mut p, &raw mut len) }).ok()?;
+        // SAFETY: the framework vouches for `len` readable bytes until completion; `out` has at least as many of them.
+        unsafe { core::ptr::copy_nonoverlapping(p.cast::<u8>().cast_const(), out.as_mut_ptr(), out.len().min(len)) };
+        Ok(len)
+    }
+
+    /// Copies the input of a write from `skip` on to the front of `out` and returns the length of that. It reports the whole of it.
+    ///
+    /// # Errors
+    /// BUFFER_TOO_SMALL for no input, or none from there on; INVALID_PARAMETER for more than `out` holds.
+    pub fn copy_input_from(&mut self, skip: usize, out: &mut [u8]) -> Result<usize> {
+        let (mut p, mut len) = (null_mut(), 0);
+        // SAFETY: the request is owned; both out pointers are live locals.
+        Status(unsafe { wdf_call!(WdfRequestRetrieveInputBuffer, self.raw, 1, &raw mut p, &raw mut len) }).ok()?;
+        let rest = len.checked_sub(skip).filter(|rest| *rest != 0).ok_or(Status::BUFFER_TOO_SMALL)?;
+        let out = out.get_mut(..rest).ok_or(Status::INVALID_PARAMETER)?;
+        // SAFETY: as above; `skip` and `rest` make `len`, and `out` has `rest` bytes and is ours.
+        unsafe { core::ptr::copy_nonoverlapping(p.cast::<u8>().cast_const().add(skip), out.as_mut_ptr(), rest) };
+        self.copied = len;
+        Ok(rest)
+    }
+
+    /// Copies `head`, and `bytes` behind it, to the output buffer of a read, as [`copy_output`](Self::copy_output) does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn copy_parts(&mut self, head: &[u8], bytes: &[u8]) -> Result<usize> {
+        let all = head.len().saturating_add(bytes.len());
+        let (mut p, mut len) = (null_mut(), 0);
+        // SAFETY: the request is owned; both out pointers are live locals.
+        Status(unsafe {
+            wdf_call!(WdfRequestRetrieveOutputBuffer, self.raw, all.max(1) as _, &raw mut p, &raw mut len)
+        })
+        .ok()?;
+        let p = p.cast::<u8>();
+        // SAFETY: the framework vouches for at least as many writable bytes as were asked for, until completion.
+        unsafe {
+            core::ptr::copy_nonoverlapping(head.as_ptr(), p, head.len());
+            core::ptr::copy_nonoverlapping(bytes.as_ptr(), p.add(head.len()), bytes.len());
+        }
+        self.copied = all;
+        Ok(all)
+    }
+
     /// Copies `bytes` to the output buffer of a read.
     ///
     /// # Errors
@@ -186,6 +238,36 @@ impl Ioctl {
             Ok(len) => self.0.finish(status, len),
             Err(status) => self.0.complete(status),
         }
+    }
+
+    /// Has `fill` write pieces of output one after the other, each behind the one before, and completes with SUCCESS and what they make;
+    /// with BUFFER_TOO_SMALL where they do not fit into `room` bytes, or these not into the output. Any IRQL <= DISPATCH_LEVEL.
+    pub fn complete_pieces(mut self, room: usize, fill: impl FnOnce(&mut dyn FnMut(&[u8]) -> bool)) {
+        let (mut p, mut len) = (null_mut(), 0);
+        if room == 0 {
+            return self.0.complete(Status::SUCCESS);
+        }
+        // SAFETY: the request is owned; both out pointers are live locals.
+        let buffer = Status(unsafe {
+            wdf_call!(WdfRequestRetrieveOutputBuffer, self.0.raw, room as _, &raw mut p, &raw mut len)
+        });
+        if let Err(status) = buffer.ok() {
+            return self.0.complete(status);
+        }
+        let mut used = 0usize;
+        let mut fits = true;
+        fill(&mut |piece: &[u8]| {
+            let end = used.saturating_add(piece.len());
+            fits &= end <= room;
+            if fits {
+                // SAFETY: the system buffer holds `room` bytes at least, of which the piece takes those from `used` to `end`.
+                unsafe { core::ptr::copy_nonoverlapping(piece.as_ptr(), p.cast::<u8>().add(used), piece.len()) };
+                used = end;
+            }
+            fits
+        });
+        self.0.copied = used;
+        self.0.complete_copied(if fits { Ok(()) } else { Err(Status::BUFFER_TOO_SMALL) });
     }
 
     /// Whether the output buffer holds `len` bytes.

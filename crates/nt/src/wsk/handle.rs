@@ -25,6 +25,7 @@ pub(super) unsafe trait Category {
     fn control(&self) -> wsk::PFN_WSK_CONTROL_SOCKET;
     fn close(&self) -> wsk::PFN_WSK_CLOSE_SOCKET;
     fn bind(&self) -> wsk::PFN_WSK_BIND;
+    fn get_local_address(&self) -> wsk::PFN_WSK_GET_LOCAL_ADDRESS;
 }
 
 // SAFETY: WSK gives datagram sockets a WSK_PROVIDER_DATAGRAM_DISPATCH.
@@ -41,6 +42,9 @@ unsafe impl Category for wsk::WSK_PROVIDER_DATAGRAM_DISPATCH {
     fn bind(&self) -> wsk::PFN_WSK_BIND {
         self.WskBind
     }
+    fn get_local_address(&self) -> wsk::PFN_WSK_GET_LOCAL_ADDRESS {
+        self.WskGetLocalAddress
+    }
 }
 
 // SAFETY: WSK gives connection-oriented sockets a WSK_PROVIDER_CONNECTION_DISPATCH.
@@ -56,6 +60,9 @@ unsafe impl Category for wsk::WSK_PROVIDER_CONNECTION_DISPATCH {
     }
     fn bind(&self) -> wsk::PFN_WSK_BIND {
         self.WskBind
+    }
+    fn get_local_address(&self) -> wsk::PFN_WSK_GET_LOCAL_ADDRESS {
+        self.WskGetLocalAddress
     }
 }
 
@@ -90,8 +97,27 @@ impl<C: Category> Handle<C> {
         context: *mut c_void,
         callbacks: *const c_void,
     ) -> Result<()> {
+        // SAFETY: as the caller promises.
+        unsafe { self.create(client, local.is_ipv4(), context, callbacks) }?;
+        self.bind(local)
+    }
+
+    /// Makes the socket, of IPv4 or of IPv6. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// WSK's status.
+    ///
+    /// # Safety
+    /// As [`open`](Self::open).
+    pub(super) unsafe fn create(
+        &self,
+        client: &Client,
+        ipv4: bool,
+        context: *mut c_void,
+        callbacks: *const c_void,
+    ) -> Result<()> {
         let create = client.dispatch().WskSocket.ok_or(Status::INTERNAL_ERROR)?;
-        let family = if local.is_ipv4() { AF_INET } else { AF_INET6 };
+        let family = if ipv4 { AF_INET } else { AF_INET6 };
         // SAFETY: context and callbacks are as the caller promises; the process, thread and descriptor may be NULL.
         let socket = unsafe {
             self.irp.wait(|irp| {
@@ -111,10 +137,30 @@ impl<C: Category> Handle<C> {
             })
         }?;
         self.socket.store(core::ptr::with_exposed_provenance_mut(socket as usize), Ordering::Release);
+        Ok(())
+    }
+
+    /// Binds it. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// WSK's status.
+    pub(super) fn bind(&self, local: SocketAddr) -> Result<()> {
         let mut address = RawAddress::new(local);
         let bind = self.dispatch().and_then(C::bind).ok_or(Status::INTERNAL_ERROR)?;
         // SAFETY: the address lives until the IRP has completed.
         unsafe { self.irp.wait(|irp| bind(self.raw(), address.as_mut_ptr(), 0, irp)) }.map(drop)
+    }
+
+    /// Where it is bound: what was chosen for a port of 0. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// WSK's status.
+    pub(super) fn local_address(&self) -> Result<SocketAddr> {
+        let get = self.dispatch().and_then(C::get_local_address).ok_or(Status::INTERNAL_ERROR)?;
+        let mut address = RawAddress::none();
+        // SAFETY: the address has room for either family, and lives until the IRP has completed.
+        unsafe { self.irp.wait(|irp| get(self.raw(), address.as_mut_ptr(), irp)) }?;
+        address.get().ok_or(Status::INTERNAL_ERROR)
     }
 
     pub(super) fn raw(&self) -> *mut wsk::WSK_SOCKET {

@@ -1,6 +1,8 @@
 //! Datagrams as WSK indicates them: lists that are read in place and given back.
 
+use super::address::RawAddress;
 use super::socket::Core;
+use core::net::SocketAddr;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 use nt_sys::MDL;
@@ -81,6 +83,14 @@ impl<'a> Datagram<'a> {
     #[must_use]
     pub fn len(&self) -> usize {
         self.node.Buffer.Length as usize
+    }
+
+    /// Where it came from; an IPv4 address that is mapped into IPv6 is an IPv4 address.
+    #[must_use]
+    pub fn remote(&self) -> Option<SocketAddr> {
+        let address = NonNull::new(self.node.RemoteAddress)?;
+        // SAFETY: the address is part of the indication, valid until that is released, and a SOCKADDR as its family says.
+        unsafe { RawAddress::read(address) }
     }
 
     /// Whether it has no bytes.

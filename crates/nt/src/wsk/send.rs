@@ -1,5 +1,6 @@
 //! Send buffers: made once, filled in place, chained, sent, and back in the pool when the send has completed.
 
+use super::address::RawAddress;
 use super::irp::MORE_PROCESSING_REQUIRED;
 use super::pending::InFlight;
 use crate::netcx::TxNotifier;
@@ -9,7 +10,7 @@ use core::ffi::c_void;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use dco_sync::{Queue, Shared};
-use nt_sys::wsk::{WSK_BUF, WSK_BUF_LIST};
+use nt_sys::wsk::{SOCKADDR, WSK_BUF, WSK_BUF_LIST};
 use nt_sys::{DEVICE_OBJECT, IRP, NTSTATUS, PIRP, PMDL, ntddk};
 
 /// The least that a send buffer holds: a full tunnel packet (1500) with its overhead, or a control packet. Larger ones are multiples of
@@ -37,6 +38,8 @@ struct Buffer {
     control: bool,
     /// The MDL is cut to the packet, and linked to the next one's.
     cut: bool,
+    /// Where the send that this buffer heads goes, if its socket does not say.
+    to: RawAddress,
     /// Bytes of memory behind the prefix.
     len: usize,
 }
@@ -283,11 +286,36 @@ impl<'p> Chain<'p> {
         self.tail = Some(raw);
     }
 
+    /// Gives the buffers back and counts their packets as failed.
+    pub(super) fn fail(mut self) {
+        let Some(head) = self.head.take() else { return };
+        // SAFETY: the chain owns its buffers, and they were not sent.
+        let count = unsafe { give_back(head) };
+        self.pool.failures(self.traffic).fetch_add(count, Ordering::Relaxed);
+    }
+
     /// Hands the chain to `send` as WSK wants it: list, and an IRP whose completion gives the buffers back to their pool and then
     /// ends the send's count in `in_flight`. `send` passes the IRP to one WSK send function.
     pub(super) fn submit(self, in_flight: &InFlight, send: impl FnOnce(*mut WSK_BUF_LIST, PIRP) -> NTSTATUS) {
         let Some((head, irp)) = self.prepare(in_flight) else { return };
         let _ = send(head.as_ptr().cast(), irp);
+    }
+
+    /// The same with an address of the chain's own, which lives as long as the send.
+    pub(super) fn submit_to(
+        self,
+        in_flight: &InFlight,
+        to: RawAddress,
+        send: impl FnOnce(*mut WSK_BUF_LIST, *mut SOCKADDR, PIRP) -> NTSTATUS,
+    ) {
+        let Some((head, irp)) = self.prepare(in_flight) else { return };
+        // SAFETY: the head is the IRP's completion's, which cannot run before `send`; nobody else has it.
+        let to = unsafe {
+            let b = &mut *head.as_ptr();
+            b.to = to;
+            b.to.as_mut_ptr()
+        };
+        let _ = send(head.as_ptr().cast(), to, irp);
     }
 
     /// The same as one piece of a stream: each packet behind its prefix, all MDLs in one chain.

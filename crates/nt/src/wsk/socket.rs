@@ -36,6 +36,8 @@ pub(super) struct Core {
     receiving: AtomicBool,
     /// The socket is going: whatever is still indicated is returned at once.
     closing: AtomicBool,
+    /// Its family.
+    ipv4: bool,
 }
 
 #[repr(C)]
@@ -104,23 +106,72 @@ impl<R: Receive> DatagramSocket<R> {
         remote: SocketAddr,
         receiver: R,
     ) -> Result<Self> {
+        let this = Self::create(client, pool, local.is_ipv4(), receiver)?;
+        let handle = &this.core().handle;
+        handle.bind(local)?;
+        let mut address = RawAddress::new(remote);
+        // SAFETY: a plain structure viewed as its bytes.
+        let bytes = unsafe { core::slice::from_raw_parts_mut(address.as_mut_ptr().cast::<u8>(), RawAddress::LEN) };
+        handle.control(wsk::WSK_CONTROL_SOCKET_TYPE::WskIoctl, wsk::SIO_WSK_SET_REMOTE_ADDRESS as _, 0, bytes)?;
+        Ok(this)
+    }
+
+    /// Creates a socket bound to `local` that talks to everybody: datagrams say where they came from, and are sent with
+    /// [`send_to`](Self::send_to). With `dual` one of IPv6 takes IPv4 too. It does not receive until [`start`](Self::start).
+    /// PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// WSK's status.
+    pub fn listening(
+        client: &Client,
+        pool: &Shared<SendPool>,
+        local: SocketAddr,
+        dual: bool,
+        receiver: R,
+    ) -> Result<Self> {
+        let this = Self::create(client, pool, local.is_ipv4(), receiver)?;
+        let handle = &this.core().handle;
+        if dual && local.is_ipv6() {
+            handle.control(
+                wsk::WSK_CONTROL_SOCKET_TYPE::WskSetOption,
+                wsk::IPV6_V6ONLY,
+                wsk::IPPROTO_IPV6,
+                &mut 0u32.to_ne_bytes(),
+            )?;
+        }
+        handle.bind(local)?;
+        Ok(this)
+    }
+
+    /// An unbound socket.
+    fn create(client: &Client, pool: &Shared<SendPool>, ipv4: bool, receiver: R) -> Result<Self> {
         let core = Core {
             handle: Handle::new()?,
             retained: AtomicUsize::new(0),
             sending: InFlight::new(),
             receiving: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            ipv4,
         };
         let inner = NonNull::from(Box::leak(dco_sync::try_box(Inner { core, receiver })?));
         let this = Self { inner, pool: pool.clone(), _client: client.clone() };
-        let handle = &this.core().handle;
         // SAFETY: the context is the boxed `Inner`, which `drop` keeps until the socket is closed; the dispatch is a static.
-        unsafe { handle.open(client, local, inner.as_ptr().cast(), Self::DISPATCH.cast()) }?;
-        let mut address = RawAddress::new(remote);
-        // SAFETY: a plain structure viewed as its bytes.
-        let bytes = unsafe { core::slice::from_raw_parts_mut(address.as_mut_ptr().cast::<u8>(), RawAddress::LEN) };
-        handle.control(wsk::WSK_CONTROL_SOCKET_TYPE::WskIoctl, wsk::SIO_WSK_SET_REMOTE_ADDRESS as _, 0, bytes)?;
+        unsafe { this.core().handle.create(client, ipv4, inner.as_ptr().cast(), Self::DISPATCH.cast()) }?;
         Ok(this)
+    }
+
+    /// Where it is bound; an IPv4 address that is mapped into IPv6 is an IPv4 address. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// WSK's status.
+    pub fn local_address(&self) -> Result<SocketAddr> {
+        self.core().handle.local_address()
+    }
+
+    /// Whether it is of IPv4, so that IPv6 addresses are none to it.
+    #[must_use]
+    pub fn is_ipv4(&self) -> bool {
+        self.core().ipv4
     }
 
     const DISPATCH: *const wsk::WSK_CLIENT_DATAGRAM_DISPATCH =
@@ -163,6 +214,25 @@ impl<R: Receive> DatagramSocket<R> {
         chain.submit(&core.sending, |list, irp| {
             // SAFETY: the list and its buffers belong to the send until the IRP completes; a NULL address means the fixed remote.
             unsafe { f(core.handle.raw(), list, 0, null_mut(), 0, null_mut(), irp) }
+        });
+    }
+
+    /// Sends a chain of datagrams to `to`: as [`send`](Self::send), for a [listening](Self::listening) socket. One of the other family, to
+    /// which the socket cannot send, goes back to the pool and counts as failed.
+    pub fn send_to(&self, chain: Chain<'_>, to: SocketAddr) {
+        let core = self.core();
+        let Some(f) = core.handle.dispatch().and_then(|d| d.WskSendMessages) else { return };
+        if chain.is_empty() || !core::ptr::eq(chain.pool(), &raw const *self.pool) {
+            return;
+        }
+        let to = match (core.ipv4, to) {
+            (true, SocketAddr::V6(_)) => return chain.fail(),
+            (true, to) => RawAddress::new(to),
+            (false, to) => RawAddress::for_ipv6(to),
+        };
+        chain.submit_to(&core.sending, to, |list, to, irp| {
+            // SAFETY: the list, its buffers and the address belong to the send until the IRP completes.
+            unsafe { f(core.handle.raw(), list, 0, to, 0, null_mut(), irp) }
         });
     }
 }
