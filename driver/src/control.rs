@@ -4,6 +4,7 @@ use crate::cipher::Ciphers;
 use crate::device::Dco;
 use crate::link::{Link, now};
 use crate::peer::{self, Connecting};
+use crate::server;
 use crate::trace::{self, Gone};
 use crate::transport::Transport;
 use core::sync::atomic::Ordering;
@@ -27,6 +28,8 @@ pub const VERSION: uapi::Version = uapi::Version { major: 1, minor: 9, patch: 0 
 /// What the control lock guards.
 pub struct State {
     pub core: Control,
+    /// Of the server's peers.
+    pub many: Control,
     /// Between EvtDevicePrepareHardware and EvtDeviceReleaseHardware. A handle may outlive the latter; peers may not be made then.
     pub started: bool,
     /// A handle is open. Between its cleanup and the next one's creation nothing may begin that only a handle ends.
@@ -49,8 +52,9 @@ impl State {
     /// INTERNAL_ERROR for a second state of one device.
     pub fn new(link: &Link) -> Result<Self> {
         let core = link.core.take_control().ok_or(Status::INTERNAL_ERROR)?;
+        let many = link.many.take_control().ok_or(Status::INTERNAL_ERROR)?;
         let ciphers = Ciphers::new();
-        Ok(Self { core, started: false, open: false, up: false, socket: None, connecting: None, client: None, ciphers })
+        Ok(Self { core, many, started: false, open: false, up: false, socket: None, connecting: None, client: None, ciphers })
     }
 
     /// Gives back what must be given back at PASSIVE_LEVEL. The peer is gone.
@@ -65,9 +69,15 @@ pub fn ioctl(dco: &Dco, mut request: Ioctl, code: u32) {
     if code == uapi::additive::GET_DROPS {
         return request.complete_output(drops(dco).as_bytes());
     }
+    if code == uapi::additive::DEL_KEY && dco.link.is_server() {
+        return request.complete(Status::INVALID_DEVICE_STATE);
+    }
     if code == uapi::additive::DEL_KEY {
         let deleted = parse(&request, uapi::additive::parse_del_key).and_then(|slot| del_key(dco, slot));
         return request.complete_result(deleted);
+    }
+    if code == uapi::additive::KEY_EVENT && dco.link.is_server() {
+        return request.complete(Status::INVALID_DEVICE_STATE);
     }
     if code == uapi::additive::KEY_EVENT {
         if let Err(status) = parse(&request, uapi::additive::parse_key_event) {
@@ -80,11 +90,23 @@ pub fn ioctl(dco: &Dco, mut request: Ioctl, code: u32) {
             None => request.complete(Status::OBJECTID_NOT_FOUND),
         };
     }
+    let server = dco.link.is_server();
+    if Code::from_code(code).is_some_and(|code| !server::allows(server, code)) {
+        return request.complete(Status::INVALID_DEVICE_STATE);
+    }
     match Code::from_code(code) {
         Some(Code::NewPeer) => peer::create(dco, request),
         Some(Code::DelPeer) => {
-            peer::remove(dco, &mut dco.control.lock(), Gone::Deleted);
-            request.complete(Status::SUCCESS);
+            let mut state = dco.control.lock();
+            // The mode again, under the lock that it changes under.
+            let status = if dco.link.is_server() {
+                Status::INVALID_DEVICE_STATE
+            } else {
+                peer::remove(dco, &mut state, Gone::Deleted);
+                Status::SUCCESS
+            };
+            drop(state);
+            request.complete(status);
         }
         Some(Code::StartVpn) => {
             let started = start_vpn(dco);
@@ -111,10 +133,12 @@ pub fn ioctl(dco: &Dco, mut request: Ioctl, code: u32) {
             request.complete_result(swapped.map_err(|e| status_of(e, Status::INVALID_DEVICE_REQUEST)));
         }
         Some(Code::GetStats) => request.complete_output(stats(dco).to_raw().as_bytes()),
+        Some(Code::GetPeerStats) if server => server::peer_stats(dco, request),
         Some(Code::GetPeerStats) => peer_stats(dco, request),
+        Some(Code::NotifyEvent) => dco.link.events.wait(request),
         Some(Code::GetVersion) => request.complete_output(VERSION.to_raw().as_bytes()),
-        // The rest of the interface is for servers; OpenVPN asks for it from version 2.0 on.
-        _ => request.complete(Status::INVALID_DEVICE_REQUEST),
+        Some(code) => server::ioctl(dco, request, code),
+        None => request.complete(Status::INVALID_DEVICE_REQUEST),
     }
 }
 
@@ -191,10 +215,14 @@ fn install(dco: &Dco, new: &uapi::NewKey) -> Result<()> {
         seal_tail: NonceTail::new(*new.encrypt.nonce_tail()),
         open_tail: NonceTail::new(*new.decrypt.nonce_tail()),
     })?;
-    dco.link
-        .core
-        .new_key(&mut state.core, PeerSelector::Only, key_slot(new.slot), key, time::pause)
-        .map_err(|e| status_of(e, Status::OBJECTID_NOT_FOUND))?;
+    let slot = key_slot(new.slot);
+    let installed = if dco.link.is_server() {
+        let peer = server::selector(new.peer_id).ok_or(Status::OBJECTID_NOT_FOUND)?;
+        dco.link.many.new_key(&mut state.many, peer, slot, key, time::pause)
+    } else {
+        dco.link.core.new_key(&mut state.core, PeerSelector::Only, slot, key, time::pause)
+    };
+    installed.map_err(|e| status_of(e, Status::OBJECTID_NOT_FOUND))?;
     dco.link.peer_id.store(new.peer_id, Ordering::Relaxed);
     dco.link.traced.key(new);
     Ok(())
@@ -219,7 +247,7 @@ fn del_key(dco: &Dco, slot: uapi::Slot) -> Result<()> {
 
 fn stats(dco: &Dco) -> uapi::DeviceStats {
     let [data, control] = dco.link.failed_sends();
-    let s = dco.link.core.stats();
+    let s = dco.link.active().stats();
     uapi::DeviceStats {
         lost_in_control: s.lost_in_control,
         lost_out_control: s.lost_out_control.saturating_add(control),

@@ -4,7 +4,7 @@ use crate::control::{self, State};
 use crate::entry::Registration;
 use crate::link::Link;
 use crate::trace::Gone;
-use crate::{message, peer, rxqueue, stream, timer, trace, txqueue};
+use crate::{message, peer, rxqueue, server, stream, timer, trace, txqueue};
 use core::ops::RangeInclusive;
 use dco_core::{DropReason, MAX_INNER};
 use dco_sync::Shared;
@@ -116,6 +116,7 @@ impl DeviceEvents for Dco {
         let mut state = self.control.lock();
         state.open = true;
         self.link.messages.open();
+        self.link.events.open();
         trace::device_opened(self.link.traced.adapter);
     }
 
@@ -163,6 +164,7 @@ impl DeviceEvents for Dco {
 impl WorkEvents for Dco {
     fn work(&self) {
         peer::connected(self);
+        server::work(self);
     }
 }
 
@@ -189,7 +191,7 @@ impl AdapterEvents for Dco {
 
     fn tx_cancelled(&self, packets: usize) {
         for _ in 0..packets {
-            self.link.core.count_drop(time::processor(), DropReason::TxCancelled);
+            self.link.active().count_drop(time::processor(), DropReason::TxCancelled);
         }
     }
 

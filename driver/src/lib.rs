@@ -8,6 +8,9 @@
 //! | [`entry`] | driver object, version device | PASSIVE |
 //! | [`device`] | the adapter's device context and its events | any below |
 //! | [`control`] | ioctls | PASSIVE, under the control lock |
+//! | [`server`] | multi-peer mode: its ioctls, many peers' timers and moves | PASSIVE, under the control lock |
+//! | [`listening`] | the server's socket, for whoever writes | any below |
+//! | [`event`] | who waits for events, what waits for them | <= DISPATCH, its own spin lock |
 //! | [`cipher`] | keys: CNG's, or software | made at PASSIVE, used <= DISPATCH |
 //! | [`peer`] | a peer's socket: made, connected, unmade | PASSIVE, under the control lock |
 //! | [`transport`] | what kind of socket it is | any below |
@@ -26,11 +29,14 @@ mod cipher;
 mod control;
 mod device;
 mod entry;
+mod event;
 mod keyevent;
 mod link;
+mod listening;
 mod message;
 mod peer;
 mod rxqueue;
+mod server;
 mod stream;
 mod timer;
 mod trace;

@@ -2,15 +2,18 @@
 
 use crate::cipher::CipherKey;
 use crate::device::Dco;
+use crate::event::Events;
 use crate::keyevent::KeyEvents;
+use crate::listening::Listening;
 use crate::message::Messages;
 use crate::rxqueue::Received;
 use crate::trace::{self, Traced};
 use crate::transport::Transport;
-use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
-use dco_core::{Device, DropReason, Tick};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use dco_core::{Device, DropReason, Mode, Tick};
 use dco_sync::Shared;
 use dco_wire::DATA_OVERHEAD;
+use nt::bcrypt;
 use nt::status::{Result, Status};
 use nt::time;
 use nt::wdf::deferred::{Dpc, WorkItem};
@@ -21,13 +24,29 @@ use nt::wsk::{DatagramList, Receive, SendPool, StreamEvents, Traffic};
 /// The core's device with this shell's cipher and transport.
 pub type Core = Device<CipherKey, Shared<Transport>>;
 
+/// A peer of it.
+pub type Peer = dco_core::Peer<CipherKey, Shared<Transport>>;
+
+/// Buckets that the names of a server's peers are in, three or four names a peer: thousands of peers find theirs at once.
+const BUCKETS: usize = 8192;
+
 /// Send buffers of one device: what may be in flight in the network stack, two megabytes (nine with jumbo packets). When it runs dry, packets stay on the
 /// transmit ring. It can be as large as one likes, never unbounded (ovpn-dco-win #47).
 const SEND_BUFFERS: usize = 1024;
 
 /// Shared by everything that runs for one device.
 pub struct Link {
-    pub core: Core,
+    /// Point to point.
+    pub core: Shared<Core>,
+    /// Several peers. Of the two, one has peers at a time.
+    pub many: Shared<Core>,
+    /// Multi-peer mode; written under the control lock, while neither has peers.
+    server: AtomicBool,
+    /// The server's socket.
+    pub listening: Listening,
+    pub events: Events,
+    /// A second has passed, and the work item has not looked at the server's peers.
+    pub ticked: AtomicBool,
     pub sends: Shared<SendPool>,
     pub received: Received,
     pub messages: Messages,
@@ -51,9 +70,15 @@ impl Link {
     ///
     /// # Errors
     /// NO_MEMORY and the framework's statuses.
+    #[inline(never)]
     pub fn new(device: Handle<'_>, mtu: usize) -> Result<Shared<Self>> {
         let link = Self {
-            core: Device::try_new(time::max_processors())?.with_max_inner(mtu),
+            core: core(Mode::PointToPoint { match_id: false }, mtu)?,
+            many: core(Mode::MultiPeer { seed: bcrypt::random()?, buckets: BUCKETS }, mtu)?,
+            server: AtomicBool::new(false),
+            listening: Listening::new()?,
+            events: Events::new(device)?,
+            ticked: AtomicBool::new(false),
             sends: SendPool::new(SEND_BUFFERS, mtu.saturating_add(DATA_OVERHEAD))?,
             received: Received::new()?,
             messages: Messages::new(device)?,
@@ -69,7 +94,30 @@ impl Link {
     }
 }
 
+/// The core's device for one mode. Not inlined: both would not fit in one stack frame.
+#[inline(never)]
+fn core(mode: Mode, mtu: usize) -> Result<Shared<Core>> {
+    let device = Device::try_new(time::max_processors())?.with_mode(mode)?.with_max_inner(mtu);
+    device.set_own_remotes(true);
+    Ok(Shared::try_new(device)?)
+}
+
 impl Link {
+    /// Whether this is multi-peer mode. Any IRQL.
+    pub fn is_server(&self) -> bool {
+        self.server.load(Ordering::Acquire)
+    }
+
+    /// Changes the mode. Under the control lock, while there are no peers.
+    pub fn set_server(&self, server: bool) {
+        self.server.store(server, Ordering::Release);
+    }
+
+    /// The core's device of the present mode. One who took the other has one without peers.
+    pub fn active(&self) -> &Core {
+        if self.is_server() { &self.many } else { &self.core }
+    }
+
     /// A new peer: what was counted here belongs to the one before.
     pub fn restart(&self) {
         self.peer_id.store(-1, Ordering::Relaxed);
@@ -93,6 +141,7 @@ impl Link {
     /// send pool.
     pub fn drop_counts(&self) -> [u64; DropReason::COUNT] {
         let mut counts = self.core.drop_counts();
+        counts.iter_mut().zip(self.many.drop_counts()).for_each(|(sum, more)| *sum = sum.saturating_add(more));
         for (count, reason) in counts.iter_mut().zip(DropReason::ALL) {
             let more = match reason {
                 DropReason::TxSendFailed => self.sends.failed(Traffic::Data),

@@ -5,7 +5,10 @@
 //! packets sent, outside it.
 
 use crate::link::{Link, now};
+use crate::{server, transport};
+use core::net::SocketAddr;
 use dco_core::{Backlog, DropReason};
+use dco_uapi::sockaddr::{V6_LEN, encoded_len, split_prefix, write_prefix};
 use nt::irql::AtDispatch;
 use nt::lock::SpinLock;
 use nt::status::{Result, Status};
@@ -112,56 +115,114 @@ pub fn read(link: &Link, mut request: Request) {
     finish_read(link, request, copied);
 }
 
+/// What stands before a server's control packets: the sender's address. Point to point, nothing.
+struct Prefix {
+    bytes: [u8; V6_LEN],
+    len: usize,
+}
+
+impl Prefix {
+    const NONE: Self = Self { bytes: [0; V6_LEN], len: 0 };
+
+    /// In the form of the socket's family, as its user knows addresses.
+    fn of(from: SocketAddr, ipv4_socket: bool) -> Self {
+        let from = server::shown(from, ipv4_socket);
+        let mut prefix = Self { bytes: [0; V6_LEN], len: encoded_len(&from) };
+        // The longest address fits.
+        if write_prefix(from, &mut prefix.bytes).is_err() {
+            prefix.len = 0;
+        }
+        prefix
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Writes it to the front of `room`; gives the rest of that. `None` where there is no room.
+    fn put<'r>(&self, room: &'r mut [u8]) -> Option<&'r mut [u8]> {
+        let (head, rest) = room.split_at_mut_checked(self.len)?;
+        head.iter_mut().zip(self.bytes).for_each(|(to, byte)| *to = byte);
+        Some(rest)
+    }
+}
+
 /// A control packet arrived in a datagram: see [`receive`]. DISPATCH_LEVEL.
 pub fn receive_datagram(link: &Link, cpu: usize, datagram: &Datagram<'_>) {
-    if let Some(packet) = datagram.contiguous() {
-        return receive(link, cpu, packet);
+    let core = link.active();
+    let mut prefix = Prefix::NONE;
+    if link.is_server() {
+        core.count_control_in(cpu);
+        let ipv4 = link.listening.with(cpu, |socket| socket.is_ipv4());
+        let (Some(from), Some(ipv4)) = (datagram.remote(), ipv4) else {
+            return core.count_drop(cpu, DropReason::ControlInCopyFailed);
+        };
+        prefix = Prefix::of(from, ipv4);
+    } else {
+        core.count_control_in(cpu);
     }
-    link.core.count_control_in(cpu);
-    if datagram.len() > Backlog::LONGEST {
-        return link.core.count_drop(cpu, DropReason::ControlInTooLong);
+    if let Some(packet) = datagram.contiguous() {
+        return deliver(link, cpu, &prefix, packet);
+    }
+    if datagram.len().saturating_add(prefix.len) > Backlog::LONGEST {
+        return core.count_drop(cpu, DropReason::ControlInTooLong);
     }
     // It lies in pieces: the next free place of the backlog is where they are put together.
     let mut waiting = link.messages.waiting.lock();
     let packet = match waiting.packets.free() {
-        Some(room) => datagram.gather(room).map(|bytes| &*bytes).ok_or(DropReason::ControlInCopyFailed),
+        Some(room) => {
+            let gathered = prefix.put(room).and_then(|rest| datagram.gather(rest));
+            gathered.map(|bytes| &*bytes).ok_or(DropReason::ControlInCopyFailed)
+        }
         None => Err(DropReason::ControlInBacklogFull),
     };
     match packet {
         Ok(packet) => match link.messages.reads.take() {
             Some(mut read) => {
-                let copied = read.copy_output(packet);
+                let copied = read.copy_parts(prefix.bytes(), packet);
                 drop(waiting);
                 finish_read(link, read, copied);
             }
             None => {
-                waiting.packets.commit(datagram.len());
+                waiting.packets.commit(prefix.len.saturating_add(datagram.len()));
             }
         },
         Err(reason) => {
             drop(waiting);
-            link.core.count_drop(cpu, reason);
+            core.count_drop(cpu, reason);
         }
     }
 }
 
 /// A control packet arrived: to a parked read, or to the backlog. DISPATCH_LEVEL.
 pub fn receive(link: &Link, cpu: usize, packet: &[u8]) {
-    link.core.count_control_in(cpu);
-    if packet.len() > Backlog::LONGEST {
-        return link.core.count_drop(cpu, DropReason::ControlInTooLong);
+    link.active().count_control_in(cpu);
+    deliver(link, cpu, &Prefix::NONE, packet);
+}
+
+fn deliver(link: &Link, cpu: usize, prefix: &Prefix, packet: &[u8]) {
+    if packet.len().saturating_add(prefix.len) > Backlog::LONGEST {
+        return link.active().count_drop(cpu, DropReason::ControlInTooLong);
     }
     let mut waiting = link.messages.waiting.lock();
     if let Some(mut read) = link.messages.reads.take() {
         drop(waiting);
-        let copied = read.copy_output(packet);
+        let copied = read.copy_parts(prefix.bytes(), packet);
         return finish_read(link, read, copied);
     }
-    let kept = waiting.packets.keep(packet);
+    let kept = keep(&mut waiting.packets, prefix, packet);
     drop(waiting);
     if !kept {
-        link.core.count_drop(cpu, DropReason::ControlInBacklogFull);
+        link.active().count_drop(cpu, DropReason::ControlInBacklogFull);
     }
+}
+
+/// Keeps a packet behind its prefix; false if there is no room for it.
+fn keep(packets: &mut Backlog, prefix: &Prefix, packet: &[u8]) -> bool {
+    let rest = packets.free().and_then(|room| prefix.put(room)).and_then(|rest| rest.get_mut(..packet.len()));
+    let Some(rest) = rest else { return false };
+    rest.copy_from_slice(packet);
+    packets.commit(prefix.len.saturating_add(packet.len()))
 }
 
 fn finish_read(link: &Link, read: Request, copied: Result<usize>) {
@@ -171,7 +232,7 @@ fn finish_read(link: &Link, read: Request, copied: Result<usize>) {
         Err(_) => Some(DropReason::ControlInCopyFailed),
     };
     if let Some(reason) = reason {
-        link.core.count_drop(time::processor(), reason);
+        link.active().count_drop(time::processor(), reason);
     }
     read.complete_copied(copied.map(drop));
 }
@@ -179,7 +240,7 @@ fn finish_read(link: &Link, read: Request, copied: Result<usize>) {
 /// A write: copied to a send buffer, given to the network stack, completed. Over TCP too: the control channel has its own window, and a
 /// write that waited for the network would have to be taken back from it when the handle closes. PASSIVE_LEVEL.
 pub fn write(link: &Link, mut request: Request) {
-    let sent = send(link, &mut request);
+    let sent = if link.is_server() { send_addressed(link, &mut request) } else { send(link, &mut request) };
     request.complete_copied(sent);
 }
 
@@ -206,6 +267,44 @@ fn send(link: &Link, request: &mut Request) -> Result<()> {
     let mut chain = Chain::new(&link.sends, Traffic::Control);
     chain.push(buffer, len);
     batch.count_control_out();
-    peer.transport().send(chain);
+    transport::send(peer, chain);
     Ok(())
+}
+
+/// The same for a server: the address that it goes to stands before the packet. There need not be a peer.
+fn send_addressed(link: &Link, request: &mut Request) -> Result<()> {
+    let _dispatch = AtDispatch::raise();
+    let cpu = time::processor();
+    // The longest prefix, and one byte.
+    let mut beginning = [0; V6_LEN + 1];
+    link.listening
+        .with(cpu, |socket| {
+            let len = request.copy_beginning(&mut beginning)?;
+            let beginning = beginning.get(..len.min(beginning.len())).unwrap_or_default();
+            let (to, packet) = split_prefix(beginning).map_err(|e| Status(e.status()))?;
+            let skip = beginning.len().saturating_sub(packet.len());
+            let to = server::canonical(to);
+            if socket.is_ipv4() && to.is_ipv6() {
+                return Err(Status::INVALID_ADDRESS);
+            }
+            let Some(mut buffer) = link.sends.take() else {
+                link.many.count_drop(cpu, DropReason::ControlOutNoBuffer);
+                return Err(Status::INSUFFICIENT_RESOURCES);
+            };
+            let room = buffer.bytes().get_mut(..MAX_WRITE).ok_or(Status::INTERNAL_ERROR);
+            match room.and_then(|room| request.copy_input_from(skip, room)) {
+                Ok(len) => {
+                    let mut chain = Chain::new(&link.sends, Traffic::Control);
+                    chain.push(buffer, len);
+                    link.many.count_control_out(cpu);
+                    socket.send(chain, Some(to));
+                    Ok(())
+                }
+                Err(status) => {
+                    link.sends.put(buffer);
+                    Err(status)
+                }
+            }
+        })
+        .unwrap_or(Err(Status::INVALID_DEVICE_STATE))
 }

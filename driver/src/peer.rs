@@ -9,9 +9,9 @@
 use crate::control::{self, State};
 use crate::device::Dco;
 use crate::link::{Link, now};
-use crate::rxqueue;
 use crate::trace::{self, Gone};
 use crate::transport::Transport;
+use crate::{rxqueue, server};
 use core::sync::atomic::Ordering;
 use dco_core::{Endpoint, NewPeer, PeerSelector};
 use dco_sync::Shared;
@@ -69,6 +69,9 @@ fn prepare(dco: &Dco, state: &mut State, new: uapi::NewPeer) -> Result<Connectin
     }
     if !state.started {
         return Err(Status::DEVICE_NOT_READY);
+    }
+    if dco.link.is_server() {
+        return Err(Status::INVALID_DEVICE_STATE);
     }
     if !state.open {
         // It came in before the handle's cleanup, and would outlive it.
@@ -143,7 +146,7 @@ fn abandon(link: &Link, state: &mut State) {
     }
 }
 
-/// Removes the peer, if there is one: no processor uses it or its socket when this returns. Parked requests end with CANCELLED and
+/// Removes the peer, or all of a server's with its socket: no processor uses it or its socket when this returns. Parked requests end with CANCELLED and
 /// waiting control packets are forgotten, peer or not. The handle goes on reading.
 pub fn remove(dco: &Dco, state: &mut State, why: Gone) {
     unmake(dco, state, why);
@@ -153,6 +156,9 @@ pub fn remove(dco: &Dco, state: &mut State, why: Gone) {
 /// The same for a handle that is closed: nothing is read any more until the next is opened.
 pub fn close(dco: &Dco, state: &mut State) {
     unmake(dco, state, Gone::Closed);
+    // A handle begins point to point.
+    dco.link.set_server(false);
+    dco.link.events.close();
     dco.link.messages.flush(false);
 }
 
@@ -164,6 +170,8 @@ fn unmake(dco: &Dco, state: &mut State, why: Gone) {
         dco.timer.stop();
         // No callback after this, so nothing is added to the queue; then what is in it goes back, and the socket can close.
         transport.stop();
+        link.listening.withdraw();
+        server::drop_peers(link, state);
         link.received.set_closing(true);
         rxqueue::discard(link);
         drop(transport);

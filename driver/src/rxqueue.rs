@@ -3,7 +3,7 @@
 use crate::link::{Link, now};
 use crate::{message, stream};
 use core::net::IpAddr;
-use dco_core::{DropReason, Opened, Origin};
+use dco_core::{DropReason, Endpoint, Opened, Origin};
 use dco_sync::Queue;
 use dco_wire::{Class, DATA_HEADER_LEN, classify};
 use nt::lock::SpinLock;
@@ -23,7 +23,17 @@ const BUDGET: usize = 256;
 /// The socket talks to the only peer and to nobody else.
 const FROM_THE_PEER: Origin = Origin { peer: None, source: None };
 
-/// Point to point, inner sources are not looked at.
+/// Where a packet came from, if that is to be looked at: a server's peers are told apart by it. `None` where it cannot be told.
+fn origin(server: bool, packet: &Packet<'_>) -> Option<Origin> {
+    match packet {
+        Packet::Datagram(datagram) if server => {
+            Some(Origin { peer: None, source: Some(Endpoint { remote: datagram.remote()?, local: None }) })
+        }
+        _ => Some(FROM_THE_PEER),
+    }
+}
+
+/// There is no routing table: point to point inner sources are not looked at, and of several peers all routes are the core's.
 fn anywhere(_: IpAddr) -> Option<IpAddr> {
     None
 }
@@ -145,7 +155,7 @@ pub fn receive(link: &Link, mut list: DatagramList) -> Option<DatagramList> {
         match class(&datagram) {
             Class::Data(_) => data = true,
             Class::Control => message::receive_datagram(link, cpu, &datagram),
-            Class::TooShort => link.core.count_drop(cpu, DropReason::RxTooShort),
+            Class::TooShort => link.active().count_drop(cpu, DropReason::RxTooShort),
         }
     }
     if !data {
@@ -183,7 +193,7 @@ pub fn queue(link: &Link, cpu: usize, arrival: Arrival) -> Option<Arrival> {
 fn lose(link: &Link, cpu: usize, arrival: &mut Arrival, reason: DropReason) {
     while let Some(packet) = arrival.next_packet() {
         if matches!(packet.class(), Class::Data(_)) {
-            link.core.count_refused(cpu, reason, packet.len());
+            link.active().count_refused(cpu, reason, packet.len());
         }
     }
 }
@@ -194,7 +204,8 @@ fn class(datagram: &Datagram<'_>) -> Class {
 
 /// Opens what was received into the ring's buffers, as far as there are any. IRQL <= DISPATCH_LEVEL, serialised by NetAdapterCx.
 pub fn advance(link: &Link, ring: &mut RxRing<'_>) {
-    let section = link.core.enter(time::processor());
+    let server = link.is_server();
+    let section = if server { &link.many } else { &link.core }.enter(time::processor());
     let mut batch = section.batch(now());
     let mut arrival = link.received.resume();
     let mut budget = BUDGET;
@@ -212,13 +223,17 @@ pub fn advance(link: &Link, ring: &mut RxRing<'_>) {
             if !matches!(packet.class(), Class::Data(_)) {
                 continue;
             }
+            let Some(from) = origin(server, &packet) else {
+                batch.refuse(DropReason::RxMalformed, packet.len());
+                continue;
+            };
             let opened = match packet.contiguous() {
-                Some(bytes) => batch.open(FROM_THE_PEER, bytes, buffer, anywhere),
+                Some(bytes) => batch.open(from, bytes, buffer, anywhere),
                 None => match link.sends.take() {
                     // Several MDLs: gathered in a buffer borrowed from the sending side.
                     Some(mut scratch) => {
                         let opened = match packet.gather(scratch.bytes()) {
-                            Some(bytes) => batch.open(FROM_THE_PEER, bytes, buffer, anywhere),
+                            Some(bytes) => batch.open(from, bytes, buffer, anywhere),
                             None if packet.len() > link.sends.buffer_len() => {
                                 Err(batch.refuse(DropReason::RxTooLong, packet.len()))
                             }
@@ -237,6 +252,10 @@ pub fn advance(link: &Link, ring: &mut RxRing<'_>) {
     });
     if let Some(arrival) = arrival {
         link.received.suspend(arrival);
+    }
+    if server && batch.moved() {
+        // It gives moved peers their names, and tells of them.
+        link.connected.enqueue();
     }
 }
 

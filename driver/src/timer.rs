@@ -1,7 +1,7 @@
 //! Once a second: pings that are due, a peer that went silent, a key near its end.
 
 use crate::link::{Link, now};
-use crate::trace;
+use crate::{trace, transport};
 use core::sync::atomic::Ordering;
 use dco_core::PeerSelector;
 use nt::status::Status;
@@ -13,6 +13,11 @@ use nt::wsk::{Chain, Traffic};
 /// The clock counts sleep, so a tunnel whose machine slept longer than its timeout expires at the first tick after. Expiry is told
 /// to one parked read; without one it is told at a later tick.
 pub fn tick(link: &Link) {
+    if link.is_server() {
+        // There may be thousands of peers: not at this IRQL.
+        link.ticked.store(true, Ordering::Release);
+        return link.connected.enqueue();
+    }
     let section = link.core.enter(time::processor());
     let mut batch = section.batch(now());
     let due = batch.keepalive();
@@ -23,7 +28,7 @@ pub fn tick(link: &Link) {
             Ok(sealed) => {
                 let mut chain = Chain::new(&link.sends, Traffic::Data);
                 chain.push(buffer, sealed.len);
-                sealed.peer.transport().send(chain);
+                transport::send(sealed.peer, chain);
             }
             Err(_) => link.sends.put(buffer),
         }

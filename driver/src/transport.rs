@@ -1,6 +1,6 @@
 //! How packets reach the peer: one socket, of datagrams or of a stream.
 
-use crate::link::{Link, Receiver};
+use crate::link::{Link, Peer, Receiver};
 use crate::message::MAX_WRITE;
 use core::net::SocketAddr;
 use dco_core::MAX_SEALED;
@@ -20,10 +20,18 @@ const fn buffers(longest: usize) -> BufferSizes {
 const _: () = assert!(MAX_SEALED <= stream::MAX_FRAME && MAX_WRITE <= stream::MAX_FRAME);
 const _: () = assert!(PREFIX_LEN == stream::PREFIX_LEN);
 
+/// Sends packets to a peer, wherever it is. Returns at once. IRQL <= DISPATCH_LEVEL; no lock may be held that receiving takes.
+pub fn send(peer: &Peer, chain: Chain<'_>) {
+    let remote = peer.endpoint().0.map(|endpoint| endpoint.remote);
+    peer.transport().send(chain, remote);
+}
+
 /// The socket of a peer.
 pub enum Transport {
     Udp(DatagramSocket<Receiver>),
     Tcp(StreamSocket),
+    /// The server's, which all its peers share.
+    Listening(DatagramSocket<Receiver>),
 }
 
 impl Transport {
@@ -47,10 +55,25 @@ impl Transport {
         })
     }
 
+    /// The server's socket, bound. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// WSK's status; no memory.
+    pub fn listen(client: &Client, link: &Shared<Link>, asked: &uapi::MpStartVpn) -> Result<Self> {
+        let receiver = Receiver::new(link);
+        let socket = DatagramSocket::listening(client, &link.sends, asked.listen, !asked.ipv6_only, receiver)?;
+        Ok(Self::Listening(socket))
+    }
+
+    /// Whether it is the server's, of IPv4.
+    pub fn is_ipv4(&self) -> bool {
+        matches!(self, Self::Listening(socket) if socket.is_ipv4())
+    }
+
     /// The IP number of its protocol.
     pub fn protocol(&self) -> u8 {
         match self {
-            Self::Udp(_) => ip::UDP,
+            Self::Udp(_) | Self::Listening(_) => ip::UDP,
             Self::Tcp(_) => ip::TCP,
         }
     }
@@ -58,7 +81,7 @@ impl Transport {
     /// The stream, if it is one.
     pub fn stream(&self) -> Option<&StreamSocket> {
         match self {
-            Self::Udp(_) => None,
+            Self::Udp(_) | Self::Listening(_) => None,
             Self::Tcp(socket) => Some(socket),
         }
     }
@@ -77,7 +100,7 @@ impl Transport {
     /// WSK's status.
     pub fn start(&self) -> Result<()> {
         match self {
-            Self::Udp(socket) => socket.start(),
+            Self::Udp(socket) | Self::Listening(socket) => socket.start(),
             Self::Tcp(socket) => {
                 socket.start();
                 Ok(())
@@ -89,15 +112,20 @@ impl Transport {
     /// arrives finds it no more.
     pub fn stop(&self) {
         match self {
-            Self::Udp(socket) => socket.stop(),
+            Self::Udp(socket) | Self::Listening(socket) => socket.stop(),
             Self::Tcp(_) => {}
         }
     }
 
-    /// Sends packets to the peer. Returns at once. IRQL <= DISPATCH_LEVEL; no lock may be held that receiving takes.
-    pub fn send(&self, chain: Chain<'_>) {
+    /// Sends packets: the server's socket to `to`, any other to its peer. Returns at once. IRQL <= DISPATCH_LEVEL; no lock may be held that receiving takes.
+    pub fn send(&self, chain: Chain<'_>, to: Option<SocketAddr>) {
         match self {
             Self::Udp(socket) => socket.send(chain),
+            Self::Listening(socket) => {
+                if let Some(to) = to {
+                    socket.send_to(chain, to);
+                }
+            }
             // The fallback is never taken: no packet is longer than a frame.
             Self::Tcp(socket) => socket.send(chain, |len| stream::prefix_within(len, usize::MAX).unwrap_or_default()),
         }

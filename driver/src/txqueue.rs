@@ -1,6 +1,7 @@
 //! Inner packets: from the transmit ring's fragments, sealed into send buffers, to the socket.
 
-use crate::link::{Link, now};
+use crate::link::{Link, Peer, now};
+use crate::transport;
 use dco_core::{Destination, DropReason};
 use dco_wire::DATA_OVERHEAD;
 use nt::netcx::{TxFlow, TxPacket, TxRing};
@@ -11,16 +12,17 @@ use nt::wsk::{Chain, Traffic};
 ///
 /// The chain goes out inside the read section, which keeps its socket open; no lock is held.
 pub fn advance(link: &Link, ring: &mut TxRing<'_>) {
-    let section = link.core.enter(time::processor());
+    let section = link.active().enter(time::processor());
     let mut batch = section.batch(now());
     let mut chain = Chain::new(&link.sends, Traffic::Data);
+    let mut to: Option<&Peer> = None;
     link.sends.begin_pass();
     ring.drain(|packet| {
         let Some(mut buffer) = link.sends.take_or_starve() else { return TxFlow::Stop };
         let sealed = match packet.contiguous() {
-            Some(bytes) => batch.seal(Destination::Only, bytes, buffer.bytes()),
+            Some(bytes) => batch.seal(Destination::Packet, bytes, buffer.bytes()),
             None => match gather(&packet, link.core.max_inner(), buffer.bytes()) {
-                Ok(len) => batch.seal_gathered(Destination::Only, buffer.bytes(), len),
+                Ok(len) => batch.seal_gathered(Destination::Packet, buffer.bytes(), len),
                 Err(reason) => {
                     batch.drop(reason);
                     Err(reason)
@@ -28,14 +30,20 @@ pub fn advance(link: &Link, ring: &mut TxRing<'_>) {
             },
         };
         match sealed {
-            Ok(sealed) => chain.push(buffer, sealed.len),
+            Ok(sealed) => {
+                // A chain goes to one peer.
+                if let Some(other) = to.filter(|other| !core::ptr::eq(*other, sealed.peer)) {
+                    transport::send(other, core::mem::replace(&mut chain, Chain::new(&link.sends, Traffic::Data)));
+                }
+                to = Some(sealed.peer);
+                chain.push(buffer, sealed.len);
+            }
             Err(_) => link.sends.put(buffer),
         }
         TxFlow::Done
     });
-    // Point to point there is one transport, so one chain.
-    if let Some(peer) = batch.only() {
-        peer.transport().send(chain);
+    if let Some(peer) = to {
+        transport::send(peer, chain);
     }
 }
 
