@@ -115,10 +115,8 @@ fn start(dco: &Dco, request: Ioctl) {
         Ok(asked) => asked,
         Err(status) => return request.complete(status),
     };
-    if !request.has_room(size_of::<uapi::raw::MpStartVpn>()) {
-        return request.complete(Status::BUFFER_TOO_SMALL);
-    }
-    match listen(dco, &asked) {
+    let room = request.has_room(size_of::<uapi::raw::MpStartVpn>());
+    match listen(dco, &asked, room) {
         Ok(listen) => {
             let bound = uapi::MpStartVpn { listen, ..asked };
             request.complete_output(bound.to_raw().as_bytes());
@@ -127,13 +125,17 @@ fn start(dco: &Dco, request: Ioctl) {
     }
 }
 
-fn listen(dco: &Dco, asked: &uapi::MpStartVpn) -> Result<SocketAddr> {
+/// `room`: whether there is some for the answer, without which there is no socket.
+fn listen(dco: &Dco, asked: &uapi::MpStartVpn, room: bool) -> Result<SocketAddr> {
     let mut guard = dco.control.lock();
     let state = &mut *guard;
     let link = &dco.link;
     server(link)?;
     if state.socket.is_some() {
         return Err(Status::ALREADY_INITIALIZED);
+    }
+    if !room {
+        return Err(Status::BUFFER_TOO_SMALL);
     }
     if !state.started {
         return Err(Status::DEVICE_NOT_READY);

@@ -7,6 +7,7 @@ mod cases;
 mod orders;
 mod races;
 mod report;
+mod server;
 mod stream;
 mod table;
 mod traffic;
@@ -270,6 +271,7 @@ fn list(own: SocketAddr) -> Vec<(&'static str, Vec<Case>)> {
         ("codes", table::codes()),
         ("traffic", traffic::all()),
         ("stream", stream::all()),
+        ("server", server::all()),
         ("races", races::all()),
         ("orders", vec![every_order]),
     ]

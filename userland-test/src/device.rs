@@ -1,7 +1,7 @@
 //! The driver's requests, typed: what OpenVPN asks for, in its words.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -51,6 +51,84 @@ pub struct PeerSettings {
     pub keepalive_timeout: Option<u16>,
     /// The largest TCP segment let through, as OpenVPN's `mssfix` computes it.
     pub mss: Option<u16>,
+}
+
+impl PeerSettings {
+    fn request(self) -> raw::SetPeer {
+        let value = |setting: Option<u16>| setting.map_or(-1, i32::from).into();
+        raw::SetPeer {
+            keepalive_interval: value(self.keepalive_interval),
+            keepalive_timeout: value(self.keepalive_timeout),
+            mss: value(self.mss),
+        }
+    }
+}
+
+/// A server's peer.
+#[derive(Debug, Clone, Copy)]
+pub struct Client {
+    /// Its id.
+    pub id: i32,
+    /// Where it is.
+    pub remote: SocketAddr,
+    /// Inside the tunnel.
+    pub vpn4: Option<Ipv4Addr>,
+    /// Inside the tunnel.
+    pub vpn6: Option<Ipv6Addr>,
+}
+
+impl Client {
+    /// MP_NEW_PEER's input.
+    pub fn request(&self) -> raw::MpNewPeer {
+        let local: SocketAddr = match self.remote {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        raw::MpNewPeer {
+            local: local.into(),
+            remote: self.remote.into(),
+            vpn_addr4: self.vpn4.map_or([0; 4], |v4| v4.octets()),
+            vpn_addr6: self.vpn6.map_or([0; 16], |v6| v6.octets()),
+            peer_id: self.id.into(),
+        }
+    }
+}
+
+/// The input of MP_ADD_IROUTE and MP_DEL_IROUTE.
+pub fn iroute(address: IpAddr, netbits: i32, id: i32) -> raw::Iroute {
+    let mut addr = [0; 16];
+    match address {
+        IpAddr::V4(v4) => addr[..4].copy_from_slice(&v4.octets()),
+        IpAddr::V6(v6) => addr = v6.octets(),
+    }
+    let ipv6 = i32::from(address.is_ipv6()).into();
+    raw::Iroute { addr, netbits: netbits.into(), peer_id: id.into(), ipv6 }
+}
+
+/// What NOTIFY_EVENT tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A peer is gone, and why.
+    DelPeer(i32, i32),
+    /// A peer is elsewhere.
+    Float(i32, SocketAddr),
+}
+
+impl Event {
+    /// Reads the 144 bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let Ok(event) = raw::NotifyEvent::read_from_bytes(bytes) else {
+            bail!("NOTIFY_EVENT: expected {} bytes, got {}", size_of::<raw::NotifyEvent>(), bytes.len());
+        };
+        match event.cmd.get() {
+            0 => Ok(Self::DelPeer(event.peer_id.get(), event.del_peer_reason.get())),
+            2 => match event.float_address.parse() {
+                Ok(address) => Ok(Self::Float(event.peer_id.get(), address)),
+                Err(error) => bail!("NOTIFY_EVENT: an address of a float: {error:?}"),
+            },
+            other => bail!("NOTIFY_EVENT: expected command 0 or 2, got {other}"),
+        }
+    }
 }
 
 /// What carries the tunnel.
@@ -178,13 +256,7 @@ impl Device {
 
     /// Sets keepalive and MSS.
     pub fn set_peer(&self, settings: PeerSettings) -> Result<()> {
-        let value = |setting: Option<u16>| setting.map_or(-1, i32::from).into();
-        let request = raw::SetPeer {
-            keepalive_interval: value(settings.keepalive_interval),
-            keepalive_timeout: value(settings.keepalive_timeout),
-            mss: value(settings.mss),
-        };
-        self.call(Ioctl::SetPeer, request.as_bytes(), 0)?;
+        self.call(Ioctl::SetPeer, settings.request().as_bytes(), 0)?;
         Ok(())
     }
 
@@ -216,6 +288,86 @@ impl Device {
         let request = raw::AwaitKey { packet_id: packet_id.into() };
         let (input, output) = (request.as_bytes(), size_of::<raw::KeyEvent>());
         Ok(self.file.start(Request::Ioctl { code: additive::KEY_EVENT, input, output, null: Null::default() })?)
+    }
+
+    /// Makes the handle a server's.
+    pub fn set_mode_server(&self) -> Result<()> {
+        self.call(Ioctl::SetMode, raw::SetMode { mode: 1.into() }.as_bytes(), 0)?;
+        Ok(())
+    }
+
+    /// Makes the server's socket; says where it is bound.
+    pub fn listen(&self, at: SocketAddr, ipv6_only: bool) -> Result<SocketAddr> {
+        let request = raw::MpStartVpn { listen_address: at.into(), ipv6_only: i32::from(ipv6_only).into() };
+        let bound: raw::MpStartVpn = self.get(Ioctl::MpStartVpn, request.as_bytes())?;
+        bound.listen_address.parse().map_err(|error| anyhow::anyhow!("MP_START_VPN's address: {error:?}"))
+    }
+
+    /// Adds a peer to a server's.
+    pub fn add_peer(&self, client: &Client) -> Result<()> {
+        self.call(Ioctl::MpNewPeer, client.request().as_bytes(), 0)?;
+        Ok(())
+    }
+
+    /// Sets a server's peer's keepalive and MSS.
+    pub fn set_client(&self, id: i32, settings: PeerSettings) -> Result<()> {
+        let request = raw::MpSetPeer { peer_id: id.into(), settings: settings.request() };
+        self.call(Ioctl::MpSetPeer, request.as_bytes(), 0)?;
+        Ok(())
+    }
+
+    /// Removes a server's peer.
+    pub fn del_client(&self, id: i32) -> Result<()> {
+        self.call(Ioctl::MpDelPeer, raw::PeerRef { peer_id: id.into() }.as_bytes(), 0)?;
+        Ok(())
+    }
+
+    /// Exchanges the slots of a server's peer.
+    pub fn swap_client_keys(&self, id: i32) -> Result<()> {
+        self.call(Ioctl::MpSwapKeys, raw::PeerRef { peer_id: id.into() }.as_bytes(), 0)?;
+        Ok(())
+    }
+
+    /// Routes a network to a server's peer.
+    pub fn add_iroute(&self, address: IpAddr, netbits: i32, id: i32) -> Result<()> {
+        self.call(Ioctl::MpAddIroute, iroute(address, netbits, id).as_bytes(), 0)?;
+        Ok(())
+    }
+
+    /// Removes such a route, whoever has it.
+    pub fn del_iroute(&self, address: IpAddr, netbits: i32) -> Result<()> {
+        self.call(Ioctl::MpDelIroute, iroute(address, netbits, -1).as_bytes(), 0)?;
+        Ok(())
+    }
+
+    /// Starts to wait for an event.
+    pub fn notify_event(&self) -> Result<Box<dyn Pending>> {
+        let (code, output) = (Ioctl::NotifyEvent.code(), size_of::<raw::NotifyEvent>());
+        Ok(self.file.start(Request::Ioctl { code, input: &[], output, null: Null::default() })?)
+    }
+
+    /// A server's peer's counters.
+    pub fn client_stats(&self, id: i32) -> Result<raw::PeerStats> {
+        self.get(Ioctl::GetPeerStats, raw::PeerRef { peer_id: id.into() }.as_bytes())
+    }
+
+    /// All of a server's peers' counters, asked for as OpenVPN does: first how many bytes they are.
+    pub fn all_client_stats(&self) -> Result<Vec<raw::PeerStats>> {
+        let all = raw::PeerRef { peer_id: (-1).into() };
+        let ask = |room| self.ioctl(Ioctl::GetPeerStats.code(), all.as_bytes(), room);
+        let first = ask(4)?;
+        let needed = match (first.status, <[u8; 4]>::try_from(&*first.output)) {
+            (NtStatus::SUCCESS, _) if first.output.is_empty() => return Ok(Vec::new()),
+            (NtStatus::BUFFER_OVERFLOW, Ok(needed)) => u32::from_le_bytes(needed) as usize,
+            (status, _) => bail!("GET_PEER_STATS: expected MORE_DATA and 4 bytes, got {status} and {:?}", first.output),
+        };
+        let came = ask(needed)?;
+        if came.status != NtStatus::SUCCESS || came.output.len() != needed {
+            bail!("GET_PEER_STATS: expected SUCCESS and {needed} bytes, got {} and {}", came.status, came.output.len());
+        }
+        let records = <[raw::PeerStats]>::ref_from_bytes(&came.output);
+        let records = records.map_err(|_| anyhow::anyhow!("GET_PEER_STATS: expected records of 40 bytes"))?;
+        Ok(records.to_vec())
     }
 
     /// Drops the peer and its socket.

@@ -4,7 +4,7 @@
 
 mod chacha;
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use aes_gcm::aead::consts::U12;
@@ -211,12 +211,36 @@ fn is_refusal(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::ConnectionReset)
 }
 
+/// A packet of `length` bytes between two addresses of one family, as [`ipv4`] and [`ipv6`] make them.
+pub fn between(from: IpAddr, to: IpAddr, length: usize, tag: u32) -> Vec<u8> {
+    match (from, to) {
+        (IpAddr::V6(from), IpAddr::V6(to)) => {
+            let mut packet = ipv6(length, tag);
+            packet[8..24].copy_from_slice(&from.octets());
+            packet[24..40].copy_from_slice(&to.octets());
+            packet
+        }
+        _ => {
+            let octets = |address: IpAddr| match address {
+                IpAddr::V4(v4) => v4.octets(),
+                IpAddr::V6(_) => [0; 4],
+            };
+            ipv4_between(octets(from), octets(to), length, tag)
+        }
+    }
+}
+
 /// An IPv4 packet of `length` bytes, 20 or more, of a protocol that no host serves.
 pub fn ipv4(length: usize, tag: u32) -> Vec<u8> {
+    ipv4_between([10, 99, 0, 2], [10, 99, 0, 1], length, tag)
+}
+
+fn ipv4_between(from: [u8; 4], to: [u8; 4], length: usize, tag: u32) -> Vec<u8> {
     let mut packet = vec![0x45, 0];
     packet.extend((length as u16).to_be_bytes());
     packet.extend([0, 0, 0x40, 0, 64, 253, 0, 0]);
-    packet.extend([10, 99, 0, 2, 10, 99, 0, 1]);
+    packet.extend(from);
+    packet.extend(to);
     let sum: u32 = packet.chunks(2).map(|pair| pair.iter().fold(0, |word, &byte| word << 8 | u32::from(byte))).sum();
     let sum = !((sum & 0xFFFF) + (sum >> 16)) as u16;
     packet[10..12].copy_from_slice(&sum.to_be_bytes());

@@ -4,7 +4,7 @@
 use dco_uapi::{Ioctl, additive};
 
 use super::cases::{self, OPEN, case, with_peer};
-use super::{Case, Expected, Step};
+use super::{Case, Expected, Step, server};
 use crate::device::VERSION;
 use crate::status::NtStatus;
 use crate::targets::Null;
@@ -30,6 +30,8 @@ enum Answer {
     Refused(NtStatus),
     /// This, whatever its buffers.
     Never(NtStatus),
+    /// With room for its answer, nothing for now.
+    Pends,
 }
 
 struct Row {
@@ -38,96 +40,104 @@ struct Row {
     /// Sound input.
     input: Vec<u8>,
     output: Output,
-    /// Without a peer, and with one.
-    answers: [Answer; 2],
+    /// Without a peer, with one, and as a server with peer 1.
+    answers: [Answer; 3],
 }
 
-const NOT_SERVED: Answer = Answer::Never(NtStatus::INVALID_DEVICE_REQUEST);
+/// Not in this mode.
+const NOT_HERE: Answer = Answer::Never(NtStatus::INVALID_DEVICE_STATE);
 
 /// The additive requests that the driver serves, by function number.
 const ADDITIVE: &[u32] = &[0x801, 0x802, 0x803];
 
 fn rows() -> Vec<Row> {
-    use Answer::{Done, Refused};
+    use Answer::{Done, Pends, Refused};
     let no_peer = Refused(NtStatus::INVALID_DEVICE_REQUEST);
     let unknown_peer = Refused(NtStatus::OBJECTID_NOT_FOUND);
-    let row = |ioctl: Ioctl, input: Vec<u8>, output, alone, with_peer| Row {
+    let row = |ioctl: Ioctl, input: Vec<u8>, output, [alone, with_peer, server]: [Answer; 3]| Row {
         name: ioctl.name(),
         code: ioctl.code(),
         input,
         output: Output::Exactly(output),
-        answers: [alone, with_peer],
+        answers: [alone, with_peer, server],
     };
-    // Requests of multi-peer mode; this driver has none, which its version says.
-    let server = |ioctl, input: usize, output| row(ioctl, vec![0; input], output, NOT_SERVED, NOT_SERVED);
+    // Requests of one mode.
+    let client = |ioctl, input: Vec<u8>, alone| row(ioctl, input, 0, [alone, Done, NOT_HERE]);
+    let server = |ioctl, input: Vec<u8>, output, answer| row(ioctl, input, output, [NOT_HERE, NOT_HERE, answer]);
+    let not_found = Refused(NtStatus::NOT_FOUND);
+    let already = Refused(NtStatus::ALREADY_INITIALIZED);
     vec![
-        row(Ioctl::NewPeer, cases::quiet_peer(), 0, Done, Done),
-        row(Ioctl::GetStats, vec![], 64, Done, Done),
-        row(Ioctl::NewKey, cases::key_with(|_| ()), 0, unknown_peer, Done),
-        row(Ioctl::SwapKeys, vec![], 0, no_peer, Done),
-        row(Ioctl::SetPeer, cases::set_peer(10, 60, 1400), 0, no_peer, Done),
-        row(Ioctl::StartVpn, vec![], 0, no_peer, Done),
-        row(Ioctl::DelPeer, vec![], 0, Done, Done),
-        row(Ioctl::GetVersion, vec![], 12, Done, Done),
-        row(Ioctl::NewKeyV2, cases::key_v2(0), 0, unknown_peer, Done),
-        server(Ioctl::SetMode, 4, 0),
-        server(Ioctl::MpStartVpn, 32, 32),
-        server(Ioctl::MpNewPeer, 80, 0),
-        server(Ioctl::MpSetPeer, 16, 0),
-        server(Ioctl::NotifyEvent, 0, 144),
-        server(Ioctl::MpDelPeer, 4, 0),
-        server(Ioctl::MpSwapKeys, 4, 0),
-        server(Ioctl::MpAddIroute, 28, 0),
-        server(Ioctl::MpDelIroute, 28, 0),
-        row(Ioctl::GetPeerStats, cases::peer_ref(0), 40, unknown_peer, Done),
+        client(Ioctl::NewPeer, cases::quiet_peer(), Done),
+        row(Ioctl::GetStats, vec![], 64, [Done; 3]),
+        row(Ioctl::NewKey, cases::key_with(|_| ()), 0, [unknown_peer, Done, Done]),
+        client(Ioctl::SwapKeys, vec![], no_peer),
+        client(Ioctl::SetPeer, cases::set_peer(10, 60, 1400), no_peer),
+        client(Ioctl::StartVpn, vec![], no_peer),
+        client(Ioctl::DelPeer, vec![], Done),
+        row(Ioctl::GetVersion, vec![], 12, [Done; 3]),
+        row(Ioctl::NewKeyV2, cases::key_v2(0), 0, [unknown_peer, Done, Done]),
+        row(Ioctl::SetMode, server::mode(0), 0, [Done, Done, already]),
+        server(Ioctl::MpStartVpn, server::listen(), 32, already),
+        server(Ioctl::MpNewPeer, server::quiet(1), 0, Refused(NtStatus::OBJECTID_EXISTS)),
+        server(Ioctl::MpSetPeer, server::set_client(1), 0, Done),
+        row(Ioctl::NotifyEvent, vec![], 144, [Pends; 3]),
+        server(Ioctl::MpDelPeer, cases::peer_ref(2), 0, not_found),
+        server(Ioctl::MpSwapKeys, cases::peer_ref(1), 0, Done),
+        server(Ioctl::MpAddIroute, server::route([10, 1, 0, 0], 16, 1), 0, Done),
+        server(Ioctl::MpDelIroute, server::route([10, 2, 0, 0], 16, -1), 0, not_found),
+        row(Ioctl::GetPeerStats, cases::peer_ref(1), 40, [unknown_peer, Done, Done]),
         Row {
             name: "GET_DROPS",
             code: additive::GET_DROPS,
             input: vec![],
             output: Output::Records(40),
-            answers: [Done, Done],
+            answers: [Done; 3],
         },
         Row {
             name: "DEL_KEY",
             code: additive::DEL_KEY,
             input: vec![0; 4],
             output: Output::Exactly(0),
-            answers: [unknown_peer, Done],
+            answers: [unknown_peer, Done, NOT_HERE],
         },
         Row {
             name: "KEY_EVENT, of a packet id that no key reaches",
             code: additive::KEY_EVENT,
             input: vec![0xFF; 4],
             output: Output::Exactly(16),
-            answers: [Refused(NtStatus::INVALID_PARAMETER); 2],
+            answers: [Refused(NtStatus::INVALID_PARAMETER), Refused(NtStatus::INVALID_PARAMETER), NOT_HERE],
         },
     ]
 }
 
 impl Row {
-    fn expected(&self, answer: Answer, given: usize, room: usize) -> Expected {
+    /// `None` where it pends.
+    fn expected(&self, answer: Answer, given: usize, room: usize) -> Option<Expected> {
         let too_small = Expected::error(NtStatus::BUFFER_TOO_SMALL);
-        match (answer, self.output) {
+        Some(match (answer, self.output) {
+            (Answer::Pends, Output::Exactly(bytes)) if room >= bytes => return None,
             (Answer::Never(status), _) => Expected::error(status),
             _ if given < self.input.len() => too_small,
             (Answer::Refused(status), _) => Expected::error(status),
-            (Answer::Done, Output::Exactly(bytes)) if room < bytes => too_small,
-            (Answer::Done, Output::Exactly(bytes)) => Expected::Length(NtStatus::SUCCESS, bytes as u64),
+            (Answer::Done | Answer::Pends, Output::Exactly(bytes)) if room < bytes => too_small,
+            (Answer::Done | Answer::Pends, Output::Exactly(bytes)) => Expected::Length(NtStatus::SUCCESS, bytes as u64),
             (Answer::Done, Output::Records(bytes)) if room < 2 * bytes => too_small,
-            (Answer::Done, Output::Records(bytes)) => Expected::Records(NtStatus::SUCCESS, bytes as u64),
-        }
+            (Answer::Done | Answer::Pends, Output::Records(bytes)) => {
+                Expected::Records(NtStatus::SUCCESS, bytes as u64)
+            }
+        })
     }
 
-    fn call(&self, answer: Answer, given: usize, room: usize, null: Null) -> Step {
+    fn call(&self, answer: Answer, given: usize, room: usize, null: Null) -> Option<Step> {
         let (given_length, room_length) = (if null.input { 0 } else { given }, if null.output { 0 } else { room });
-        Step::Ioctl {
+        Some(Step::Ioctl {
             name: self.name.to_owned(),
             code: self.code,
             input: self.input.iter().copied().chain(std::iter::repeat(0xA5)).take(given).collect(),
             output: room,
             null,
-            expected: self.expected(answer, given_length, room_length),
-        }
+            expected: self.expected(answer, given_length, room_length)?,
+        })
     }
 
     /// Each shape of input with each shape of output.
@@ -138,7 +148,7 @@ impl Row {
             Output::Records(bytes) => vec![0, 1, bytes - 1, bytes, bytes + 1, HUGE],
         };
         let pairs = around(self.input.len()).into_iter().flat_map(|given| room.iter().map(move |&room| (given, room)));
-        pairs.map(|(given, room)| self.call(answer, given, room, Null::default())).collect()
+        pairs.filter_map(|(given, room)| self.call(answer, given, room, Null::default())).collect()
     }
 
     /// Null pointers with sound lengths: no buffers, whatever the length that comes with them.
@@ -149,7 +159,8 @@ impl Row {
             Output::Records(_) => HUGE,
         };
         let nulls = [(true, false), (false, true), (true, true)];
-        nulls.map(|(input, output)| self.call(answer, given, room, Null { input, output })).to_vec()
+        let calls = nulls.map(|(input, output)| self.call(answer, given, room, Null { input, output }));
+        calls.into_iter().flatten().collect()
     }
 }
 
@@ -161,13 +172,16 @@ fn around(exact: usize) -> Vec<usize> {
     lengths
 }
 
-/// Every shape of every request's buffers, without a peer and with one.
+/// Every shape of every request's buffers, without a peer, with one, and as a server.
 pub fn shapes() -> Vec<Case> {
     let mut all = Vec::new();
     for row in rows() {
-        for (answer, before, state) in
-            [(row.answers[0], vec![OPEN], "without a peer"), (row.answers[1], with_peer().to_vec(), "with a peer")]
-        {
+        let states = [
+            (vec![OPEN], "without a peer"),
+            (with_peer().to_vec(), "with a peer"),
+            (server::with_client(1), "as a server with a peer"),
+        ];
+        for ((before, state), answer) in states.into_iter().zip(row.answers) {
             let steps = row.shapes(answer);
             let name = format!("{}: {} shapes of buffers, {state}", row.name, steps.len());
             all.push(case(name, before.iter().cloned().chain(steps)));
