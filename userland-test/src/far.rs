@@ -160,11 +160,16 @@ pub struct Far {
 impl Far {
     /// At a free port of loopback, for a driver that is bound to `driver`.
     pub fn of(driver: SocketAddr) -> Result<Self> {
-        let here: SocketAddr = match driver {
-            SocketAddr::V4(_) => (Ipv4Addr::LOCALHOST, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::LOCALHOST, 0).into(),
+        let here = match driver {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         };
-        let socket = UdpSocket::bind(here)?;
+        Self::at(here, driver)
+    }
+
+    /// At a free port of this address.
+    pub fn at(here: IpAddr, driver: SocketAddr) -> Result<Self> {
+        let socket = UdpSocket::bind((here, 0))?;
         // More than any burst of the suite.
         socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20)?;
         Ok(Self { socket, driver })

@@ -28,6 +28,8 @@ mod netns;
 mod pair;
 #[cfg(target_os = "linux")]
 mod rig;
+#[cfg(target_os = "linux")]
+mod server;
 mod tcp;
 
 use std::process::ExitCode;
@@ -51,6 +53,7 @@ On a lab:
 As a test:
   conform             buffers, values, codes, orders of calls, traffic, races: what the interface promises; a line a case
   pair                starts two labs in two namespaces and checks a tunnel between them (Linux)
+  server              starts a lab whose driver serves clients of its own, and checks them all (Linux)
   cycle               load, tunnel, close, unload, again and again; nothing may be left behind (Linux)
   faults              each call that may fail on Windows fails, one call stack a run, until no stack is new (Linux)
   churn               peers come and go between labs under sound and unsound traffic (Linux)
@@ -96,6 +99,8 @@ fn run() -> anyhow::Result<ExitCode> {
         "conform" => conform::run(options),
         #[cfg(target_os = "linux")]
         "pair" => pair::run(options),
+        #[cfg(target_os = "linux")]
+        "server" => server::run(options),
         #[cfg(target_os = "linux")]
         "churn" => churn::run(options),
         #[cfg(target_os = "linux")]

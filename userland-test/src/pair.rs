@@ -18,35 +18,12 @@ use crate::device::{ADAPTER, Device, PeerSettings, READ_LENGTH, Slot, VERSION};
 use crate::join::joined;
 use crate::key::{Cipher, Direction, StaticKey};
 use crate::options::{Item, Options};
-use crate::rig::{Machine, RIG_HELP, Rig, RigOptions, Side, Traffic, Transport, stop_both};
+use crate::rig::{Checks, Machine, RIG_HELP, Rig, RigOptions, Side, Traffic, Transport, stop_both};
 use crate::status::NtStatus;
 use crate::tunnel::Tunnel;
 
 /// Packets of each size and IP version, each way, in each tunnel.
 const PACKETS: u64 = 50;
-
-/// Checks, as they come out.
-#[derive(Default)]
-struct Checks {
-    passed: u32,
-    failed: u32,
-}
-
-impl Checks {
-    fn check(&mut self, name: &str, check: impl FnOnce() -> Result<String>) {
-        let began = Instant::now();
-        match check() {
-            Ok(detail) => {
-                self.passed += 1;
-                println!("ok    {name}: {detail} ({:.0?})", began.elapsed());
-            }
-            Err(error) => {
-                self.failed += 1;
-                println!("FAIL  {name}: {error:#} ({:.0?})", began.elapsed());
-            }
-        }
-    }
-}
 
 /// `pair`.
 pub fn run(mut options: Options) -> Result<ExitCode> {

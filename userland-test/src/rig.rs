@@ -22,6 +22,32 @@ use crate::targets::lab::{Address, Lab};
 /// How long a lab may take to load the driver, or to unload it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Checks, as they come out.
+#[derive(Default)]
+pub struct Checks {
+    /// So many passed.
+    pub passed: u32,
+    /// So many did not.
+    pub failed: u32,
+}
+
+impl Checks {
+    /// Makes one check, and says what came of it.
+    pub fn check(&mut self, name: &str, check: impl FnOnce() -> Result<String>) {
+        let began = Instant::now();
+        match check() {
+            Ok(detail) => {
+                self.passed += 1;
+                println!("ok    {name}: {detail} ({:.0?})", began.elapsed());
+            }
+            Err(error) => {
+                self.failed += 1;
+                println!("FAIL  {name}: {error:#} ({:.0?})", began.elapsed());
+            }
+        }
+    }
+}
+
 /// One end of the wire: a namespace and its addresses there.
 #[derive(Debug, Clone)]
 pub struct Place {
@@ -185,7 +211,7 @@ impl Rig {
     }
 
     /// The TUN that its labs make, the same in both namespaces.
-    fn tun(&self) -> String {
+    pub fn tun(&self) -> String {
         format!("dco{}", self.number)
     }
 
