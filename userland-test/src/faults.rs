@@ -31,7 +31,7 @@ struct Variant {
     left_open: bool,
 }
 
-const VARIANTS: [Variant; 3] = [
+const VARIANTS: [Variant; 4] = [
     Variant { name: "life", steps: scenario::LIFE, options: &[], left_open: true },
     Variant {
         name: "life, fragments, unmapped datagrams, completion on other threads, software cipher",
@@ -39,6 +39,7 @@ const VARIANTS: [Variant; 3] = [
         options: &["--tx-fragments", "4", "--wsk-locked-mdls", "--wsk-completion", "async", "--no-chacha"],
         left_open: false,
     },
+    Variant { name: "server", steps: scenario::SERVER, options: &[], left_open: false },
     Variant { name: "keepalive", steps: scenario::KEEPALIVE, options: &[], left_open: false },
 ];
 

@@ -85,11 +85,14 @@ fn check_all(rig: &Rig, machine: &Machine, checks: &mut Checks) -> Result<()> {
 }
 
 /// A client.
-struct Guest {
+pub struct Guest {
     id: i32,
-    far: Far,
-    key: DataKey,
-    vpn: [IpAddr; 2],
+    /// Where it is.
+    pub far: Far,
+    /// What it seals and opens with.
+    pub key: DataKey,
+    /// Inside the tunnel, of either IP version.
+    pub vpn: [IpAddr; 2],
     sent: u32,
     /// The driver's last packet id.
     came: u32,
@@ -99,7 +102,7 @@ struct Guest {
 }
 
 /// An inner echo request: ICMP or ICMPv6, with a payload that tells it from others.
-fn echo_request(from: IpAddr, to: IpAddr, length: usize, tag: u32) -> Vec<u8> {
+pub fn echo_request(from: IpAddr, to: IpAddr, length: usize, tag: u32) -> Vec<u8> {
     let v6 = from.is_ipv6();
     let header = if v6 { 40 } else { 20 };
     let mut packet = crate::far::between(from, to, length, tag);
@@ -133,7 +136,7 @@ fn checksum(bytes: &[u8]) -> u16 {
 }
 
 /// Source, destination and payload of an echo, and whether it is a reply; `None` for anything else.
-fn echo(packet: &[u8]) -> Option<(IpAddr, IpAddr, bool, &[u8])> {
+pub fn echo(packet: &[u8]) -> Option<(IpAddr, IpAddr, bool, &[u8])> {
     let (header, from, to): (usize, IpAddr, IpAddr) = match packet.first()? >> 4 {
         4 if packet.get(9) == Some(&1) => {
             let v4 = |at: usize| packet.get(at..at + 4).and_then(|octets| <[u8; 4]>::try_from(octets).ok());
@@ -168,13 +171,15 @@ impl Guest {
         })
     }
 
-    fn far(rig: &Rig, id: i32) -> Result<Far> {
+    /// A socket for a client: IPv4 for an even id, IPv6 for an odd one.
+    pub fn far(rig: &Rig, id: i32) -> Result<Far> {
         let over = if id % 2 == 0 { Transport::V4 } else { Transport::V6 };
         let (here, driver) = (rig.wire(Side::B, over).ip(), rig.wire(Side::A, over));
         rig.within(Side::B, || Far::at(here, driver))
     }
 
-    fn join(rig: &Rig, device: &Device, id: i32, vpn: Option<[IpAddr; 2]>) -> Result<Self> {
+    /// A client that the driver knows, with a key.
+    pub fn join(rig: &Rig, device: &Device, id: i32, vpn: Option<[IpAddr; 2]>) -> Result<Self> {
         let far = Self::far(rig, id)?;
         let vpn = vpn.unwrap_or_else(|| Self::vpn(rig, id));
         let [IpAddr::V4(vpn4), IpAddr::V6(vpn6)] = vpn else { bail!("expected an address of each version") };
@@ -186,7 +191,8 @@ impl Guest {
         Ok(Self { id, far, key, vpn, sent: 0, came: 0, inner: [0; 2], packets: [0; 2] })
     }
 
-    fn send(&mut self, inner: &[u8]) -> Result<()> {
+    /// Sends an inner packet.
+    pub fn send(&mut self, inner: &[u8]) -> Result<()> {
         self.sent += 1;
         self.inner[0] += inner.len() as i64;
         self.packets[0] += 1;

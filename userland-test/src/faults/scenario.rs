@@ -1,5 +1,7 @@
 //! What a run does with the driver: a list of steps, each of which can be done again after it failed.
 
+mod server;
+
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +13,7 @@ use crate::commands::query_lab;
 use crate::device::{ADAPTER, Device, Hang, PeerSettings, Protocol, READ_LENGTH, Slot, VERSION};
 use crate::key::{Cipher, Direction, StaticKey};
 use crate::rig::{Machine, Rig, Side, Transport};
+use crate::server::Guest;
 use crate::status::NtStatus;
 use crate::targets::Pending;
 use crate::tcp::{BlackHole, Listener, Relay};
@@ -50,6 +53,18 @@ pub const LIFE: &[Step] = steps![
     "third tunnel" => third_tunnel,
     "sleep and wake" => sleep,
     "packets after that" => packets,
+];
+
+/// The same as a server.
+pub const SERVER: &[Step] = steps![
+    "open" => open,
+    "server" => serve,
+    "echoes" => server_echoes,
+    "control packets" => server_control,
+    "rekey" => server_rekey,
+    "float" => server_float,
+    "echoes after that" => server_echoes,
+    "end" => server_ends,
 ];
 
 /// What takes seconds: pings, and expiry with and without a read that waits.
@@ -104,6 +119,8 @@ pub struct Scene<'a> {
     restarted: bool,
     /// While the tunnel is one over TCP.
     relay: Option<Relay>,
+    /// While A is a server: its client.
+    guest: Option<Guest>,
     /// The failure was injected before that tunnel was made: nothing of this tunnel's may be lost to it.
     failed_before: bool,
 }
@@ -111,7 +128,18 @@ pub struct Scene<'a> {
 impl<'a> Scene<'a> {
     /// At the start.
     pub fn new(rig: &'a Rig, a: &'a Machine, b: &'a Machine) -> Self {
-        Self { rig, a, b, a_device: None, b_device: None, sent: 0, restarted: false, relay: None, failed_before: false }
+        Self {
+            rig,
+            a,
+            b,
+            a_device: None,
+            b_device: None,
+            sent: 0,
+            restarted: false,
+            relay: None,
+            guest: None,
+            failed_before: false,
+        }
     }
 
     /// The stack that has failed in this run, if one has.

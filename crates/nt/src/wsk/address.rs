@@ -64,7 +64,7 @@ impl RawAddress {
             AF_INET => Some((Ipv4Addr::new(a0, a1, a2, a3), port).into()),
             AF_INET6 => {
                 let [address @ .., s0, s1, s2, s3] = rest;
-                let address = Ipv6Addr::from(<[u8; 16]>::from(address));
+                let address = Ipv6Addr::from(address);
                 Some(match address.to_ipv4_mapped() {
                     Some(v4) => (v4, port).into(),
                     None => SocketAddrV6::new(address, port, 0, u32::from_le_bytes([s0, s1, s2, s3])).into(),

@@ -1,0 +1,182 @@
+//! The driver as a server with one client, a far end of this process's own in the other namespace.
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Context, Result, ensure};
+use dco_uapi::{raw, sockaddr};
+
+use super::{Scene, TICKS, ended};
+use crate::device::{Event, Hang, PeerSettings, READ_LENGTH, Slot};
+use crate::far::DRIVER;
+use crate::key::{Cipher, StaticKey};
+use crate::rig::{Side, Transport};
+use crate::server::{Guest, echo, echo_request};
+use crate::status::NtStatus;
+
+/// The client's id; even, so that it comes over IPv4.
+const ID: i32 = 2;
+
+impl Scene<'_> {
+    /// From nothing to a client with keys and networks. Done again, it begins with another handle.
+    pub(super) fn serve(&mut self) -> Result<()> {
+        if let Some(device) = self.a_device.take() {
+            device.close()?;
+        }
+        if self.without_data_path()? {
+            self.disable()?;
+            self.restarted = true;
+        }
+        self.open()?;
+        let device = self.device()?;
+        device.set_mode_server()?;
+        let at = SocketAddr::new([0; 16].into(), self.rig.wire(Side::A, Transport::V4).port());
+        let bound = device.listen(at, false)?;
+        ensure!(bound == at, "expected to listen at {at}, got {bound}");
+        let guest = Guest::join(self.rig, device, ID, None)?;
+        device.set_client(
+            ID,
+            PeerSettings { keepalive_interval: Some(600), keepalive_timeout: Some(1200), mss: Some(1000) },
+        )?;
+        for n in 0..10 {
+            device.add_iroute([172, 16, n, 0].into(), 24, ID)?;
+            device.add_iroute([0xfd50, n.into(), 0, 0, 0, 0, 0, 0].into(), 32, ID)?;
+        }
+        self.guest = Some(guest);
+        ensure!(self.a.link_is_up()?, "expected the link up, it is down");
+        self.rig.configure_some(&[Side::A])
+    }
+
+    /// An echo of the stack's, over either IP version.
+    pub(super) fn server_echoes(&mut self) -> Result<()> {
+        let mut guest = self.guest.take().context("there is no client")?;
+        let outcome = (0..2).try_for_each(|version| {
+            self.sent += 1;
+            let inside = self.rig.tunnel(Side::A, [Transport::V4, Transport::V6][version]);
+            self.echo(&mut guest, version, inside)
+        });
+        self.guest = Some(guest);
+        outcome
+    }
+
+    fn echo(&self, guest: &mut Guest, version: usize, inside: IpAddr) -> Result<()> {
+        let request = echo_request(guest.vpn[version], inside, 600, self.sent as u32);
+        let (from, to, _, payload) = echo(&request).context("an echo request of our own")?;
+        let guest = std::cell::RefCell::new(guest);
+        self.deliver("an echo request of a client's", &mut || guest.borrow_mut().send(&request), &mut |wait| {
+            // Others are replies to what was sent twice.
+            while let Some(packet) = guest.borrow().far.receive(wait)? {
+                let opened = guest.borrow().key.open(&packet)?.context("a packet of another key")?;
+                if echo(&opened.inner) == Some((to, from, true, payload)) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    }
+
+    /// Control packets both ways, with addresses.
+    pub(super) fn server_control(&mut self) -> Result<()> {
+        self.sent += 1;
+        let guest = self.guest.as_ref().context("there is no client")?;
+        let packet = [b"\x38".as_slice(), &self.sent.to_le_bytes()].concat();
+        let union: raw::SockaddrUnion = mapped(guest.far.address()?).into();
+        let prefixed = [&union.bytes[..sockaddr::V6_LEN], &packet].concat();
+        let device = self.device()?;
+        self.deliver("a control packet of a client's", &mut || guest.far.send(&packet), &mut |wait| {
+            let mut read = device.read(READ_LENGTH)?;
+            loop {
+                let Some(came) = read.wait(wait)? else {
+                    super::cancel(read)?;
+                    return Ok(false);
+                };
+                if came.status == NtStatus::SUCCESS && came.output == prefixed {
+                    return Ok(true);
+                }
+                ensure!(
+                    came.status == NtStatus::SUCCESS || self.injected()?.is_some(),
+                    "read: expected SUCCESS, got {}",
+                    came.status
+                );
+                read = device.read(READ_LENGTH)?;
+            }
+        })?;
+        self.deliver(
+            "a control packet to a client",
+            &mut || {
+                let written = device.write(&prefixed)?.status;
+                ensure!(written == NtStatus::SUCCESS, "write: expected SUCCESS, got {written}");
+                Ok(())
+            },
+            &mut |wait| {
+                while let Some(came) = guest.far.receive(wait)? {
+                    if came == packet {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            },
+        )
+    }
+
+    /// Another key for the client.
+    pub(super) fn server_rekey(&mut self) -> Result<()> {
+        let key = StaticKey::of_test(9, Cipher::Aes128, DRIVER);
+        let device = self.device()?;
+        device.new_key(&key, Slot::Secondary, 5, ID.cast_unsigned())?;
+        device.swap_client_keys(ID)?;
+        let guest = self.guest.as_mut().context("there is no client")?;
+        guest.key = crate::far::DataKey::opposite(&key, 5, ID.cast_unsigned())?;
+        self.server_echoes()
+    }
+
+    /// The client is elsewhere, and userspace is told.
+    pub(super) fn server_float(&mut self) -> Result<()> {
+        let event = self.device()?.notify_event()?;
+        let far = Guest::far(self.rig, ID)?;
+        let here = mapped(far.address()?);
+        self.guest.as_mut().context("there is no client")?.far = far;
+        self.server_echoes()?;
+        let mut event = event;
+        loop {
+            let Some(came) = event.wait(TICKS)? else { return Err(Hang("a float's event".into()).into()) };
+            ensure!(came.status == NtStatus::SUCCESS, "NOTIFY_EVENT: expected SUCCESS, got {}", came.status);
+            // An earlier one, of a step that was done again.
+            if Event::from_bytes(&came.output)? == Event::Float(ID, here) {
+                return Ok(());
+            }
+            event = self.device()?.notify_event()?;
+        }
+    }
+
+    /// Counters, the end of the client with its networks, its event, and requests that wait when the handle closes.
+    pub(super) fn server_ends(&mut self) -> Result<()> {
+        let device = self.device()?;
+        let there = device.all_client_stats()?;
+        if there.is_empty() {
+            // It was done already, and what failed came after it.
+            ensure!(self.injected()?.is_some(), "expected one peer, got none");
+        } else {
+            ensure!(there.len() == 1 && device.client_stats(ID)? == there[0], "expected one peer, got {there:?}");
+            device.del_iroute([172, 16, 3, 0].into(), 24)?;
+            device.add_iroute([172, 16, 3, 0].into(), 24, ID)?;
+            device.del_client(ID)?;
+        }
+        ended(device.notify_event()?, &[NtStatus::SUCCESS])?;
+        let event = device.notify_event()?;
+        self.answered()?;
+        if let Some(device) = self.a_device.take() {
+            device.close()?;
+        }
+        ended(event, &[NtStatus::CANCELLED])?;
+        ensure!(!self.a.link_is_up()?, "expected the link down after close, it is up");
+        Ok(())
+    }
+}
+
+/// As the user of a dual-stack socket sees it.
+fn mapped(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
+        other => other,
+    }
+}
