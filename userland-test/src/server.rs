@@ -282,7 +282,19 @@ impl Server<'_> {
         Ok(format!("{count} one by one, {} at once", 50 * clients.len()))
     }
 
+    /// What the clients sent and got is what is counted: a moment later, for a batch is counted when it ends, and what it carried may be
+    /// there before.
     fn counters(&self, clients: &[Guest]) -> Result<String> {
+        let deadline = Instant::now() + SOON;
+        loop {
+            match self.counted(clients) {
+                Err(_) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn counted(&self, clients: &[Guest]) -> Result<String> {
         let mut all = self.device.all_client_stats()?;
         all.sort_by_key(|peer| peer.peer_id.get());
         ensure!(all.len() == clients.len(), "expected {} peers, got {}", clients.len(), all.len());
