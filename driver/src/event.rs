@@ -22,9 +22,18 @@ pub struct Events {
 }
 
 struct Waiting {
+    /// One that was taken from the queue and could not be told.
+    first: Option<Notification>,
     events: Queue<Notification>,
     /// No handle is open: requests are completed with CANCELLED instead of parked, events forgotten.
     refusing: bool,
+}
+
+impl Waiting {
+    /// The oldest event.
+    fn take(&mut self) -> Option<Notification> {
+        self.first.take().or_else(|| self.events.pop())
+    }
 }
 
 impl Events {
@@ -33,7 +42,7 @@ impl Events {
     /// # Errors
     /// NO_MEMORY, or the framework's status.
     pub fn new(device: Handle<'_>) -> Result<Self> {
-        let waiting = Waiting { events: Queue::try_new(EVENTS)?, refusing: true };
+        let waiting = Waiting { first: None, events: Queue::try_new(EVENTS)?, refusing: true };
         Ok(Self { requests: IoctlQueue::new(device)?, waiting: SpinLock::new(waiting) })
     }
 
@@ -43,14 +52,19 @@ impl Events {
     }
 
     /// NOTIFY_EVENT: ends with the oldest event, or parks. IRQL <= DISPATCH_LEVEL.
-    pub fn wait(&self, request: Ioctl) {
+    pub fn wait(&self, mut request: Ioctl) {
         if !request.has_room(size_of::<raw::NotifyEvent>()) {
             return request.complete(Status::BUFFER_TOO_SMALL);
         }
-        let waiting = self.waiting.lock();
-        if let Some(event) = waiting.events.pop() {
+        let mut waiting = self.waiting.lock();
+        if let Some(event) = waiting.take() {
+            let copied = request.copy_output(event.to_raw().as_bytes());
+            if copied.is_err() {
+                // It is the next request's.
+                waiting.first = Some(event);
+            }
             drop(waiting);
-            return request.complete_output(event.to_raw().as_bytes());
+            return request.complete_copied(copied.map(drop));
         }
         let refused = if waiting.refusing { Err((request, Status::CANCELLED)) } else { self.requests.park(request) };
         drop(waiting);
@@ -61,21 +75,27 @@ impl Events {
 
     /// Tells a parked request, or keeps the event for one; false where there is no room. Under the control lock.
     pub fn post(&self, event: Notification) -> bool {
-        let waiting = self.waiting.lock();
-        if waiting.refusing {
-            return true;
+        loop {
+            let waiting = self.waiting.lock();
+            if waiting.refusing {
+                return true;
+            }
+            let Some(mut request) = self.requests.take() else { return waiting.events.push(event).is_ok() };
+            drop(waiting);
+            let copied = request.copy_output(event.to_raw().as_bytes());
+            let told = copied.is_ok();
+            request.complete_copied(copied.map(drop));
+            if told {
+                return true;
+            }
         }
-        let Some(request) = self.requests.take() else { return waiting.events.push(event).is_ok() };
-        drop(waiting);
-        request.complete_output(event.to_raw().as_bytes());
-        true
     }
 
     /// The handle is closed: forgets events, and ends all requests with CANCELLED. IRQL <= DISPATCH_LEVEL.
     pub fn close(&self) {
         let mut waiting = self.waiting.lock();
         waiting.refusing = true;
-        while waiting.events.pop().is_some() {}
+        while waiting.take().is_some() {}
         drop(waiting);
         while let Some(request) = self.requests.take() {
             request.complete(Status::CANCELLED);

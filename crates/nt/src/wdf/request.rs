@@ -219,6 +219,19 @@ impl Ioctl {
         self.0.complete(status);
     }
 
+    /// Copies `bytes` to the output, for [`complete_copied`](Self::complete_copied).
+    ///
+    /// # Errors
+    /// As [`Request::copy_output`].
+    pub fn copy_output(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.0.copy_output(bytes)
+    }
+
+    /// Completes with SUCCESS and the bytes that were copied, or with the error.
+    pub fn complete_copied(self, result: Result<()>) {
+        self.0.complete_copied(result);
+    }
+
     /// Completes with the outcome of an operation that has no output.
     pub fn complete_result(self, result: Result<()>) {
         self.0.complete(result.err().unwrap_or(Status::SUCCESS));
