@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::device::{ADAPTER, Device, PeerSettings, Protocol, READ_LENGTH, Slot};
+use crate::device::{ADAPTER, Client, Device, Event, PROMPT, PeerSettings, Protocol, READ_LENGTH, Slot};
+use crate::far::{DRIVER, DataKey, Far, PING};
 use crate::key::{Cipher, Direction, StaticKey};
 use crate::options::{Item, Options, TARGET_HELP, TargetOption, Usage};
 use crate::status::NtStatus;
@@ -45,6 +46,28 @@ impl Tunnel<'_> {
         }
         device.new_key(self.key, Slot::Primary, 0, self.peer_id)
     }
+}
+
+/// Waits until a server's machine takes what comes: its receive queue starts some time after the link is up, and what comes before is dropped as
+/// `RxNoQueue`. A peer of its own pings until one is counted.
+pub fn wait_for_queue(device: &Device, far: &Far) -> Result<()> {
+    const ID: i32 = 999;
+    let key = StaticKey::of_test(ID as u64, Cipher::Aes256, DRIVER);
+    device.add_peer(&Client { id: ID, remote: far.address()?, vpn4: None, vpn6: None })?;
+    device.new_key(&key, Slot::Primary, 0, ID.cast_unsigned())?;
+    let key = DataKey::opposite(&key, 0, ID.cast_unsigned())?;
+    let (deadline, mut sent) = (Instant::now() + PROMPT, 0);
+    while device.client_stats(ID)?.link_rx_bytes.get() == 0 {
+        ensure!(Instant::now() < deadline, "expected a receive queue within {PROMPT:?}");
+        sent += 1;
+        far.send(&key.seal(sent, &PING)?)?;
+        thread::sleep(Duration::from_millis(5));
+    }
+    device.del_client(ID)?;
+    let mut event = device.notify_event()?;
+    let came = event.wait(PROMPT)?.context("expected the event of its end")?;
+    ensure!(Event::from_bytes(&came.output)? == Event::DelPeer(ID, 1), "expected the event of its end, got {came:?}");
+    Ok(())
 }
 
 /// `--keepalive INTERVAL,TIMEOUT`.

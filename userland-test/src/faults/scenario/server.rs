@@ -12,6 +12,7 @@ use crate::key::{Cipher, StaticKey};
 use crate::rig::{Side, Transport};
 use crate::server::{Guest, echo, echo_request};
 use crate::status::NtStatus;
+use crate::tunnel::wait_for_queue;
 
 /// The client's id; even, so that it comes over IPv4.
 const ID: i32 = 2;
@@ -43,7 +44,8 @@ impl Scene<'_> {
         }
         self.guest = Some(guest);
         ensure!(self.a.link_is_up()?, "expected the link up, it is down");
-        self.rig.configure_some(&[Side::A])
+        self.rig.configure_some(&[Side::A])?;
+        wait_for_queue(self.device()?, &Guest::far(self.rig, 0)?)
     }
 
     /// An echo of the stack's, over either IP version.
