@@ -54,7 +54,17 @@ impl State {
         let core = link.core.take_control().ok_or(Status::INTERNAL_ERROR)?;
         let many = link.many.take_control().ok_or(Status::INTERNAL_ERROR)?;
         let ciphers = Ciphers::new();
-        Ok(Self { core, many, started: false, open: false, up: false, socket: None, connecting: None, client: None, ciphers })
+        Ok(Self {
+            core,
+            many,
+            started: false,
+            open: false,
+            up: false,
+            socket: None,
+            connecting: None,
+            client: None,
+            ciphers,
+        })
     }
 
     /// Gives back what must be given back at PASSIVE_LEVEL. The peer is gone.

@@ -49,7 +49,7 @@ pub struct Link {
     pub ticked: AtomicBool,
     pub sends: Shared<SendPool>,
     pub received: Received,
-    pub messages: Messages,
+    pub messages: Shared<Messages>,
     pub key_events: KeyEvents,
     /// The NEW_PEER whose connection is being made; at most one.
     pub connects: ManualQueue,

@@ -8,6 +8,7 @@ use crate::link::{Link, now};
 use crate::{server, transport};
 use core::net::SocketAddr;
 use dco_core::{Backlog, DropReason};
+use dco_sync::Shared;
 use dco_uapi::sockaddr::{V6_LEN, encoded_len, split_prefix, write_prefix};
 use nt::irql::AtDispatch;
 use nt::lock::SpinLock;
@@ -28,13 +29,14 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// No reads, no packets. PASSIVE_LEVEL.
+    /// No reads, no packets. On its own in memory, for it is large; not inlined, for the frame of its caller. PASSIVE_LEVEL.
     ///
     /// # Errors
     /// NO_MEMORY, or the framework's status.
-    pub fn new(device: Handle<'_>) -> Result<Self> {
+    #[inline(never)]
+    pub fn new(device: Handle<'_>) -> Result<Shared<Self>> {
         let waiting = Waiting { packets: Backlog::try_new()?, disconnected: None, refusing: true };
-        Ok(Self { reads: ManualQueue::new(device)?, waiting: SpinLock::new(waiting) })
+        Ok(Shared::try_new(Self { reads: ManualQueue::new(device)?, waiting: SpinLock::new(waiting) })?)
     }
 
     /// Completes one parked read with `status`; false if none is parked. IRQL <= DISPATCH_LEVEL.

@@ -171,12 +171,14 @@ fn unmake(dco: &Dco, state: &mut State, why: Gone) {
         // No callback after this, so nothing is added to the queue; then what is in it goes back, and the socket can close.
         transport.stop();
         link.listening.withdraw();
-        server::drop_peers(link, state);
+        server::drop_peers(link, state, why);
         link.received.set_closing(true);
         rxqueue::discard(link);
         drop(transport);
         trace::drops(link);
-        trace::peer_deleted(link.traced.adapter, link.peer_id.load(Ordering::Relaxed), why.name());
+        if !link.is_server() {
+            trace::peer_deleted(link.traced.adapter, link.peer_id.load(Ordering::Relaxed), why.name());
+        }
     }
     // The timer, which looks at them, has ended; without a peer none is parked.
     link.key_events.flush();

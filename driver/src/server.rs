@@ -3,6 +3,7 @@
 use crate::control::{State, parse};
 use crate::device::Dco;
 use crate::link::{Link, now};
+use crate::trace::{self, Gone};
 use crate::transport::{self, Transport};
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering;
@@ -86,7 +87,7 @@ pub fn ioctl(dco: &Dco, request: Ioctl, code: Code) {
 }
 
 fn set_mode(dco: &Dco, mode: uapi::Mode) -> Result<()> {
-    let state = dco.control.lock();
+    let mut state = dco.control.lock();
     if dco.link.is_server() {
         return Err(Status::ALREADY_INITIALIZED);
     }
@@ -101,6 +102,8 @@ fn set_mode(dco: &Dco, mode: uapi::Mode) -> Result<()> {
     }
     dco.link.set_server(true);
     dco.adapter.set_link(true);
+    state.up = true;
+    trace::link_up(dco.link.traced.adapter);
     Ok(())
 }
 
@@ -155,7 +158,7 @@ fn listen(dco: &Dco, asked: &uapi::MpStartVpn, room: bool) -> Result<SocketAddr>
     let started = socket.start();
     state.socket = Some(transport);
     if let Err(status) = started {
-        crate::peer::remove(dco, state, crate::trace::Gone::Failed);
+        crate::peer::remove(dco, state, Gone::Failed);
         return Err(status);
     }
     dco.timer.start();
@@ -170,6 +173,10 @@ fn new_peer(dco: &Dco, new: &uapi::MpNewPeer) -> Result<()> {
     let transport = state.socket.clone().ok_or(Status::INVALID_DEVICE_STATE)?;
     let Some(PeerSelector::Id(id)) = selector(new.peer_id) else { return Err(Status::INVALID_DEVICE_REQUEST) };
     let remote = canonical(new.remote);
+    let local = match remote {
+        SocketAddr::V4(_) => SocketAddr::from(([0; 4], 0)),
+        SocketAddr::V6(_) => SocketAddr::from(([0u16; 8], 0)),
+    };
     // The core lets several peers be at one end; the existing driver's index does not.
     let there = link.many.peer_at(&state.many, remote);
     if there.is_some_and(|there| there != id) {
@@ -185,7 +192,10 @@ fn new_peer(dco: &Dco, new: &uapi::MpNewPeer) -> Result<()> {
         transport,
     };
     match link.many.new_peer(&mut state.many, peer, now(), time::pause) {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            trace::peer_new(link.traced.adapter, "UDP", local.into(), remote.into());
+            Ok(())
+        }
         Err(ControlError::PeerExists) => Err(Status::OBJECTID_EXISTS),
         Err(ControlError::NoPeer | ControlError::AddressInUse | ControlError::OutOfMemory) => Err(Status::NO_MEMORY),
     }
@@ -198,7 +208,9 @@ fn set_peer(dco: &Dco, set: &uapi::MpSetPeer) -> Result<()> {
     let uapi::SetPeer { interval, timeout, mss } = set.settings;
     let update = PeerUpdate { interval, timeout, mss, ..PeerUpdate::default() };
     let changed = dco.link.many.set_peer(&mut state.many, peer, &update, now(), time::pause);
-    changed.map_err(|_| Status::INVALID_DEVICE_REQUEST)
+    changed.map_err(|_| Status::INVALID_DEVICE_REQUEST)?;
+    dco.link.traced.set(&set.settings);
+    Ok(())
 }
 
 fn del_peer(dco: &Dco, id: i32) -> Result<()> {
@@ -206,6 +218,7 @@ fn del_peer(dco: &Dco, id: i32) -> Result<()> {
     server(&dco.link)?;
     let peer = selector(id).ok_or(Status::NOT_FOUND)?;
     drop(dco.link.many.del_peer(&mut state.many, peer, time::pause).ok_or(Status::NOT_FOUND)?);
+    trace::peer_deleted(dco.link.traced.adapter, id, Gone::Deleted.name());
     // One that finds no room is forgotten: who asked for it knows.
     let _ = dco.link.events.post(Notification::DelPeer { peer_id: id, reason: DelReason::Userspace });
     Ok(())
@@ -216,7 +229,10 @@ fn swap_keys(dco: &Dco, id: i32) -> Result<()> {
     server(&dco.link)?;
     let peer = selector(id).ok_or(Status::INVALID_DEVICE_REQUEST)?;
     match dco.link.many.swap_keys(&mut state.many, peer, time::pause) {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            trace::keys_swapped(dco.link.traced.adapter, id);
+            Ok(())
+        }
         Err(ControlError::OutOfMemory) => Err(Status::NO_MEMORY),
         Err(_) => Err(Status::INVALID_DEVICE_REQUEST),
     }
@@ -292,11 +308,12 @@ pub fn peer_stats(dco: &Dco, request: Ioctl) {
 }
 
 /// Removes all peers.
-pub fn drop_peers(link: &Link, state: &mut State) {
+pub fn drop_peers(link: &Link, state: &mut State, why: Gone) {
     loop {
         let next = link.many.next_peer(&state.many, &mut Cursor::default()).map(|peer| peer.id());
         let Some(id) = next else { return };
         drop(link.many.del_peer(&mut state.many, PeerSelector::Id(id), time::pause));
+        trace::peer_deleted(link.traced.adapter, id.get().cast_signed(), why.name());
     }
 }
 
@@ -356,6 +373,7 @@ fn look(link: &Link, state: &mut State, mut cursor: Cursor) -> Option<Cursor> {
         // Where there is no room it stays: it is expired at the next look, too.
         if link.events.post(gone) {
             drop(link.many.del_peer(&mut state.many, PeerSelector::Id(id), time::pause));
+            trace::peer_expired(link.traced.adapter, id.get().cast_signed());
         }
     }
     (!ended).then_some(cursor)

@@ -16,7 +16,8 @@ pub fn tick(link: &Link) {
     if link.is_server() {
         // There may be thousands of peers: not at this IRQL.
         link.ticked.store(true, Ordering::Release);
-        return link.connected.enqueue();
+        link.connected.enqueue();
+        return trace::drops(link);
     }
     let section = link.core.enter(time::processor());
     let mut batch = section.batch(now());
