@@ -192,7 +192,7 @@ fn set_peer(dco: &Dco, set: uapi::SetPeer) -> Result<()> {
         .core
         .set_peer(&mut state.core, PeerSelector::Only, &update, now(), time::pause)
         .map_err(|e| status_of(e, Status::INVALID_DEVICE_REQUEST))?;
-    dco.link.traced.set(&set);
+    dco.link.traced.set(dco.link.peer_id.load(Ordering::Relaxed), &set);
     Ok(())
 }
 

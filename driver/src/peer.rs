@@ -112,7 +112,7 @@ fn publish(dco: &Dco, state: &mut State, ready: Connecting) -> Result<()> {
         return Err(status);
     }
     dco.timer.start();
-    link.traced.peer(&new);
+    link.traced.peer(link.peer_id.load(Ordering::Relaxed), &new);
     Ok(())
 }
 

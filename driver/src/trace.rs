@@ -48,10 +48,10 @@ nt::events! { PROVIDER;
     Info, LIFECYCLE, "LinkDown" => link_down("Adapter" adapter: u32);
 
     /// A peer is there, its socket connected.
-    Info, PEER, "PeerNew" => peer_new("Adapter" adapter: u32, "Protocol" protocol: &'static str, "Local" local: Address,
+    Info, PEER, "PeerNew" => peer_new("Adapter" adapter: u32, "PeerId" peer: i32, "Protocol" protocol: &'static str, "Local" local: Address,
         "Remote" remote: Address);
     /// SET_PEER.
-    Info, PEER, "PeerSet" => peer_set("Adapter" adapter: u32, "Interval" interval: i32, "Timeout" timeout: i32, "Mss" mss: i32);
+    Info, PEER, "PeerSet" => peer_set("Adapter" adapter: u32, "PeerId" peer: i32, "Interval" interval: i32, "Timeout" timeout: i32, "Mss" mss: i32);
     /// A peer is gone.
     Info, PEER, "PeerDeleted" => peer_deleted("Adapter" adapter: u32, "PeerId" peer: i32, "Reason" reason: &'static str);
     /// Nothing came from the peer for its timeout, and a reader was told.
@@ -142,18 +142,18 @@ impl Traced {
     }
 
     /// A peer is there.
-    pub fn peer(&self, new: &uapi::NewPeer) {
+    pub fn peer(&self, id: i32, new: &uapi::NewPeer) {
         let protocol = match new.protocol {
             uapi::Protocol::Udp => "UDP",
             uapi::Protocol::Tcp => "TCP",
         };
-        peer_new(self.adapter, protocol, new.local.into(), new.remote.into());
+        peer_new(self.adapter, id, protocol, new.local.into(), new.remote.into());
     }
 
     /// The peer was set; -1 is what was left as it is.
-    pub fn set(&self, set: &uapi::SetPeer) {
+    pub fn set(&self, id: i32, set: &uapi::SetPeer) {
         let seconds = |of: Option<u32>| of.map_or(-1, u32::cast_signed);
-        peer_set(self.adapter, seconds(set.interval), seconds(set.timeout), set.mss.map_or(-1, i32::from));
+        peer_set(self.adapter, id, seconds(set.interval), seconds(set.timeout), set.mss.map_or(-1, i32::from));
     }
 
     /// A key was installed.
