@@ -193,7 +193,7 @@ fn new_peer(dco: &Dco, new: &uapi::MpNewPeer) -> Result<()> {
     };
     match link.many.new_peer(&mut state.many, peer, now(), time::pause) {
         Ok(_) => {
-            trace::peer_new(link.traced.adapter, "UDP", local.into(), remote.into());
+            trace::peer_new(link.traced.adapter, new.peer_id, "UDP", local.into(), remote.into());
             Ok(())
         }
         Err(ControlError::PeerExists) => Err(Status::OBJECTID_EXISTS),
@@ -209,7 +209,7 @@ fn set_peer(dco: &Dco, set: &uapi::MpSetPeer) -> Result<()> {
     let update = PeerUpdate { interval, timeout, mss, ..PeerUpdate::default() };
     let changed = dco.link.many.set_peer(&mut state.many, peer, &update, now(), time::pause);
     changed.map_err(|_| Status::INVALID_DEVICE_REQUEST)?;
-    dco.link.traced.set(&set.settings);
+    dco.link.traced.set(set.peer_id, &set.settings);
     Ok(())
 }
 
