@@ -13,7 +13,7 @@ pub const PACKET_ID_LIMIT: u32 = 0xF000_0000;
 
 /// Distance in bytes that keeps two fields off one cache line, and off a pair that is fetched together. By size, not alignment: kernel
 /// allocators give 16.
-const APART: usize = 128;
+pub(crate) const APART: usize = 128;
 
 /// The last eight bytes of each nonce, from the key exchange. Secret: zeroed on drop, not shown by `Debug`.
 pub struct NonceTail([u8; 8]);
@@ -91,6 +91,12 @@ pub enum OpenError {
     OutputTooSmall,
     /// The cipher failed, with its own code.
     Aead(i32),
+    /// An epoch above those that keys are held for. The cipher was not asked.
+    #[cfg(feature = "epoch")]
+    EpochTooFar,
+    /// An epoch that the peer has left for good. The cipher was not asked.
+    #[cfg(feature = "epoch")]
+    EpochRetired,
 }
 
 /// A data key of a peer, both directions.
@@ -314,7 +320,7 @@ impl<'a> Packet<'a> {
 const _: () = assert!(AAD_LEN + TAG_LEN == DATA_OVERHEAD);
 
 #[cold]
-fn seal_failed(error: AeadError, out: &mut [u8]) -> SealError {
+pub(crate) fn seal_failed(error: AeadError, out: &mut [u8]) -> SealError {
     wipe(out);
     match error {
         AeadError::AuthFailed => SealError::Aead(0),
@@ -326,6 +332,6 @@ fn seal_failed(error: AeadError, out: &mut [u8]) -> SealError {
 /// forged packets pays for it, so it should not be slower than that.
 #[cold]
 #[inline(never)]
-fn wipe(out: &mut [u8]) {
+pub(crate) fn wipe(out: &mut [u8]) {
     out.fill(0);
 }

@@ -5,9 +5,8 @@
 //! DISPATCH_LEVEL: no lock, no allocation, no clock. Per packet they write shared memory only for the packet id (one addition) or the
 //! replay window (two atomic updates, the second only if the id is the highest so far). Control-plane items ([`KeySlots`]) say so.
 //!
-//! Only OpenVPN's classic data format is here. Epoch keys (OpenVPN 2.7: 64-bit packet ids, tag at the end, 12 bytes of associated data,
-//! keys derived per epoch) will be another kind of key beside [`Key`], over the same [`Aead`] and [`ReplayWindow`], whose ids are 48 bits
-//! wide for that reason.
+//! With the feature `epoch` a slot holds a [`DataKey`]: a classic [`Key`], or one of OpenVPN 2.7's epoch format ([`epoch`]), over the same
+//! [`Aead`] and [`ReplayWindow`]. Without it, `DataKey` is `Key`.
 #![no_std]
 #![forbid(unsafe_code)]
 #![expect(unexpected_cfgs, reason = "cfg(loom) is set by hand to build the models")]
@@ -25,9 +24,15 @@
 )]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod aead;
 mod atomic;
+#[cfg(feature = "epoch")]
+mod data_key;
+#[cfg(feature = "epoch")]
+pub mod epoch;
 mod key;
 mod replay;
 mod slots;
@@ -35,4 +40,4 @@ mod slots;
 pub use aead::{Aead, AeadError, NONCE_LEN, Nonce, Tag};
 pub use key::{Key, KeyConfig, NonceTail, OpenError, PACKET_ID_LIMIT, SealError};
 pub use replay::{EXPIRY_MS, ID_BITS, Replay, ReplayWindow, Window};
-pub use slots::{KeySlot, KeySlots};
+pub use slots::{DataKey, KeySlot, KeySlots};

@@ -1,7 +1,10 @@
 //! A peer's two keys.
 
 use crate::aead::Aead;
-use crate::key::Key;
+#[cfg(feature = "epoch")]
+pub use crate::data_key::DataKey;
+#[cfg(not(feature = "epoch"))]
+pub use crate::key::Key as DataKey;
 use dco_sync::Shared;
 use dco_wire::KeyId;
 
@@ -20,8 +23,8 @@ pub enum KeySlot {
 /// Looking a key up allocates nothing and takes no lock. Dropping a pair may drop a key, and with it the cipher's handle: at
 /// PASSIVE_LEVEL, after no reader can hold it.
 pub struct KeySlots<A: Aead> {
-    primary: Option<Shared<Key<A>>>,
-    secondary: Option<Shared<Key<A>>>,
+    primary: Option<Shared<DataKey<A>>>,
+    secondary: Option<Shared<DataKey<A>>>,
 }
 
 impl<A: Aead> KeySlots<A> {
@@ -34,7 +37,7 @@ impl<A: Aead> KeySlots<A> {
     /// The key that opens packets with this key-id; the primary if both have it.
     #[inline]
     #[must_use]
-    pub fn for_key_id(&self, id: KeyId) -> Option<&Key<A>> {
+    pub fn for_key_id(&self, id: KeyId) -> Option<&DataKey<A>> {
         match (&self.primary, &self.secondary) {
             (Some(key), _) if key.key_id() == Some(id) => Some(key),
             (_, Some(key)) if key.key_id() == Some(id) => Some(key),
@@ -45,20 +48,20 @@ impl<A: Aead> KeySlots<A> {
     /// The key that seals.
     #[inline]
     #[must_use]
-    pub fn primary(&self) -> Option<&Key<A>> {
+    pub fn primary(&self) -> Option<&DataKey<A>> {
         self.primary.as_deref()
     }
 
     /// The other key.
     #[inline]
     #[must_use]
-    pub fn secondary(&self) -> Option<&Key<A>> {
+    pub fn secondary(&self) -> Option<&DataKey<A>> {
         self.secondary.as_deref()
     }
 
     /// The pair with `key` in `slot`; the key that was there is not in it.
     #[must_use]
-    pub fn with_installed(&self, slot: KeySlot, key: Shared<Key<A>>) -> Self {
+    pub fn with_installed(&self, slot: KeySlot, key: Shared<DataKey<A>>) -> Self {
         match slot {
             KeySlot::Primary => Self { primary: Some(key), secondary: self.secondary.clone() },
             KeySlot::Secondary => Self { primary: self.primary.clone(), secondary: Some(key) },
@@ -72,6 +75,31 @@ impl<A: Aead> KeySlots<A> {
             KeySlot::Primary => Self { primary: None, secondary: self.secondary.clone() },
             KeySlot::Secondary => Self { primary: self.primary.clone(), secondary: None },
         }
+    }
+
+    /// The pair with each key replaced by what `change` makes of it, if it makes anything.
+    ///
+    /// # Errors
+    ///
+    /// `change`'s.
+    #[cfg(feature = "epoch")]
+    pub fn try_map<E>(
+        &self,
+        mut change: impl FnMut(&Shared<DataKey<A>>) -> Result<Option<Shared<DataKey<A>>>, E>,
+    ) -> Result<Self, E> {
+        let mut map = |slot: &Option<Shared<DataKey<A>>>| match slot {
+            Some(key) => Ok(Some(change(key)?.unwrap_or_else(|| key.clone()))),
+            None => Ok(None),
+        };
+        Ok(Self { primary: map(&self.primary)?, secondary: map(&self.secondary)? })
+    }
+
+    /// Whether an epoch key wants to be refilled.
+    #[cfg(feature = "epoch")]
+    #[inline]
+    #[must_use]
+    pub fn want_keys(&self) -> bool {
+        [&self.primary, &self.secondary].into_iter().flatten().any(|key| key.wants_keys())
     }
 
     /// The pair with its slots exchanged, empty ones too.

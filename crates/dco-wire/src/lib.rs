@@ -18,12 +18,14 @@
     )
 )]
 
+mod epoch;
 mod header;
 pub mod ip;
 pub mod mss;
 mod opcode;
 pub mod stream;
 
+pub use epoch::{EPOCH_AAD_LEN, EPOCH_COUNTER_MAX, EPOCH_OVERHEAD, EPOCH_PACKET_ID_LEN, EpochPacketId};
 pub use header::{
     AAD_LEN, Class, DATA_HEADER_LEN, DATA_OVERHEAD, DataHeader, KeyId, PACKET_ID_LEN, PeerId, TAG_LEN, classify,
     plain_len, sealed_len,

@@ -1,0 +1,530 @@
+//! A data key of the epoch format: a snapshot of ciphers, over counters that outlive it.
+
+use super::derive::{EpochIv, EpochSecret};
+use super::receiving::{Place, Receiving};
+use super::{FUTURE_EPOCHS, LAST_EPOCH};
+use crate::aead::{Aead, AeadError, Nonce, Tag};
+use crate::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::key::{APART, OpenError, PACKET_ID_LIMIT, SealError, seal_failed, wipe};
+use crate::replay::ReplayWindow;
+use core::fmt;
+use dco_sync::{OutOfMemory, Shared};
+use dco_wire::{
+    DATA_HEADER_LEN, DATA_OVERHEAD, DataHeader, EPOCH_AAD_LEN, EPOCH_COUNTER_MAX, EPOCH_OVERHEAD, EPOCH_PACKET_ID_LEN,
+    EpochPacketId, KeyId, PeerId, TAG_LEN,
+};
+
+/// Bytes of a block, as usage is counted.
+const BLOCK: usize = 16;
+
+/// Epochs that are opened at once: retiring, current, future.
+const OPENED: usize = 2 + FUTURE_EPOCHS as usize;
+
+/// The counter at which an epoch is left, well before the last one.
+const COUNTER_ROTATE: u64 = EPOCH_COUNTER_MAX - (1 << 32);
+
+/// How much may be sealed in one epoch, in packets and 16-byte blocks of plaintext together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UsageLimit {
+    rotate: u64,
+    stop: u64,
+}
+
+impl UsageLimit {
+    /// AES-GCM's: at most 2^36 - 1, a sixteenth of it kept for the time it may take to make the next key.
+    pub const AES_GCM: Self = Self { rotate: (1 << 36) - (1 << 32), stop: (1 << 36) - 1 };
+
+    /// ChaCha20-Poly1305 needs none.
+    pub const NONE: Self = Self { rotate: u64::MAX, stop: u64::MAX };
+
+    /// The same with an epoch left at `rotate` already, if that is lower: for tests. What is never exceeded stays.
+    #[must_use]
+    pub fn lowered(self, rotate: u64) -> Self {
+        Self { rotate: self.rotate.min(rotate), ..self }
+    }
+}
+
+/// What an epoch key is made of.
+pub struct EpochConfig {
+    /// As [`KeyConfig::key_id`](crate::KeyConfig::key_id).
+    pub key_id: u8,
+    /// As [`KeyConfig::peer_id`](crate::KeyConfig::peer_id).
+    pub peer_id: Option<PeerId>,
+    /// Bytes of the cipher's keys, at most 32.
+    pub key_len: usize,
+    /// What the first epoch we send in is made of.
+    pub seal: EpochSecret,
+    /// What the first epoch we receive in is made of.
+    pub open: EpochSecret,
+    /// When we leave an epoch.
+    pub limit: UsageLimit,
+}
+
+/// What a cipher is to be made for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// What we send.
+    Seal,
+    /// What we receive.
+    Open,
+}
+
+/// An epoch we send in. Made once: its counter is what keeps nonces apart.
+#[repr(C)]
+struct SealEpoch<A> {
+    epoch: u16,
+    cipher: A,
+    iv: EpochIv,
+    _apart: [u8; APART],
+    /// Packets sealed.
+    sealed: AtomicU64,
+    /// Packets and blocks.
+    used: AtomicU64,
+}
+
+impl<A> SealEpoch<A> {
+    fn make<E>(
+        secret: &EpochSecret,
+        key_len: usize,
+        make: &mut impl FnMut(&[u8]) -> Result<A, E>,
+    ) -> Result<Shared<Self>, E>
+    where
+        E: From<OutOfMemory>,
+    {
+        let key = secret.data_key(key_len);
+        let cipher = make(key.get(..key_len).unwrap_or_default())?;
+        let zero = || AtomicU64::new(0);
+        let made =
+            Self { epoch: secret.epoch(), cipher, iv: secret.iv(), _apart: [0; APART], sealed: zero(), used: zero() };
+        Ok(Shared::try_new(made)?)
+    }
+
+    /// Whether it should be left.
+    #[inline]
+    fn spent(&self, limit: UsageLimit) -> bool {
+        self.used.load(Ordering::Relaxed) > limit.rotate || self.sealed.load(Ordering::Relaxed) >= COUNTER_ROTATE
+    }
+
+    /// Takes the next packet id for a plaintext of `plain_len` bytes, writes header and id, and makes the nonce.
+    #[inline]
+    fn begin(
+        &self,
+        header: [u8; DATA_HEADER_LEN],
+        plain_len: usize,
+        limit: UsageLimit,
+        aad: &mut [u8; EPOCH_AAD_LEN],
+    ) -> Result<Nonce, SealError> {
+        // Both counters go on when an epoch is used past its end; they have 64 bits to do so.
+        let cost = (plain_len.div_ceil(BLOCK) as u64).saturating_add(1);
+        let used = self.used.fetch_add(cost, Ordering::Relaxed).saturating_add(cost);
+        let counter = self.sealed.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if used > limit.stop || counter > EPOCH_COUNTER_MAX {
+            return Err(SealError::Exhausted);
+        }
+        let id = EpochPacketId { epoch: self.epoch, counter }.to_bytes();
+        let [h0, h1, h2, h3] = header;
+        let [i0, i1, i2, i3, i4, i5, i6, i7] = id;
+        *aad = [h0, h1, h2, h3, i0, i1, i2, i3, i4, i5, i6, i7];
+        Ok(self.iv.nonce(id))
+    }
+}
+
+/// An epoch we receive in.
+struct OpenEpoch<A> {
+    cipher: A,
+    iv: EpochIv,
+    replay: ReplayWindow,
+}
+
+/// An epoch's number beside its key, so that looking for one touches no others.
+struct Held<A> {
+    epoch: u16,
+    key: Shared<OpenEpoch<A>>,
+}
+
+impl<A> Held<A> {
+    fn make<E>(
+        secret: &EpochSecret,
+        key_len: usize,
+        make: &mut impl FnMut(&[u8]) -> Result<A, E>,
+    ) -> Result<Self, E>
+    where
+        E: From<OutOfMemory>,
+    {
+        let key = secret.data_key(key_len);
+        let cipher = make(key.get(..key_len).unwrap_or_default())?;
+        let key = Shared::try_new(OpenEpoch { cipher, iv: secret.iv(), replay: ReplayWindow::try_new()? })?;
+        Ok(Self { epoch: secret.epoch(), key })
+    }
+}
+
+impl<A> Clone for Held<A> {
+    fn clone(&self) -> Self {
+        Self { epoch: self.epoch, key: self.key.clone() }
+    }
+}
+
+/// What all snapshots of a key have in common.
+struct Common {
+    receiving: Receiving,
+    /// Somebody was told that the key nears its end.
+    told_old: AtomicBool,
+}
+
+/// A data key of a peer in the epoch format, both directions: the keys that are held at one moment.
+///
+/// It never changes. [`EpochKey::refilled`] makes the next snapshot, which takes its place as a whole.
+pub struct EpochKey<A: Aead> {
+    header: [u8; DATA_HEADER_LEN],
+    names_peer: bool,
+    key_id: Option<KeyId>,
+    key_len: usize,
+    limit: UsageLimit,
+    /// The epoch that seals, until it is spent.
+    seal: Shared<SealEpoch<A>>,
+    /// The one that seals then; `None` after the last.
+    next: Option<Shared<SealEpoch<A>>>,
+    open: [Option<Held<A>>; OPENED],
+    /// Of the newest epoch in `seal` and `next`.
+    seal_secret: EpochSecret,
+    /// Of the newest epoch in `open`.
+    open_secret: EpochSecret,
+    common: Shared<Common>,
+}
+
+impl<A: Aead> EpochKey<A> {
+    /// A key that has sealed and opened nothing. `make` makes a cipher's key from its bytes. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    ///
+    /// `make`'s, and [`OutOfMemory`].
+    pub fn try_new<E: From<OutOfMemory>>(
+        config: EpochConfig,
+        mut make: impl FnMut(Purpose, &[u8]) -> Result<A, E>,
+    ) -> Result<Self, E> {
+        let EpochConfig { key_id, peer_id, key_len, seal: seal_secret, open: open_secret, limit } = config;
+        let receiving = Receiving::new(open_secret.epoch());
+        let mut key = Self {
+            header: DataHeader { key_id: KeyId::from_low_bits(key_id), peer_id: peer_id.unwrap_or(PeerId::UNDEFINED) }
+                .to_bytes(),
+            names_peer: peer_id.is_some(),
+            key_id: KeyId::new(key_id),
+            key_len,
+            limit,
+            seal: SealEpoch::make(&seal_secret, key_len, &mut |bytes: &[u8]| make(Purpose::Seal, bytes))?,
+            next: None,
+            open: [const { None }; OPENED],
+            seal_secret,
+            open_secret,
+            common: Shared::try_new(Common { receiving, told_old: AtomicBool::new(false) })?,
+        };
+        let mut open = |bytes: &[u8]| make(Purpose::Open, bytes);
+        let [first, ..] = &mut key.open;
+        *first = Some(Held::make(&key.open_secret, key_len, &mut open)?);
+        key.fill_open(&mut open)?;
+        key.fill_seal(&mut |bytes: &[u8]| make(Purpose::Seal, bytes))?;
+        Ok(key)
+    }
+
+    /// The next snapshot: without the epochs that are retired, with those that are wanted. What goes on is shared with this one: keys,
+    /// counters, windows. `make` makes a cipher's key like another of the same direction. PASSIVE_LEVEL.
+    ///
+    /// For the snapshot that is published, and the result has to take its place or be dropped unused: of two successors, each
+    /// would begin the same epochs at packet id 1.
+    ///
+    /// # Errors
+    ///
+    /// `make`'s, and [`OutOfMemory`]. Keys are wanted as before then.
+    pub fn refilled<E: From<OutOfMemory>>(
+        &self,
+        make: impl FnMut(&A, &[u8]) -> Result<A, E>,
+    ) -> Result<Self, E> {
+        self.common.receiving.take_wanted();
+        let made = self.successor(make);
+        if made.is_err() {
+            self.want_keys();
+        }
+        made
+    }
+
+    fn successor<E: From<OutOfMemory>>(
+        &self,
+        mut make: impl FnMut(&A, &[u8]) -> Result<A, E>,
+    ) -> Result<Self, E> {
+        let (retiring, current) = self.common.receiving.epochs();
+        let mut key = Self {
+            header: self.header,
+            names_peer: self.names_peer,
+            key_id: self.key_id,
+            key_len: self.key_len,
+            limit: self.limit,
+            seal: self.seal.clone(),
+            next: self.next.clone(),
+            open: [const { None }; OPENED],
+            seal_secret: self.seal_secret.clone(),
+            open_secret: self.open_secret.clone(),
+            common: self.common.clone(),
+        };
+        let kept = self.open.iter().flatten().filter(|held| held.epoch == retiring || held.epoch >= current);
+        key.open.iter_mut().zip(kept).for_each(|(place, held)| *place = Some(held.clone()));
+        if let Some(like) = key.open.iter().flatten().next().map(|held| held.key.clone()) {
+            key.fill_open(&mut |bytes: &[u8]| make(&like.cipher, bytes))?;
+        }
+        let like = self.seal.clone();
+        let mut make = |bytes: &[u8]| make(&like.cipher, bytes);
+        if key.seal.spent(key.limit) {
+            key.turn_seal();
+        }
+        while key.seal.epoch < current {
+            if key.next.is_none() {
+                key.fill_seal(&mut make)?;
+            }
+            if !key.turn_seal() {
+                break;
+            }
+        }
+        key.fill_seal(&mut make)?;
+        Ok(key)
+    }
+
+    /// Holds receive keys up to [`FUTURE_EPOCHS`] above the current epoch.
+    fn fill_open<E: From<OutOfMemory>>(
+        &mut self,
+        make: &mut impl FnMut(&[u8]) -> Result<A, E>,
+    ) -> Result<(), E> {
+        let (_, current) = self.common.receiving.epochs();
+        let last = current.saturating_add(FUTURE_EPOCHS).min(LAST_EPOCH);
+        for place in &mut self.open {
+            if place.is_some() {
+                continue;
+            }
+            match self.open_secret.next() {
+                Some(secret) if secret.epoch() <= last => {
+                    *place = Some(Held::make(&secret, self.key_len, make)?);
+                    self.open_secret = secret;
+                }
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds the send key after the one that seals.
+    fn fill_seal<E: From<OutOfMemory>>(
+        &mut self,
+        make: &mut impl FnMut(&[u8]) -> Result<A, E>,
+    ) -> Result<(), E> {
+        if self.next.is_none()
+            && let Some(secret) = self.seal_secret.next()
+        {
+            self.next = Some(SealEpoch::make(&secret, self.key_len, make)?);
+            self.seal_secret = secret;
+        }
+        Ok(())
+    }
+
+    /// Leaves the epoch that seals for the next one, if that is there.
+    fn turn_seal(&mut self) -> bool {
+        match self.next.take() {
+            Some(next) => {
+                self.seal = next;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether [`EpochKey::refilled`] has something to do. Any IRQL.
+    #[inline]
+    #[must_use]
+    pub fn wants_keys(&self) -> bool {
+        self.common.receiving.wanted()
+    }
+
+    /// Has [`EpochKey::wants_keys`] say so, for a successor that did not come to be published. Any IRQL.
+    pub fn want_keys(&self) {
+        self.common.receiving.want();
+    }
+
+    /// The key-id of the packets it opens; `None` if it was given one above 7, which no packet has.
+    #[inline]
+    #[must_use]
+    pub const fn key_id(&self) -> Option<KeyId> {
+        self.key_id
+    }
+
+    /// As [`Key::header`](crate::Key::header).
+    #[inline]
+    #[must_use]
+    pub const fn header(&self, peer_id: PeerId) -> [u8; DATA_HEADER_LEN] {
+        if self.names_peer {
+            return self.header;
+        }
+        let [first, ..] = self.header;
+        let [_, a, b, c] = peer_id.get().to_be_bytes();
+        [first, a, b, c]
+    }
+
+    /// The epoch it sends in.
+    #[must_use]
+    pub fn seal_epoch(&self) -> u16 {
+        self.sealing().epoch
+    }
+
+    /// The epoch it receives in.
+    #[must_use]
+    pub fn open_epoch(&self) -> u16 {
+        self.common.receiving.epochs().1
+    }
+
+    /// The first four bytes of the next packet's id: the epoch and the high bits of the counter; [`PACKET_ID_LIMIT`] at most, which
+    /// is where OpenVPN thinks it time for another key.
+    #[must_use]
+    pub fn next_packet_id(&self) -> u32 {
+        let key = self.sealing();
+        let counter = key.sealed.load(Ordering::Relaxed).saturating_add(1).min(EPOCH_COUNTER_MAX);
+        let [b0, b1, b2, b3, ..] = EpochPacketId { epoch: key.epoch, counter }.to_bytes();
+        u32::from_be_bytes([b0, b1, b2, b3]).min(PACKET_ID_LIMIT)
+    }
+
+    /// True for the first who asks once [`EpochKey::next_packet_id`] is `packet_id` or above: time for another key.
+    #[must_use]
+    pub fn grows_old(&self, packet_id: u32) -> bool {
+        self.next_packet_id() >= packet_id
+            && !self.common.told_old.load(Ordering::Relaxed)
+            && !self.common.told_old.swap(true, Ordering::Relaxed)
+    }
+
+    /// The epoch that seals now.
+    #[inline]
+    fn sealing(&self) -> &SealEpoch<A> {
+        match &self.next {
+            Some(next) if self.seal.spent(self.limit) => {
+                self.common.receiving.want();
+                next
+            }
+            _ => &self.seal,
+        }
+    }
+
+    /// Seals `plain` into an epoch packet at the start of `out`: header, packet id, ciphertext, tag. Returns its length,
+    /// `plain.len() + 28`. `peer_id` as in [`EpochKey::header`].
+    ///
+    /// # Errors
+    ///
+    /// See [`SealError`].
+    #[inline]
+    pub fn seal(&self, peer_id: PeerId, plain: &[u8], out: &mut [u8]) -> Result<usize, SealError> {
+        let total = plain.len().checked_add(EPOCH_OVERHEAD).ok_or(SealError::OutputTooSmall)?;
+        let out = out.get_mut(..total).ok_or(SealError::OutputTooSmall)?;
+        let packet = Packet::split(out).ok_or(SealError::OutputTooSmall)?;
+        let key = self.sealing();
+        let nonce = key.begin(self.header(peer_id), plain.len(), self.limit, packet.aad)?;
+        match key.cipher.seal(&nonce, packet.aad, plain, packet.body, packet.tag) {
+            Ok(()) => Ok(total),
+            Err(error) => Err(seal_failed(error, out)),
+        }
+    }
+
+    /// Seals the `plain_len` bytes that begin at `out[24]`, where the classic format has them; they are moved down by twelve bytes, where
+    /// this one has them. Returns the packet's length, `plain_len + 28`. `peer_id` as in [`EpochKey::header`].
+    ///
+    /// # Errors
+    ///
+    /// See [`SealError`]. If the key is exhausted the plaintext is wiped too.
+    #[inline]
+    pub fn seal_in_place(&self, peer_id: PeerId, out: &mut [u8], plain_len: usize) -> Result<usize, SealError> {
+        let total = plain_len.checked_add(EPOCH_OVERHEAD).ok_or(SealError::OutputTooSmall)?;
+        let out = out.get_mut(..total).ok_or(SealError::OutputTooSmall)?;
+        let end = total.saturating_sub(EPOCH_OVERHEAD - DATA_OVERHEAD);
+        if DATA_OVERHEAD > end || end > out.len() {
+            return Err(SealError::OutputTooSmall);
+        }
+        out.copy_within(DATA_OVERHEAD..end, EPOCH_AAD_LEN);
+        let packet = Packet::split(out).ok_or(SealError::OutputTooSmall)?;
+        let key = self.sealing();
+        let nonce = match key.begin(self.header(peer_id), plain_len, self.limit, packet.aad) {
+            Ok(nonce) => nonce,
+            Err(error) => {
+                wipe(out);
+                return Err(error);
+            }
+        };
+        match key.cipher.seal_in_place(&nonce, packet.aad, packet.body, packet.tag) {
+            Ok(()) => Ok(total),
+            Err(error) => Err(seal_failed(error, out)),
+        }
+    }
+
+    /// Opens an epoch packet into the start of `out`; returns the length of its plaintext, `datagram.len() - 28`, which may be 0.
+    ///
+    /// The epoch is looked at first, then the tag, then the counter against the epoch's replay window. Only a packet that passes all
+    /// moves the epochs. `now_ms` as in [`ReplayWindow::accept`](crate::Window::accept).
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    #[inline]
+    pub fn open(&self, datagram: &[u8], out: &mut [u8], now_ms: u64) -> Result<usize, OpenError> {
+        let (aad, rest) = datagram.split_first_chunk::<EPOCH_AAD_LEN>().ok_or(OpenError::TooShort)?;
+        let (cipher, tag) = rest.split_last_chunk::<TAG_LEN>().ok_or(OpenError::TooShort)?;
+        let &[_, _, _, _, i0, i1, i2, i3, i4, i5, i6, i7] = aad;
+        let id: [u8; EPOCH_PACKET_ID_LEN] = [i0, i1, i2, i3, i4, i5, i6, i7];
+        let EpochPacketId { epoch, counter } = EpochPacketId::from_bytes(id);
+        if epoch == 0 || counter == 0 {
+            return Err(OpenError::PacketIdZero);
+        }
+        let key = self.opening(epoch)?;
+        let out = out.get_mut(..cipher.len()).ok_or(OpenError::OutputTooSmall)?;
+        if let Err(error) = key.cipher.open(&key.iv.nonce(id), aad, cipher, tag, out) {
+            wipe(out);
+            return Err(match error {
+                AeadError::AuthFailed => OpenError::AuthFailed,
+                AeadError::Backend(code) => OpenError::Aead(code),
+            });
+        }
+        if key.replay.accept(counter, now_ms).is_err() {
+            wipe(out);
+            return Err(OpenError::Replay);
+        }
+        self.common.receiving.heard(epoch);
+        Ok(cipher.len())
+    }
+
+    /// The key that opens an epoch.
+    #[inline]
+    fn opening(&self, epoch: u16) -> Result<&OpenEpoch<A>, OpenError> {
+        if self.common.receiving.place(epoch) == Place::Retired {
+            return Err(OpenError::EpochRetired);
+        }
+        let held = self.open.iter().flatten().find(|held| held.epoch == epoch);
+        held.map(|held| &*held.key).ok_or(OpenError::EpochTooFar)
+    }
+}
+
+impl<A: Aead> fmt::Debug for EpochKey<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EpochKey")
+            .field("key_id", &self.key_id)
+            .field("seal_epoch", &self.seal_epoch())
+            .field("open_epoch", &self.open_epoch())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The parts of a packet to be sealed.
+struct Packet<'a> {
+    aad: &'a mut [u8; EPOCH_AAD_LEN],
+    body: &'a mut [u8],
+    tag: &'a mut Tag,
+}
+
+impl<'a> Packet<'a> {
+    /// `None` if `out` has fewer than 28 bytes.
+    #[inline]
+    fn split(out: &'a mut [u8]) -> Option<Self> {
+        let (aad, rest) = out.split_first_chunk_mut::<EPOCH_AAD_LEN>()?;
+        let (body, tag) = rest.split_last_chunk_mut::<TAG_LEN>()?;
+        Some(Self { aad, body, tag })
+    }
+}
