@@ -6,7 +6,7 @@ use core::{
     sync::atomic::Ordering,
 };
 
-use dco_crypto::{Aead, Key, KeySlots, OpenError, SealError};
+use dco_crypto::{Aead, DataKey, KeySlots, OpenError, SealError};
 use dco_wire::{
     DATA_HEADER_LEN, DATA_OVERHEAD, DataHeader, KeyId, PING, PeerId,
     ip::{self, Fragment, IpHeader},
@@ -185,6 +185,8 @@ pub struct Batch<'s, A: Aead, T> {
     tally: Tally,
     now: Tick,
     moved: bool,
+    #[cfg(feature = "epoch")]
+    keys_wanted: bool,
 }
 
 impl<'s, A: Aead, T> Batch<'s, A, T> {
@@ -194,18 +196,27 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
             Peers::One(only) => only.load(&section.guard).map(|peer| &**peer),
             Peers::Many(_) => None,
         };
-        Self { section, only, current: None, tally: Tally::new(), now, moved: false }
+        Self {
+            section,
+            only,
+            current: None,
+            tally: Tally::new(),
+            now,
+            moved: false,
+            #[cfg(feature = "epoch")]
+            keys_wanted: false,
+        }
     }
 
     /// Seals the inner packet `packet` into `out`, which it must not overlap and which should have
-    /// room for the longest packet ([`Device::max_inner`](crate::Device::max_inner)) and 24 bytes. A TCP SYN above the peer's MSS limit is lowered (on the way through `out`).
+    /// room for the longest packet ([`Device::max_inner`](crate::Device::max_inner)) and [`OVERHEAD`](crate::OVERHEAD) bytes. A TCP SYN above the peer's MSS limit is lowered (on the way through `out`).
     #[inline]
     pub fn seal(&mut self, to: Destination, packet: &[u8], out: &mut [u8]) -> Result<Sealed<'s, A, T>, DropReason> {
         let sealed = self.try_seal(to, packet, out);
         self.account_seal(sealed)
     }
 
-    /// Seals the inner packet that the caller gathered at `out[24..24 + len]`, in place.
+    /// Seals the inner packet that the caller gathered at `out[24..24 + len]`, in place; room as for [`seal`](Self::seal).
     #[inline]
     pub fn seal_gathered(
         &mut self,
@@ -217,7 +228,7 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
         self.account_seal(sealed)
     }
 
-    /// Seals a keepalive ping for `peer` into `out`, at least 40 bytes. It counts as data sent, not as tunnel traffic.
+    /// Seals a keepalive ping for `peer` into `out`, at least 16 and [`OVERHEAD`](crate::OVERHEAD) bytes. It counts as data sent, not as tunnel traffic.
     pub fn seal_ping(&mut self, peer: PeerSelector, out: &mut [u8]) -> Result<Sealed<'s, A, T>, DropReason> {
         let sealed = self.try_seal_ping(peer, out);
         self.account_seal(sealed)
@@ -249,6 +260,14 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
     #[must_use]
     pub fn moved(&self) -> bool {
         self.moved || self.current.as_ref().is_some_and(|current| current.moved)
+    }
+
+    /// Whether an epoch key that this batch has met wants to be refilled: [`Device::refill_keys`](crate::Device::refill_keys), at
+    /// PASSIVE_LEVEL, has something to do.
+    #[cfg(feature = "epoch")]
+    #[must_use]
+    pub fn keys_wanted(&self) -> bool {
+        self.keys_wanted || self.current.as_ref().is_some_and(Current::wants_keys)
     }
 
     /// The only peer, point to point, if there is one.
@@ -527,6 +546,10 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
     fn flush_peer(&mut self) {
         let Some(current) = &mut self.current else { return };
         self.moved |= current.moved;
+        #[cfg(feature = "epoch")]
+        {
+            self.keys_wanted |= current.wants_keys();
+        }
         current.peer.count(core::mem::take(&mut current.stats));
         if let Some((reason, count)) = current.lost.take() {
             current.peer.count_drops(reason, count);
@@ -578,8 +601,14 @@ impl<'s, A: Aead, T> Current<'s, A, T> {
         }
     }
 
+    #[cfg(feature = "epoch")]
     #[inline]
-    fn sending(&self) -> Result<&'s Key<A>, DropReason> {
+    fn wants_keys(&self) -> bool {
+        self.keys.is_some_and(KeySlots::wants_keys)
+    }
+
+    #[inline]
+    fn sending(&self) -> Result<&'s DataKey<A>, DropReason> {
         self.keys.and_then(KeySlots::primary).ok_or(DropReason::TxNoKey)
     }
 
@@ -731,7 +760,7 @@ fn add(counter: &mut u64, amount: usize) {
     *counter = counter.wrapping_add(amount as u64);
 }
 
-fn sending<A: Aead>(key: &Key<A>, tx_id: PeerId) -> Option<SendingKey> {
+fn sending<A: Aead>(key: &DataKey<A>, tx_id: PeerId) -> Option<SendingKey> {
     let DataHeader { key_id, peer_id } = DataHeader::from_bytes(key.header(tx_id))?;
     Some(SendingKey { key_id, peer_id, next_packet_id: key.next_packet_id() })
 }
@@ -772,5 +801,9 @@ fn open_failure(error: OpenError) -> DropReason {
         OpenError::Replay => DropReason::RxReplay,
         OpenError::OutputTooSmall => DropReason::RxTooLong,
         OpenError::Aead(_) => DropReason::RxCipherError,
+        #[cfg(feature = "epoch")]
+        OpenError::EpochTooFar => DropReason::RxEpochTooFar,
+        #[cfg(feature = "epoch")]
+        OpenError::EpochRetired => DropReason::RxEpochRetired,
     }
 }

@@ -10,6 +10,8 @@ use core::{
     sync::atomic::Ordering,
 };
 
+#[cfg(feature = "epoch")]
+use dco_crypto::DataKey;
 use dco_crypto::{Aead, Key, KeySlot, KeySlots};
 use dco_sync::{OutOfMemory, Shared, try_box};
 use dco_wire::{PeerId, ip};
@@ -372,6 +374,8 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
         pause: impl FnMut(),
     ) -> Result<(), ControlError> {
         let peer = self.find(peer).ok_or(ControlError::NoPeer)?;
+        #[cfg(feature = "epoch")]
+        let key = DataKey::Classic(key);
         let key = Shared::try_new(key)?;
         self.rekey(&peer, pause, |slots| slots.with_installed(slot, key))
     }
@@ -399,7 +403,7 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
         self.rekey(&peer, pause, |slots| slots.without(slot))
     }
 
-    /// Looks at the key in a slot: `None` where it is empty.
+    /// Looks at the key in a slot: `None` where it is empty, or holds no classic key.
     pub fn with_key<R>(
         &self,
         _control: &Control,
@@ -414,6 +418,8 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
             KeySlot::Primary => slots.and_then(KeySlots::primary),
             KeySlot::Secondary => slots.and_then(KeySlots::secondary),
         };
+        #[cfg(feature = "epoch")]
+        let key = key.and_then(DataKey::classic);
         Ok(key.map(look))
     }
 
@@ -444,12 +450,12 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
         self.peer_count(cpu) != 0
     }
 
-    fn find(&self, selector: PeerSelector) -> Option<Shared<Peer<A, T>>> {
+    pub(crate) fn find(&self, selector: PeerSelector) -> Option<Shared<Peer<A, T>>> {
         self.peers.select(selector, &self.domain.enter(0)).cloned()
     }
 
     /// Publishes what `change` makes of a peer's key slots and destroys the old ones after their last use.
-    fn rekey(
+    pub(crate) fn rekey(
         &self,
         peer: &Peer<A, T>,
         pause: impl FnMut(),

@@ -14,17 +14,18 @@ pub enum LossClass {
 }
 
 macro_rules! drop_reasons {
-    ($($(#[$doc:meta])* $class:ident $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])* $class:ident $name:ident $(if $feature:literal)?,)*) => {
         /// Why a packet was lost.
         ///
         /// The discriminant is the counter's place in [`Device::drop_counts`](crate::Device::drop_counts).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(usize)]
-        pub enum DropReason { $($(#[$doc])* $name,)* }
+        pub enum DropReason { $($(#[doc = $doc])* $(#[cfg(feature = $feature)])? $name,)* }
 
         impl DropReason {
             /// All reasons, in the order of their discriminants.
-            pub const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$name),*];
+            pub const ALL: [Self; [$($(#[cfg(feature = $feature)])? stringify!($name)),*].len()] =
+                [$($(#[cfg(feature = $feature)])? Self::$name),*];
 
             /// How many reasons there are.
             pub const COUNT: usize = Self::ALL.len();
@@ -32,13 +33,13 @@ macro_rules! drop_reasons {
             /// The reason's name, for traces and tables.
             #[must_use]
             pub const fn name(self) -> &'static str {
-                match self { $(Self::$name => stringify!($name),)* }
+                match self { $($(#[cfg(feature = $feature)])? Self::$name => stringify!($name),)* }
             }
 
             /// Which of the UAPI's loss counters it adds to.
             #[must_use]
             pub const fn class(self) -> LossClass {
-                match self { $(Self::$name => LossClass::$class,)* }
+                match self { $($(#[cfg(feature = $feature)])? Self::$name => LossClass::$class,)* }
             }
         }
     };
@@ -55,7 +56,8 @@ drop_reasons! {
     OutData TxNoPeer,
     /// Out: the peer has no primary key yet.
     OutData TxNoKey,
-    /// Out: the primary key has used up its packet ids. Only a new key helps.
+    /// Out: the primary key has used up its packet ids, or, of the epoch format, what may be sealed in its last epoch. Only a new key
+    /// helps.
     OutData TxPacketIdExhausted,
     /// Out: the cipher's backend failed.
     OutData TxCipherError,
@@ -116,6 +118,10 @@ drop_reasons! {
     InData RxWrongPeer,
     /// In: authentic, but its inner source is not routed to the peer it came from.
     InData RxWrongSource,
+    /// In: of an epoch above those that keys are held for.
+    InData RxEpochTooFar if "epoch",
+    /// In: of an epoch that its sender left for good.
+    InData RxEpochRetired if "epoch",
 }
 
 #[cfg(test)]

@@ -41,6 +41,8 @@ mod counters;
 mod device;
 mod drops;
 mod endpoint;
+#[cfg(feature = "epoch")]
+mod epoch;
 mod hash;
 mod keepalive;
 mod network;
@@ -70,5 +72,8 @@ pub const REKEY_AT: u32 = dco_crypto::PACKET_ID_LIMIT / 8 * 7;
 /// going out are dropped as [`DropReason::TxTooLong`] (the existing driver crashed on them, ovpn-dco-win #40).
 pub const MAX_INNER: usize = 1500;
 
+/// The most that sealing adds to a packet, in bytes: with the feature `epoch` what its format adds.
+pub const OVERHEAD: usize = if cfg!(feature = "epoch") { dco_wire::EPOCH_OVERHEAD } else { dco_wire::DATA_OVERHEAD };
+
 /// The largest data packet that [`MAX_INNER`] makes, in bytes.
-pub const MAX_SEALED: usize = MAX_INNER + dco_wire::DATA_OVERHEAD;
+pub const MAX_SEALED: usize = MAX_INNER + OVERHEAD;

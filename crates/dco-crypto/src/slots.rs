@@ -98,7 +98,7 @@ impl<A: Aead> KeySlots<A> {
     #[cfg(feature = "epoch")]
     #[inline]
     #[must_use]
-    pub fn want_keys(&self) -> bool {
+    pub fn wants_keys(&self) -> bool {
         [&self.primary, &self.secondary].into_iter().flatten().any(|key| key.wants_keys())
     }
 

@@ -143,11 +143,7 @@ struct Held<A> {
 }
 
 impl<A> Held<A> {
-    fn make<E>(
-        secret: &EpochSecret,
-        key_len: usize,
-        make: &mut impl FnMut(&[u8]) -> Result<A, E>,
-    ) -> Result<Self, E>
+    fn make<E>(secret: &EpochSecret, key_len: usize, make: &mut impl FnMut(&[u8]) -> Result<A, E>) -> Result<Self, E>
     where
         E: From<OutOfMemory>,
     {
@@ -235,10 +231,7 @@ impl<A: Aead> EpochKey<A> {
     /// # Errors
     ///
     /// `make`'s, and [`OutOfMemory`]. Keys are wanted as before then.
-    pub fn refilled<E: From<OutOfMemory>>(
-        &self,
-        make: impl FnMut(&A, &[u8]) -> Result<A, E>,
-    ) -> Result<Self, E> {
+    pub fn refilled<E: From<OutOfMemory>>(&self, make: impl FnMut(&A, &[u8]) -> Result<A, E>) -> Result<Self, E> {
         self.common.receiving.take_wanted();
         let made = self.successor(make);
         if made.is_err() {
@@ -247,10 +240,7 @@ impl<A: Aead> EpochKey<A> {
         made
     }
 
-    fn successor<E: From<OutOfMemory>>(
-        &self,
-        mut make: impl FnMut(&A, &[u8]) -> Result<A, E>,
-    ) -> Result<Self, E> {
+    fn successor<E: From<OutOfMemory>>(&self, mut make: impl FnMut(&A, &[u8]) -> Result<A, E>) -> Result<Self, E> {
         let (retiring, current) = self.common.receiving.epochs();
         let mut key = Self {
             header: self.header,
@@ -288,10 +278,7 @@ impl<A: Aead> EpochKey<A> {
     }
 
     /// Holds receive keys up to [`FUTURE_EPOCHS`] above the current epoch.
-    fn fill_open<E: From<OutOfMemory>>(
-        &mut self,
-        make: &mut impl FnMut(&[u8]) -> Result<A, E>,
-    ) -> Result<(), E> {
+    fn fill_open<E: From<OutOfMemory>>(&mut self, make: &mut impl FnMut(&[u8]) -> Result<A, E>) -> Result<(), E> {
         let (_, current) = self.common.receiving.epochs();
         let last = current.saturating_add(FUTURE_EPOCHS).min(LAST_EPOCH);
         for place in &mut self.open {
@@ -310,10 +297,7 @@ impl<A: Aead> EpochKey<A> {
     }
 
     /// Holds the send key after the one that seals.
-    fn fill_seal<E: From<OutOfMemory>>(
-        &mut self,
-        make: &mut impl FnMut(&[u8]) -> Result<A, E>,
-    ) -> Result<(), E> {
+    fn fill_seal<E: From<OutOfMemory>>(&mut self, make: &mut impl FnMut(&[u8]) -> Result<A, E>) -> Result<(), E> {
         if self.next.is_none()
             && let Some(secret) = self.seal_secret.next()
         {
