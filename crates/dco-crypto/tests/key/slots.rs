@@ -1,25 +1,25 @@
 //! Two keys, and which one opens what.
 
 use crate::backends::{Call, Scripted};
-use dco_crypto::{Key, KeyConfig, KeySlot, KeySlots, NonceTail};
+use dco_crypto::{DataKey, Key, KeyConfig, KeySlot, KeySlots, NonceTail};
 use dco_sync::Shared;
 use dco_wire::{KeyId, PeerId};
 use std::sync::Mutex;
 
-fn key(calls: &Mutex<Vec<Call>>, key_id: u8, peer_id: u32) -> Shared<Key<Scripted<'_>>> {
+fn key(calls: &Mutex<Vec<Call>>, key_id: u8, peer_id: u32) -> Shared<DataKey<Scripted<'_>>> {
     let cipher = || Scripted { answer: Ok(()), calls };
-    Shared::try_new(
-        Key::try_new(KeyConfig {
-            key_id,
-            peer_id: Some(PeerId::from_low_bits(peer_id)),
-            seal: cipher(),
-            open: cipher(),
-            seal_tail: NonceTail::new([0; 8]),
-            open_tail: NonceTail::new([0; 8]),
-        })
-        .expect("memory"),
-    )
-    .expect("memory")
+    let key = Key::try_new(KeyConfig {
+        key_id,
+        peer_id: Some(PeerId::from_low_bits(peer_id)),
+        seal: cipher(),
+        open: cipher(),
+        seal_tail: NonceTail::new([0; 8]),
+        open_tail: NonceTail::new([0; 8]),
+    })
+    .expect("memory");
+    #[cfg(feature = "epoch")]
+    let key = DataKey::Classic(key);
+    Shared::try_new(key).expect("memory")
 }
 
 fn id(id: u8) -> KeyId {
@@ -27,7 +27,7 @@ fn id(id: u8) -> KeyId {
 }
 
 /// The peer-id a key writes: what tells the keys of these tests apart.
-fn who(key: Option<&Key<Scripted<'_>>>) -> Option<u8> {
+fn who(key: Option<&DataKey<Scripted<'_>>>) -> Option<u8> {
     let mut out = [0; 24];
     key?.seal(PeerId::UNDEFINED, &[], &mut out).expect("seals");
     Some(out[3])
