@@ -31,13 +31,15 @@ impl Ciphers {
             }
             Algorithm::ChaCha20Poly1305 => match open(&mut self.chacha, bcrypt::Algorithm::ChaCha20Poly1305) {
                 Ok(provider) => Ok(CipherKey::Cng(provider.key(secret)?)),
-                Err(_) => {
-                    let secret: &[u8; KEY_LEN] = secret.try_into().map_err(|_| Status::INVALID_PARAMETER)?;
-                    Ok(CipherKey::ChaCha(ChaChaKey::try_new(secret)?))
-                }
+                Err(_) => software(secret),
             },
         }
     }
+}
+
+fn software(secret: &[u8]) -> Result<CipherKey> {
+    let secret: &[u8; KEY_LEN] = secret.try_into().map_err(|_| Status::INVALID_PARAMETER)?;
+    Ok(CipherKey::ChaCha(ChaChaKey::try_new(secret)?))
 }
 
 fn open(opened: &mut Option<Provider>, algorithm: bcrypt::Algorithm) -> Result<&Provider> {
@@ -53,6 +55,19 @@ pub enum CipherKey {
     Cng(bcrypt::Key),
     /// ChaCha20-Poly1305 in software.
     ChaCha(ChaChaKey),
+}
+
+impl CipherKey {
+    /// A key of the same cipher and provider from other bytes. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// As [`Ciphers::key`].
+    pub fn another(&self, secret: &[u8]) -> Result<Self> {
+        match self {
+            Self::Cng(key) => Ok(Self::Cng(key.provider().key(secret)?)),
+            Self::ChaCha(_) => software(secret),
+        }
+    }
 }
 
 impl Aead for CipherKey {

@@ -2,6 +2,7 @@
 
 use crate::cipher::Ciphers;
 use crate::device::Dco;
+use crate::epoch;
 use crate::link::{Link, now};
 use crate::peer::{self, Connecting};
 use crate::server;
@@ -208,8 +209,8 @@ fn new_key(
 }
 
 fn install(dco: &Dco, new: &uapi::NewKey) -> Result<()> {
-    // Epoch keys, and bits that older drivers gave other meanings.
-    if new.options.bits() != 0 || new.algorithm == uapi::Algorithm::None {
+    // Bits that older drivers gave other meanings.
+    if new.options.unknown() != 0 || new.algorithm == uapi::Algorithm::None {
         return Err(Status::INVALID_DEVICE_REQUEST);
     }
     let mut state = dco.control.lock();
@@ -217,6 +218,29 @@ fn install(dco: &Dco, new: &uapi::NewKey) -> Result<()> {
     if state.socket.is_none() {
         return Err(Status::OBJECTID_NOT_FOUND);
     }
+    let installed =
+        if new.options.epoch() { install_epoch(dco, state, new)? } else { install_classic(dco, state, new)? };
+    installed.map_err(|e| status_of(e, Status::OBJECTID_NOT_FOUND))?;
+    dco.link.peer_id.store(new.peer_id, Ordering::Relaxed);
+    dco.link.traced.key(new);
+    Ok(())
+}
+
+type Installed = core::result::Result<(), ControlError>;
+
+#[inline(never)]
+fn install_epoch(dco: &Dco, state: &mut State, new: &uapi::NewKey) -> Result<Installed> {
+    let key = epoch::key(&mut state.ciphers, new, dco.link.usage_limit)?;
+    let slot = key_slot(new.slot);
+    if dco.link.is_server() {
+        let peer = server::selector(new.peer_id).ok_or(Status::OBJECTID_NOT_FOUND)?;
+        return Ok(dco.link.many.new_epoch_key(&mut state.many, peer, slot, key, time::pause));
+    }
+    Ok(dco.link.core.new_epoch_key(&mut state.core, PeerSelector::Only, slot, key, time::pause))
+}
+
+#[inline(never)]
+fn install_classic(dco: &Dco, state: &mut State, new: &uapi::NewKey) -> Result<Installed> {
     let key = Key::try_new(KeyConfig {
         key_id: new.key_id,
         peer_id: Some(PeerId::from_low_bits(new.peer_id.cast_unsigned())),
@@ -226,16 +250,11 @@ fn install(dco: &Dco, new: &uapi::NewKey) -> Result<()> {
         open_tail: NonceTail::new(*new.decrypt.nonce_tail()),
     })?;
     let slot = key_slot(new.slot);
-    let installed = if dco.link.is_server() {
+    if dco.link.is_server() {
         let peer = server::selector(new.peer_id).ok_or(Status::OBJECTID_NOT_FOUND)?;
-        dco.link.many.new_key(&mut state.many, peer, slot, key, time::pause)
-    } else {
-        dco.link.core.new_key(&mut state.core, PeerSelector::Only, slot, key, time::pause)
-    };
-    installed.map_err(|e| status_of(e, Status::OBJECTID_NOT_FOUND))?;
-    dco.link.peer_id.store(new.peer_id, Ordering::Relaxed);
-    dco.link.traced.key(new);
-    Ok(())
+        return Ok(dco.link.many.new_key(&mut state.many, peer, slot, key, time::pause));
+    }
+    Ok(dco.link.core.new_key(&mut state.core, PeerSelector::Only, slot, key, time::pause))
 }
 
 fn key_slot(slot: uapi::Slot) -> KeySlot {

@@ -4,7 +4,7 @@ use crate::control::{self, State};
 use crate::entry::Registration;
 use crate::link::Link;
 use crate::trace::Gone;
-use crate::{message, peer, rxqueue, server, stream, timer, trace, txqueue};
+use crate::{epoch, message, peer, rxqueue, server, stream, timer, trace, txqueue};
 use core::ops::RangeInclusive;
 use dco_core::{DropReason, MAX_INNER};
 use dco_sync::Shared;
@@ -165,6 +165,7 @@ impl WorkEvents for Dco {
     fn work(&self) {
         peer::connected(self);
         server::work(self);
+        epoch::refill(self);
     }
 }
 

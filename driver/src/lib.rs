@@ -12,6 +12,7 @@
 //! | [`listening`] | the server's socket, for whoever writes | any below |
 //! | [`event`] | who waits for events, what waits for them | <= DISPATCH, its own spin lock |
 //! | [`cipher`] | keys: CNG's, or software | made at PASSIVE, used <= DISPATCH |
+//! | [`epoch`] | epoch keys | PASSIVE, under the control lock |
 //! | [`peer`] | a peer's socket: made, connected, unmade | PASSIVE, under the control lock |
 //! | [`transport`] | what kind of socket it is | any below |
 //! | [`link`] | what socket callbacks, queues and ioctls share | any |
@@ -29,6 +30,7 @@ mod cipher;
 mod control;
 mod device;
 mod entry;
+mod epoch;
 mod event;
 mod keyevent;
 mod link;

@@ -2,6 +2,7 @@
 
 use crate::cipher::CipherKey;
 use crate::device::Dco;
+use crate::epoch;
 use crate::event::Events;
 use crate::keyevent::KeyEvents;
 use crate::listening::Listening;
@@ -10,9 +11,8 @@ use crate::rxqueue::Received;
 use crate::trace::{self, Traced};
 use crate::transport::Transport;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use dco_core::{Device, DropReason, Mode, Tick};
+use dco_core::{Device, DropReason, Mode, OVERHEAD, Tick};
 use dco_sync::Shared;
-use dco_wire::DATA_OVERHEAD;
 use nt::bcrypt;
 use nt::status::{Result, Status};
 use nt::time;
@@ -53,8 +53,10 @@ pub struct Link {
     pub key_events: KeyEvents,
     /// The NEW_PEER whose connection is being made; at most one.
     pub connects: ManualQueue,
-    /// Ends a connect: [`crate::peer::connected`].
+    /// Ends a connect, [`crate::peer::connected`], and makes epoch keys, [`crate::epoch::refill`].
     pub connected: WorkItem,
+    /// Where tests have epochs left: [`crate::epoch::usage_limit`].
+    pub usage_limit: u64,
     /// Takes what a stream received: [`crate::stream::received`].
     pub streamed: Dpc,
     /// The id of the last key, which outgoing headers carry; -1 before.
@@ -79,12 +81,13 @@ impl Link {
             listening: Listening::new()?,
             events: Events::new(device)?,
             ticked: AtomicBool::new(false),
-            sends: SendPool::new(SEND_BUFFERS, mtu.saturating_add(DATA_OVERHEAD))?,
+            sends: SendPool::new(SEND_BUFFERS, mtu.saturating_add(OVERHEAD))?,
             received: Received::new()?,
             messages: Messages::new(device)?,
             key_events: KeyEvents::new(device)?,
             connects: ManualQueue::telling::<Dco>(device)?,
             connected: WorkItem::new::<Dco>(device)?,
+            usage_limit: epoch::usage_limit(device),
             streamed: Dpc::new::<Dco>(device)?,
             peer_id: AtomicI32::new(-1),
             failed_before: [AtomicU64::new(0), AtomicU64::new(0)],
@@ -103,6 +106,11 @@ fn core(mode: Mode, mtu: usize) -> Result<Shared<Core>> {
 }
 
 impl Link {
+    /// An epoch key has none ready any more: has some made. IRQL <= DISPATCH_LEVEL, in a read section that still has its peer.
+    pub fn want_keys(&self) {
+        self.connected.enqueue();
+    }
+
     /// Whether this is multi-peer mode. Any IRQL.
     pub fn is_server(&self) -> bool {
         self.server.load(Ordering::Acquire)

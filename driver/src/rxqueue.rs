@@ -250,6 +250,9 @@ pub fn advance(link: &Link, ring: &mut RxRing<'_>) {
             }
         }
     });
+    if batch.keys_wanted() {
+        link.want_keys();
+    }
     if let Some(arrival) = arrival {
         link.received.suspend(arrival);
     }

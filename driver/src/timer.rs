@@ -1,4 +1,4 @@
-//! Once a second: pings that are due, a peer that went silent, a key near its end.
+//! Once a second: pings that are due, a peer that went silent, a key near its end, epoch keys that could not be made.
 
 use crate::link::{Link, now};
 use crate::{trace, transport};
@@ -37,6 +37,10 @@ pub fn tick(link: &Link) {
     if let Some(key) = batch.sending_key() {
         link.traced.look(&key);
         link.key_events.look(key);
+    }
+    // Where the last try failed.
+    if batch.keys_wanted() {
+        link.want_keys();
     }
     if due.expired && link.messages.fail_one(Status::CONNECTION_DISCONNECTED) {
         batch.ack_expired();

@@ -42,6 +42,9 @@ pub fn advance(link: &Link, ring: &mut TxRing<'_>) {
         }
         TxFlow::Done
     });
+    if batch.keys_wanted() {
+        link.want_keys();
+    }
     if let Some(peer) = to {
         transport::send(peer, chain);
     }

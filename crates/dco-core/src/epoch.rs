@@ -53,6 +53,7 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
         outcome
     }
 
+    #[inline(never)]
     fn refill<E: From<OutOfMemory>>(
         &self,
         peer: &Peer<A, T>,

@@ -98,7 +98,7 @@ impl Provider {
             )
         })
         .ok()?;
-        Ok(Key { handle, _provider: self.clone() })
+        Ok(Key { handle, provider: self.clone() })
     }
 }
 
@@ -106,7 +106,7 @@ impl Provider {
 /// `BCRYPT_AUTHENTICATED_CIPHER_MODE_INFO`, and one-shot calls keep no state in the key).
 pub struct Key {
     handle: cng::BCRYPT_KEY_HANDLE,
-    _provider: Provider,
+    provider: Provider,
 }
 
 // SAFETY: CNG key handles may be used for one-shot calls from any thread at once.
@@ -122,6 +122,12 @@ impl Drop for Key {
 }
 
 impl Key {
+    /// What it was made by, for another like it. Any IRQL.
+    #[must_use]
+    pub fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
     /// One-shot seal of `len` bytes from `input` to `output`, which are the same or do not overlap.
     ///
     /// # Safety

@@ -64,7 +64,8 @@ impl EpochSecret {
         iv
     }
 
-    /// OVPN-Expand-Label(secret, label, "", len), and more of HKDF's first block behind it. `len` is at most 32.
+    /// OVPN-Expand-Label(secret, label, "", len), and more of HKDF's first block behind it. `len` is at most 32. Out of line, as kernel stacks are small.
+    #[inline(never)]
     fn expand(&self, label: &[u8], len: usize) -> Zeroizing<[u8; EPOCH_SECRET_LEN]> {
         const PREFIX: &[u8] = b"ovpn ";
         let mut key = Zeroizing::new([0; HASH_BLOCK]);
