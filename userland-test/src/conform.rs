@@ -4,6 +4,7 @@
 //! rest are scenarios. Each case starts with no file open and leaves none.
 
 mod cases;
+mod epochs;
 mod orders;
 mod races;
 mod report;
@@ -270,6 +271,7 @@ fn list(own: SocketAddr) -> Vec<(&'static str, Vec<Case>)> {
         ("values", table::values()),
         ("codes", table::codes()),
         ("traffic", traffic::all()),
+        ("epochs", epochs::all()),
         ("stream", stream::all()),
         ("server", server::all()),
         ("races", races::all()),

@@ -267,6 +267,13 @@ impl Device {
         Ok(())
     }
 
+    /// Installs an epoch key.
+    pub fn new_epoch_key(&self, key: &StaticKey, slot: Slot, key_id: u8, peer_id: u32) -> Result<()> {
+        let request = key::epoch_request(key, slot, key_id, peer_id);
+        self.call(Ioctl::NewKeyV2, request.as_bytes(), 0)?;
+        Ok(())
+    }
+
     /// Exchanges the slots.
     pub fn swap_keys(&self) -> Result<()> {
         self.call(Ioctl::SwapKeys, &[], 0)?;

@@ -1,8 +1,10 @@
 //! A far end of the tunnel in this process: a UDP socket and the data channel's packets, sealed and opened here.
 //!
-//! It shares no code with the driver: AES-GCM is RustCrypto's, ChaCha20-Poly1305 and the layout are written from their descriptions.
+//! It shares no code with the driver: AES-GCM is RustCrypto's, HKDF the crate hmac-sha256's, ChaCha20-Poly1305 and the layouts are
+//! written from their descriptions.
 
 mod chacha;
+pub mod epoch;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -171,6 +173,13 @@ impl Far {
     pub fn at(here: IpAddr, driver: SocketAddr) -> Result<Self> {
         let socket = UdpSocket::bind((here, 0))?;
         // More than any burst of the suite.
+        socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20)?;
+        Ok(Self { socket, driver })
+    }
+
+    /// At an address of its own, in this thread's namespace.
+    pub fn at(here: SocketAddr, driver: SocketAddr) -> Result<Self> {
+        let socket = UdpSocket::bind(here)?;
         socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20)?;
         Ok(Self { socket, driver })
     }

@@ -18,6 +18,18 @@ pub fn request(key: &StaticKey, slot: Slot, key_id: u8, peer_id: u32) -> raw::Cr
     }
 }
 
+/// NEW_KEY_V2's bit for epoch keys.
+pub const EPOCH: u32 = 1 << 1;
+
+/// NEW_KEY_V2's input for an epoch key: both fields full of secret, whatever the cipher's key length beside them.
+pub fn epoch_request(key: &StaticKey, slot: Slot, key_id: u8, peer_id: u32) -> raw::CryptoDataV2 {
+    let mut v1 = request(key, slot, key_id, peer_id);
+    let (encrypt, decrypt) = key.seeds();
+    v1.encrypt.key.copy_from_slice(encrypt);
+    v1.decrypt.key.copy_from_slice(decrypt);
+    raw::CryptoDataV2 { v1, crypto_options: EPOCH.into() }
+}
+
 fn direction(half: Half<'_>) -> raw::KeyDirection {
     let mut direction = raw::KeyDirection { key: [0; 32], key_len: half.key.len() as u8, nonce_tail: [0; 8] };
     direction.key[..half.key.len()].copy_from_slice(half.key);
@@ -45,6 +57,17 @@ mod tests {
         assert_eq!(bytes[41..65], counting[..24]);
         assert_eq!(bytes[74..82], counting[64..72]);
         assert_eq!(bytes[84..], [1, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0, 0xEF, 0xCD, 0xAB, 0]);
+    }
+
+    #[test]
+    fn an_epoch_key_is_a_whole_seed() {
+        let counting: [u8; 256] = std::array::from_fn(|index| index as u8);
+        let key = StaticKey::new(counting, Cipher::Aes128, Direction::Normal);
+        let request = epoch_request(&key, Slot::Primary, 0, 1);
+        let bytes = request.as_bytes();
+        assert_eq!((bytes.len(), &bytes[..33]), (104, [&counting[..32], &[16]].concat().as_slice()));
+        assert_eq!(bytes[41..74], [&counting[128..160], &[16]].concat());
+        assert_eq!(bytes[100..], [2, 0, 0, 0]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Two driver instances and a tunnel between them: the quick test of the whole path.
 
+mod epoch;
 mod events;
 mod jumbo;
 mod keys;
@@ -74,6 +75,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
         stop_both(mortal)?;
         Ok("both drivers, nothing left behind, nothing violated".into())
     });
+    epoch::check_all(&rig, &mut checks)?;
     rig.set_wire_mtu(9216)?;
     /// Name, the keyword at both ends, the check.
     type Jumbo = (&'static str, [&'static str; 2], fn(&Pair<'_>) -> Result<String>);
@@ -155,6 +157,16 @@ fn check_software_chacha(rig: &Rig, machines: &[Machine; 2], checks: &mut Checks
         });
     }
     checks.check("AES-256-GCM where CNG lacks ChaCha20-Poly1305", || pair.tunnel(Transport::V4, Cipher::Aes256));
+    Ok(())
+}
+
+/// Waits for what a driver counts when it is done with a batch.
+fn wait_for(what: &str, mut so: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(3);
+    while !so()? {
+        ensure!(Instant::now() < deadline, "expected {what} within 3 s");
+        thread::sleep(Duration::from_millis(5));
+    }
     Ok(())
 }
 
@@ -323,16 +335,9 @@ impl Pair<'_> {
     }
 
     /// Waits for what a driver counts when it is done with a batch.
-    fn eventually(&self, what: &str, mut so: impl FnMut() -> Result<bool>) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(3);
-        while !so()? {
-            if Instant::now() >= deadline {
-                let [a, b] = self.machines;
-                anyhow::bail!("expected {what} within 3 s:\n{}{}", a.describe(&self.a), b.describe(&self.b));
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        Ok(())
+    fn eventually(&self, what: &str, so: impl FnMut() -> Result<bool>) -> Result<()> {
+        let [a, b] = self.machines;
+        wait_for(what, so).with_context(|| format!("{}{}", a.describe(&self.a), b.describe(&self.b)))
     }
 
     /// TCP connections through the tunnel see the lowered MSS at both ends.

@@ -600,18 +600,23 @@ impl Traffic {
     ///
     /// A driver counts a batch when it is done with it, which may be after the other end has seen its packets.
     pub fn expect_counted(self, device: &Device) -> Result<()> {
+        self.expect_counted_with(Self::OVERHEAD, device)
+    }
+
+    /// The same for packets that grow by `overhead` bytes on the wire.
+    pub fn expect_counted_with(self, overhead: i64, device: &Device) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(1);
         loop {
-            match self.compare(&device.stats()?, &device.peer_stats()?) {
+            match self.compare(overhead, &device.stats()?, &device.peer_stats()?) {
                 Err(_) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
                 compared => return compared,
             }
         }
     }
 
-    fn compare(self, stats: &Stats, peer: &dco_uapi::raw::PeerStats) -> Result<()> {
+    fn compare(self, overhead: i64, stats: &Stats, peer: &dco_uapi::raw::PeerStats) -> Result<()> {
         let packets = self.packets.cast_signed();
-        let transport = self.bytes + packets * Self::OVERHEAD;
+        let transport = self.bytes + packets * overhead;
         for (name, value) in stats.named() {
             let expected = match name {
                 "TunBytesSent" | "TunBytesReceived" => self.bytes,

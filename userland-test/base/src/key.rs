@@ -174,6 +174,17 @@ impl StaticKey {
         }
     }
 
+    /// The secrets that epoch keys are derived from, to encrypt with and to decrypt with: 32 bytes each, whatever the cipher takes.
+    pub fn seeds(&self) -> (&[u8], &[u8]) {
+        const SEED: usize = 32;
+        let (first, second) = self.bytes.split_at(LENGTH / 2);
+        let [(first, _), (second, _)] = [first.split_at(SEED), second.split_at(SEED)];
+        match self.direction {
+            Direction::Normal => (first, second),
+            Direction::Inverse => (second, first),
+        }
+    }
+
     fn half<'a>(&self, fields: &'a [u8]) -> Half<'a> {
         let (cipher, hmac) = fields.split_at(LENGTH / 4);
         let [(key, _), (nonce_tail, _)] = [cipher.split_at(self.cipher.key_length()), hmac.split_at(8)];
@@ -228,6 +239,12 @@ mod tests {
         assert_eq!(encrypt.nonce_tail, &counting()[192..200]);
         assert_eq!(decrypt.key, &counting()[..24]);
         assert_eq!(decrypt.nonce_tail, &counting()[64..72]);
+    }
+
+    #[test]
+    fn a_seed_is_the_cipher_fields_first_half() {
+        let key = StaticKey::new(counting(), Cipher::Aes128, Direction::Inverse);
+        assert_eq!(key.seeds(), (&counting()[128..160], &counting()[..32]));
     }
 
     #[test]

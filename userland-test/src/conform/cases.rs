@@ -14,9 +14,6 @@ use crate::targets::Null;
 /// The adapter's device opens.
 pub const OPEN: Step = Step::Open(ADAPTER, NtStatus::SUCCESS);
 
-/// NEW_KEY_V2's bit for epoch keys.
-const EPOCH: u32 = 1 << 1;
-
 /// A case of these steps.
 pub fn case(name: impl Into<String>, steps: impl IntoIterator<Item = Step>) -> Case {
     Case { name: name.into(), body: Body::Steps(steps.into_iter().collect()) }
@@ -69,6 +66,14 @@ pub fn key_with(change: impl FnOnce(&mut raw::CryptoData)) -> Vec<u8> {
 /// NEW_KEY_V2's input.
 pub fn key_v2(options: u32) -> Vec<u8> {
     raw::CryptoDataV2 { v1: key(), crypto_options: options.into() }.as_bytes().to_vec()
+}
+
+/// NEW_KEY_V2's input for an epoch key, with one change.
+pub fn epoch_key_with(change: impl FnOnce(&mut raw::CryptoDataV2)) -> Vec<u8> {
+    let key = StaticKey::of_test(1, Cipher::Aes256, Direction::Normal);
+    let mut request = key::epoch_request(&key, Slot::Primary, 0, 1);
+    change(&mut request);
+    request.as_bytes().to_vec()
 }
 
 /// GET_PEER_STATS's input.
@@ -386,10 +391,27 @@ fn keys() -> Vec<Case> {
     let v2 = |options, expected| ioctl(Ioctl::NewKeyV2, &key_v2(options), 0, expected);
     cases.extend([
         case("NEW_KEY_V2: without options", with_peer().into_iter().chain([v2(0, Expected::DONE)])),
-        // Until epoch keys are there, as a driver below 2.8 answers.
-        case("NEW_KEY_V2: epoch, not yet", with_peer().into_iter().chain([v2(EPOCH, wrong())])),
-        case("NEW_KEY_V2: other options", with_peer().into_iter().chain([v2(1, wrong()), v2(1 << 31, wrong())])),
-        case("NEW_KEY_V2: without a peer", [OPEN, v2(0, refused(NtStatus::OBJECTID_NOT_FOUND))]),
+        case("NEW_KEY_V2: epoch", with_peer().into_iter().chain([v2(key::EPOCH, Expected::DONE)])),
+        case(
+            "NEW_KEY_V2: other options, alone and with epoch",
+            with_peer().into_iter().chain([1, 1 << 31, key::EPOCH | 1, u32::MAX].map(|options| v2(options, wrong()))),
+        ),
+        case(
+            "NEW_KEY_V2: without a peer",
+            [0, key::EPOCH]
+                .into_iter()
+                .flat_map(|options| [OPEN, v2(options, refused(NtStatus::OBJECTID_NOT_FOUND)), Step::Close]),
+        ),
+        case(
+            "NEW_KEY_V2: an epoch key and a classic one change places",
+            with_peer().into_iter().chain([
+                v2(key::EPOCH, Expected::DONE),
+                ioctl(Ioctl::NewKey, &secondary, 0, Expected::DONE),
+                ioctl(Ioctl::SwapKeys, &[], 0, Expected::DONE),
+                v2(key::EPOCH, Expected::DONE),
+                ioctl(Ioctl::SwapKeys, &[], 0, Expected::DONE),
+            ]),
+        ),
     ]);
     cases
 }

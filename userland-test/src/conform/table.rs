@@ -6,6 +6,7 @@ use dco_uapi::{Ioctl, additive};
 use super::cases::{self, OPEN, case, with_peer};
 use super::{Case, Expected, Step, server};
 use crate::device::VERSION;
+use crate::key::EPOCH;
 use crate::status::NtStatus;
 use crate::targets::Null;
 
@@ -76,6 +77,10 @@ fn rows() -> Vec<Row> {
         client(Ioctl::DelPeer, vec![], Done),
         row(Ioctl::GetVersion, vec![], 12, [Done; 3]),
         row(Ioctl::NewKeyV2, cases::key_v2(0), 0, [unknown_peer, Done, Done]),
+        Row {
+            name: "OVPN_IOCTL_NEW_KEY_V2, epoch",
+            ..row(Ioctl::NewKeyV2, cases::epoch_key_with(|_| ()), 0, [unknown_peer, Done, Done])
+        },
         row(Ioctl::SetMode, server::mode(0), 0, [Done, Done, already]),
         server(Ioctl::MpStartVpn, server::listen(), 32, already),
         server(Ioctl::MpNewPeer, server::quiet(1), 0, Refused(NtStatus::OBJECTID_EXISTS)),
@@ -290,7 +295,33 @@ pub fn values() -> Vec<Case> {
     let algorithms = algorithms.map(|value| key(&cases::key_with(|key| key.alg = value.into()), wrong()));
     let key_ids = (0..=255u8).map(|id| key(&cases::key_with(|key| key.key_id = id), Expected::DONE));
     let peer_ids = extremes.map(|id| key(&cases::key_with(|key| key.peer_id = id.into()), Expected::DONE));
-    let options = (0..32).map(|bit| cases::ioctl(Ioctl::NewKeyV2, &cases::key_v2(1 << bit), 0, wrong()));
+    let v2 = |input: &[u8], expected| cases::ioctl(Ioctl::NewKeyV2, input, 0, expected);
+    let options = (0..32).map(|bit| 1 << bit);
+    let options = options.map(|bits| v2(&cases::key_v2(bits), if bits == EPOCH { Expected::DONE } else { wrong() }));
+    // The length beside the secret that seals is the cipher's, in both directions; the other one says nothing.
+    let epoch_lengths = (0..=255u8).flat_map(|bytes| {
+        let sealing = cases::epoch_key_with(|key| key.v1.encrypt.key_len = bytes);
+        let opening = cases::epoch_key_with(|key| key.v1.decrypt.key_len = bytes);
+        let other = if bytes > 32 { wrong() } else { Expected::DONE };
+        [v2(&sealing, length(bytes)), v2(&opening, other)]
+    });
+    let epoch_values = extremes.into_iter().flat_map(|value| {
+        let one_of = |sound: [i32; 2]| if sound.contains(&value) { Expected::DONE } else { wrong() };
+        let algorithm = if value == 1 || value == 2 { Expected::DONE } else { wrong() };
+        [
+            v2(&cases::epoch_key_with(|key| key.v1.slot = value.into()), one_of([0, 1])),
+            v2(&cases::epoch_key_with(|key| key.v1.alg = value.into()), algorithm),
+            v2(&cases::epoch_key_with(|key| key.v1.peer_id = value.into()), Expected::DONE),
+        ]
+    });
+    let epoch_key_ids = (0..=255u8).map(|id| v2(&cases::epoch_key_with(|key| key.v1.key_id = id), Expected::DONE));
+    let tails = [0, 0xA5, 0xFF].map(|byte| {
+        let request = cases::epoch_key_with(|key| {
+            key.v1.encrypt.nonce_tail = [byte; 8];
+            key.v1.decrypt.nonce_tail = [byte; 8];
+        });
+        v2(&request, Expected::DONE)
+    });
     let deleted = extremes.map(|slot: i32| Step::Ioctl {
         name: "DEL_KEY".to_owned(),
         code: additive::DEL_KEY,
@@ -318,6 +349,10 @@ pub fn values() -> Vec<Case> {
         with("values: NEW_KEY's peer id", peer_ids.to_vec()),
         with("values: NEW_KEY's padding is ignored", vec![key(&padded, Expected::DONE)]),
         with("values: NEW_KEY_V2's options, each bit", options.collect()),
+        with("values: NEW_KEY_V2's key lengths, epoch, every one", epoch_lengths.collect()),
+        with("values: NEW_KEY_V2's slot, algorithm and peer id, epoch", epoch_values.collect()),
+        with("values: NEW_KEY_V2's key id, epoch, every one", epoch_key_ids.collect()),
+        with("values: NEW_KEY_V2's nonce tail, epoch", tails.to_vec()),
         with("values: GET_PEER_STATS's peer id", ids.to_vec()),
         with("values: DEL_KEY's slot", deleted.to_vec()),
     ]

@@ -15,10 +15,10 @@ use crate::targets::Pending;
 use crate::tunnel::Tunnel;
 
 /// How long a packet may take through loopback, and a counter to follow it.
-const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_secs(10);
 
 /// The peer id in outgoing headers.
-const PEER: u32 = 0x00AB_CDEF;
+pub(super) const PEER: u32 = 0x00AB_CDEF;
 
 /// The scenarios.
 pub fn all() -> Vec<Case> {
@@ -47,9 +47,9 @@ pub fn all() -> Vec<Case> {
 }
 
 /// A tunnel between the driver and the suite.
-struct Link {
-    device: Device,
-    far: Far,
+pub(super) struct Link {
+    pub(super) device: Device,
+    pub(super) far: Far,
     key: DataKey,
 }
 
@@ -62,7 +62,7 @@ impl Bench<'_> {
         }
     }
 
-    fn link(&self, v6: bool, cipher: Cipher, settings: Option<PeerSettings>) -> Result<Link> {
+    pub(super) fn link(&self, v6: bool, cipher: Cipher, settings: Option<PeerSettings>) -> Result<Link> {
         let device = Device::open(self.target, ADAPTER)?;
         let far = Far::of(self.near(v6))?;
         let key = StaticKey::of_test(1, cipher, DRIVER);
@@ -73,18 +73,18 @@ impl Bench<'_> {
 }
 
 impl Link {
-    fn drop_count(&self, name: &str) -> Result<i64> {
+    pub(super) fn drop_count(&self, name: &str) -> Result<i64> {
         let found = self.device.drops()?.into_iter().find(|(found, _)| found == name);
         found.map(|(_, count)| count).with_context(|| format!("expected the drop reason {name}, there is none"))
     }
 
     /// Bytes given to the adapter since the peer was made.
-    fn taken(&self) -> Result<i64> {
+    pub(super) fn taken(&self) -> Result<i64> {
         Ok(self.device.stats()?.0.tun_bytes_received.get())
     }
 
     /// Waits until a number is what it has to be; more than that is wrong at once.
-    fn reaches(&self, what: &str, expected: i64, count: impl Fn() -> Result<i64>) -> Result<()> {
+    pub(super) fn reaches(&self, what: &str, expected: i64, count: impl Fn() -> Result<i64>) -> Result<()> {
         let deadline = Instant::now() + SOON;
         loop {
             let now = count()?;
@@ -103,7 +103,7 @@ impl Link {
     }
 
     /// Sends these, and expects all of them dropped for `reason`, and none given to the adapter.
-    fn refuses(&self, reason: &str, packets: &[Vec<u8>]) -> Result<()> {
+    pub(super) fn refuses(&self, reason: &str, packets: &[Vec<u8>]) -> Result<()> {
         let (before, taken) = (self.drop_count(reason)?, self.taken()?);
         packets.iter().try_for_each(|packet| self.far.send(packet))?;
         self.reaches(reason, before + packets.len() as i64, || self.drop_count(reason))?;
@@ -112,14 +112,19 @@ impl Link {
     }
 
     /// Sends these, and expects all of them taken.
-    fn takes(&self, packets: &[Vec<u8>]) -> Result<()> {
+    pub(super) fn takes(&self, packets: &[Vec<u8>]) -> Result<()> {
+        self.takes_with(OVERHEAD, packets)
+    }
+
+    /// The same for packets that grow by so many bytes.
+    pub(super) fn takes_with(&self, overhead: usize, packets: &[Vec<u8>]) -> Result<()> {
         let before = self.taken()?;
-        let bytes: usize = packets.iter().map(|packet| packet.len() - OVERHEAD).sum();
+        let bytes: usize = packets.iter().map(|packet| packet.len() - overhead).sum();
         packets.iter().try_for_each(|packet| self.far.send(packet))?;
         self.reaches("TunBytesReceived", before + bytes as i64, || self.taken())
     }
 
-    fn end(self) -> Result<()> {
+    pub(super) fn end(self) -> Result<()> {
         self.device.del_peer()?;
         self.device.close()
     }
@@ -250,7 +255,7 @@ fn from_driver(far: &Far, key: &DataKey, patience: Duration) -> Result<crate::fa
     }
 }
 
-fn keepalive(interval: u16, timeout: u16) -> Option<PeerSettings> {
+pub(super) fn keepalive(interval: u16, timeout: u16) -> Option<PeerSettings> {
     Some(PeerSettings {
         keepalive_interval: Some(interval),
         keepalive_timeout: Some(timeout),
