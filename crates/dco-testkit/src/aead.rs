@@ -53,6 +53,14 @@ impl TestAead {
         Ok(Self::with(Cipher::chacha20_poly1305(), key, direction))
     }
 
+    /// A key of the same direction from other bytes; the cipher goes by their length, unless it is ChaCha20-Poly1305.
+    pub fn another(&self, key: &[u8], chacha: bool) -> Result<Self, AeadError> {
+        match key.try_into() {
+            Ok(key) if chacha => Self::chacha(key, self.direction),
+            _ => Self::new(key, self.direction),
+        }
+    }
+
     fn with(cipher: &'static CipherRef, key: &[u8], direction: Direction) -> Self {
         Self { cipher, key: key.to_vec(), direction, contexts: Default::default() }
     }

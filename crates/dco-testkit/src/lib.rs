@@ -2,10 +2,11 @@
 //!
 //! For tests and benches only; it uses `std` and panics where a test should fail. [`Pair`] drives two real devices;
 //! [`model`] says independently what they should have done, [`world`] compares the two; [`many_model`] and [`many`] do the same for a
-//! device with several peers; and [`packet`] builds inner packets with their checksums computed from scratch. None of the models uses anything of `dco-core`, `dco-crypto` or `dco-wire`.
+//! device with several peers; and [`packet`] builds inner packets with their checksums computed from scratch. [`epoch_model`] is an end with an epoch key. None of the models uses anything of `dco-core`, `dco-crypto` or `dco-wire`.
 #![forbid(unsafe_code)]
 
 pub mod aead;
+pub mod epoch_model;
 pub mod link;
 pub mod many;
 pub mod many_model;

@@ -352,7 +352,7 @@ impl<A: Aead> EpochKey<A> {
     /// The epoch it sends in.
     #[must_use]
     pub fn seal_epoch(&self) -> u16 {
-        self.sealing().epoch
+        self.sealing().0.epoch
     }
 
     /// The epoch it receives in.
@@ -365,7 +365,7 @@ impl<A: Aead> EpochKey<A> {
     /// is where OpenVPN thinks it time for another key.
     #[must_use]
     pub fn next_packet_id(&self) -> u32 {
-        let key = self.sealing();
+        let (key, _) = self.sealing();
         let counter = key.sealed.load(Ordering::Relaxed).saturating_add(1).min(EPOCH_COUNTER_MAX);
         let [b0, b1, b2, b3, ..] = EpochPacketId { epoch: key.epoch, counter }.to_bytes();
         u32::from_be_bytes([b0, b1, b2, b3]).min(PACKET_ID_LIMIT)
@@ -379,16 +379,23 @@ impl<A: Aead> EpochKey<A> {
             && !self.common.told_old.swap(true, Ordering::Relaxed)
     }
 
-    /// The epoch that seals now.
+    /// The epoch that seals now, and whether that is the next one already.
     #[inline]
-    fn sealing(&self) -> &SealEpoch<A> {
+    fn sealing(&self) -> (&SealEpoch<A>, bool) {
         match &self.next {
-            Some(next) if self.seal.spent(self.limit) => {
-                self.common.receiving.want();
-                next
-            }
-            _ => &self.seal,
+            Some(next) if self.seal.spent(self.limit) => (next, true),
+            _ => (&self.seal, false),
         }
+    }
+
+    /// The epoch that seals a packet. As long as that is the next one, another is wanted.
+    #[inline]
+    fn take_sealing(&self) -> &SealEpoch<A> {
+        let (key, turned) = self.sealing();
+        if turned {
+            self.common.receiving.want();
+        }
+        key
     }
 
     /// Seals `plain` into an epoch packet at the start of `out`: header, packet id, ciphertext, tag. Returns its length,
@@ -402,7 +409,7 @@ impl<A: Aead> EpochKey<A> {
         let total = plain.len().checked_add(EPOCH_OVERHEAD).ok_or(SealError::OutputTooSmall)?;
         let out = out.get_mut(..total).ok_or(SealError::OutputTooSmall)?;
         let packet = Packet::split(out).ok_or(SealError::OutputTooSmall)?;
-        let key = self.sealing();
+        let key = self.take_sealing();
         let nonce = key.begin(self.header(peer_id), plain.len(), self.limit, packet.aad)?;
         match key.cipher.seal(&nonce, packet.aad, plain, packet.body, packet.tag) {
             Ok(()) => Ok(total),
@@ -426,7 +433,7 @@ impl<A: Aead> EpochKey<A> {
         }
         out.copy_within(DATA_OVERHEAD..end, EPOCH_AAD_LEN);
         let packet = Packet::split(out).ok_or(SealError::OutputTooSmall)?;
-        let key = self.sealing();
+        let key = self.take_sealing();
         let nonce = match key.begin(self.header(peer_id), plain_len, self.limit, packet.aad) {
             Ok(nonce) => nonce,
             Err(error) => {
