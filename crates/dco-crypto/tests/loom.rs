@@ -118,3 +118,50 @@ fn the_past_stays_closed_whoever_ends_the_silence() {
         assert_eq!(accepted, [[true], [false], [false]]);
     });
 }
+
+#[cfg(feature = "epoch")]
+mod epochs {
+    use super::model;
+    use dco_crypto::epoch::{Place, Receiving};
+    use loom::sync::Arc;
+    use loom::thread;
+
+    #[test]
+    fn the_highest_epoch_heard_is_current_and_one_before_it_retires() {
+        model(None, || {
+            let receiving = Arc::new(Receiving::new(1));
+            let heard = [2, 4].map(|epoch| {
+                let receiving = receiving.clone();
+                thread::spawn(move || receiving.heard(epoch))
+            });
+            // Never backwards, and never a pair that was not.
+            let (retiring, current) = receiving.epochs();
+            assert!([(0, 1), (1, 2), (1, 4), (2, 4)].contains(&(retiring, current)));
+            assert!(receiving.epochs().1 >= current);
+            heard.into_iter().for_each(|thread| thread.join().expect("no panic"));
+            let (retiring, current) = receiving.epochs();
+            assert!(current == 4 && [1, 2].contains(&retiring));
+            assert_eq!(receiving.place(retiring), Place::Retiring);
+            assert_eq!(receiving.place(3 - retiring), Place::Retired);
+            assert!(receiving.wanted());
+        });
+    }
+
+    #[test]
+    fn a_want_is_not_lost() {
+        model(None, || {
+            let receiving = Arc::new(Receiving::new(1));
+            // Somebody wanted keys before.
+            receiving.want();
+            let hearing = {
+                let receiving = receiving.clone();
+                thread::spawn(move || receiving.heard(2))
+            };
+            let taken = receiving.take_wanted();
+            let (_, current) = receiving.epochs();
+            hearing.join().expect("no panic");
+            assert!(taken);
+            assert!(current == 2 || receiving.wanted(), "the maker of keys saw epoch {current} and is not asked again");
+        });
+    }
+}

@@ -519,3 +519,176 @@ impl<'a> Packet<'a> {
         Some(Self { aad, body, tag })
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    /// A cipher that leaves rubbish and answers as told.
+    struct Scripted(Result<(), AeadError>);
+
+    impl Aead for Scripted {
+        fn seal(&self, _: &Nonce, _: &[u8], _: &[u8], out: &mut [u8], tag: &mut Tag) -> Result<(), AeadError> {
+            out.fill(0xc1);
+            tag.fill(0x7a);
+            self.0
+        }
+
+        fn seal_in_place(&self, _: &Nonce, _: &[u8], data: &mut [u8], tag: &mut Tag) -> Result<(), AeadError> {
+            data.fill(0xc1);
+            tag.fill(0x7a);
+            self.0
+        }
+
+        fn open(&self, _: &Nonce, _: &[u8], _: &[u8], _: &Tag, out: &mut [u8]) -> Result<(), AeadError> {
+            out.fill(0x5e);
+            self.0
+        }
+    }
+
+    fn key(first: u16, limit: UsageLimit, answer: Result<(), AeadError>) -> EpochKey<Scripted> {
+        let secret = || EpochSecret::of_epoch(first, [7; 32]);
+        let config = EpochConfig { key_id: 1, peer_id: None, key_len: 32, seal: secret(), open: secret(), limit };
+        EpochKey::try_new(config, |_, _| Ok::<_, OutOfMemory>(Scripted(answer))).expect("memory")
+    }
+
+    fn sealed(key: &EpochKey<Scripted>, len: usize) -> Result<EpochPacketId, SealError> {
+        let mut out = [0; 128];
+        key.seal(PeerId::UNDEFINED, &[0; 64][..len], &mut out)?;
+        let (_, [i0, i1, i2, i3, i4, i5, i6, i7, ..]) = out.split_first_chunk::<4>().expect("room") else {
+            panic!("room")
+        };
+        Ok(EpochPacketId::from_bytes([*i0, *i1, *i2, *i3, *i4, *i5, *i6, *i7]))
+    }
+
+    fn id(epoch: u16, counter: u64) -> Result<EpochPacketId, SealError> {
+        Ok(EpochPacketId { epoch, counter })
+    }
+
+    #[test]
+    fn limits_are_the_formulas() {
+        // q + s <= p^(1/2) * 2^(129/2) - 1 with p = 2^-57.
+        assert_eq!(UsageLimit::AES_GCM.stop, (1 << ((129 - 57) / 2)) - 1);
+        assert!(UsageLimit::AES_GCM.rotate < UsageLimit::AES_GCM.stop);
+        assert_eq!(UsageLimit::AES_GCM.lowered(5), UsageLimit { rotate: 5, stop: (1 << 36) - 1 });
+        assert_eq!(UsageLimit::AES_GCM.lowered(u64::MAX), UsageLimit::AES_GCM);
+        assert_eq!(UsageLimit::NONE.lowered(9), UsageLimit { rotate: 9, stop: u64::MAX });
+    }
+
+    #[test]
+    fn an_epoch_is_left_above_its_limit_and_blocks_are_rounded_up() {
+        let key = key(1, UsageLimit::NONE.lowered(6), Ok(()));
+        // 1, then 1 + 1, then 1 + 2: six, which is not above six.
+        for (counter, len) in [(1, 0), (2, 1), (3, 17)] {
+            assert_eq!(sealed(&key, len), id(1, counter));
+        }
+        assert!(!key.wants_keys());
+        assert_eq!(sealed(&key, 0), id(1, 4));
+        assert_eq!(key.seal_epoch(), 2);
+        assert_eq!(sealed(&key, 0), id(2, 1));
+        assert!(key.wants_keys());
+        // Until keys are made it goes on there.
+        for counter in 2..50 {
+            assert_eq!(sealed(&key, 64), id(2, counter));
+        }
+        let key = key.refilled(|_, _| Ok::<_, OutOfMemory>(Scripted(Ok(())))).expect("memory");
+        assert!(!key.wants_keys());
+        assert_eq!(sealed(&key, 0), id(3, 1));
+    }
+
+    #[test]
+    fn the_safety_limit_is_never_exceeded() {
+        let key = key(LAST_EPOCH, UsageLimit::AES_GCM, Ok(()));
+        key.seal.used.store(UsageLimit::AES_GCM.stop - 3, Ordering::Relaxed);
+        assert_eq!(sealed(&key, 17), id(LAST_EPOCH, 1));
+        assert_eq!(sealed(&key, 0), Err(SealError::Exhausted));
+        let mut out = [0xcc; 64];
+        assert_eq!(key.seal_in_place(PeerId::UNDEFINED, &mut out, 36), Err(SealError::Exhausted));
+        assert_eq!(out, [0; 64]);
+        // There is nothing to be made that would help.
+        assert!(!key.wants_keys());
+    }
+
+    #[test]
+    fn no_counter_is_used_beyond_the_last() {
+        let key = key(LAST_EPOCH, UsageLimit::NONE, Ok(()));
+        key.seal.sealed.store(EPOCH_COUNTER_MAX - 1, Ordering::Relaxed);
+        assert_eq!(sealed(&key, 0), id(LAST_EPOCH, EPOCH_COUNTER_MAX));
+        assert_eq!(sealed(&key, 0), Err(SealError::Exhausted));
+        assert_eq!(key.next_packet_id(), PACKET_ID_LIMIT);
+    }
+
+    #[test]
+    fn an_epoch_is_left_before_its_last_counter() {
+        let key = key(1, UsageLimit::NONE, Ok(()));
+        key.seal.sealed.store(COUNTER_ROTATE - 1, Ordering::Relaxed);
+        assert_eq!(sealed(&key, 0), id(1, COUNTER_ROTATE));
+        assert_eq!(sealed(&key, 0), id(2, 1));
+    }
+
+    #[test]
+    fn a_key_grows_old_by_its_epochs_and_says_so_once() {
+        let young = key(0xd1ff, UsageLimit::NONE, Ok(()));
+        assert_eq!((young.next_packet_id(), young.grows_old(0xd200_0000)), (0xd1ff_0000, false));
+        let old = key(0xd200, UsageLimit::NONE, Ok(()));
+        assert!(old.grows_old(0xd200_0000));
+        let next = old.refilled(|_, _| Ok::<_, OutOfMemory>(Scripted(Ok(())))).expect("memory");
+        assert!(!next.grows_old(0xd200_0000), "said by the snapshot before");
+        assert_eq!(key(LAST_EPOCH, UsageLimit::NONE, Ok(())).next_packet_id(), PACKET_ID_LIMIT);
+    }
+
+    #[test]
+    fn a_failing_cipher_leaves_nothing() {
+        let broken = key(1, UsageLimit::NONE, Err(AeadError::Backend(-7)));
+        let mut out = [0xcc; 40];
+        assert_eq!(broken.seal(PeerId::UNDEFINED, &[1; 8], &mut out), Err(SealError::Aead(-7)));
+        assert_eq!((&out[..36], &out[36..]), (&[0; 36][..], &[0xcc; 4][..]));
+        out = [0xcc; 40];
+        assert_eq!(broken.seal_in_place(PeerId::UNDEFINED, &mut out, 8), Err(SealError::Aead(-7)));
+        assert_eq!((&out[..36], &out[36..]), (&[0; 36][..], &[0xcc; 4][..]));
+        let forged = key(1, UsageLimit::NONE, Err(AeadError::AuthFailed));
+        let mut datagram = [0; 36];
+        datagram[..12].copy_from_slice(&[0x49, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 1]);
+        let mut plain = [0xcc; 12];
+        assert_eq!(forged.open(&datagram, &mut plain, 0), Err(OpenError::AuthFailed));
+        assert_eq!((&plain[..8], &plain[8..]), (&[0; 8][..], &[0xcc; 4][..]));
+        assert_eq!((forged.open_epoch(), forged.wants_keys()), (1, false));
+    }
+
+    #[test]
+    fn too_little_room_is_noticed_first() {
+        let key = key(1, UsageLimit::NONE, Ok(()));
+        for room in 0..36 {
+            let mut out = vec![0xcc; room];
+            assert_eq!(key.seal(PeerId::UNDEFINED, &[1; 8], &mut out), Err(SealError::OutputTooSmall));
+            for len in [8, usize::MAX, usize::MAX - 28, usize::MAX - 27] {
+                assert_eq!(key.seal_in_place(PeerId::UNDEFINED, &mut out, len), Err(SealError::OutputTooSmall));
+            }
+            assert!(out.iter().all(|byte| *byte == 0xcc));
+        }
+        let mut datagram = [0; 36];
+        datagram[..12].copy_from_slice(&[0x49, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
+        for room in 0..8 {
+            assert_eq!(key.open(&datagram, &mut vec![0; room], 0), Err(OpenError::OutputTooSmall));
+        }
+        for len in 0..28 {
+            assert_eq!(key.open(&datagram[..len], &mut [0; 64], 0), Err(OpenError::TooShort));
+        }
+        assert_eq!(key.open(&datagram, &mut [0; 8], 0), Ok(8));
+        assert_eq!(sealed(&key, 0), id(1, 1), "no id was used");
+    }
+
+    #[test]
+    fn where_keys_cannot_be_made_all_is_as_it_was() {
+        let key = key(1, UsageLimit::NONE.lowered(0), Ok(()));
+        assert_eq!((sealed(&key, 0), sealed(&key, 0)), (id(1, 1), id(2, 1)));
+        assert!(key.refilled(|_, _| Err::<Scripted, _>(OutOfMemory)).is_err());
+        assert!(key.wants_keys());
+        assert_eq!(sealed(&key, 0), id(2, 2));
+        let next = key.refilled(|_, _| Ok::<_, OutOfMemory>(Scripted(Ok(())))).expect("memory");
+        // The epoch that goes on goes on counting; it is spent, too.
+        assert_eq!(next.seal.sealed.load(Ordering::Relaxed), 2);
+        assert_eq!(sealed(&next, 0), id(3, 1));
+    }
+}
