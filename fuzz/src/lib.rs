@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod control;
+pub mod epoch;
 pub mod key;
 pub mod sequence;
 pub mod server;

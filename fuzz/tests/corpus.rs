@@ -91,6 +91,11 @@ fn key() {
 }
 
 #[test]
+fn epoch() {
+    replay("epoch", dco_fuzz::epoch::run);
+}
+
+#[test]
 fn sequence() {
     replay("sequence", dco_fuzz::sequence::run);
 }
