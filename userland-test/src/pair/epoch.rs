@@ -17,8 +17,9 @@ use crate::tunnel::Tunnel;
 /// Bytes that an epoch packet grows by on the wire.
 const OVERHEAD: i64 = 28;
 
-/// Where the two drivers leave an epoch. Four epochs are some hundred packets: what a receiver may be behind with its keys.
-const LIMIT: u64 = 20_000;
+/// Where the two drivers leave an epoch. A receiver may be behind with its keys by four epochs, which are some 4400 packets of the longest: a
+/// work item that has not run by then loses packets, as RxEpochTooFar. At the real limit that would be four terabytes.
+const LIMIT: u64 = 100_000;
 
 /// Where the one against the far end does.
 const LOW: u64 = 300;
@@ -69,9 +70,19 @@ impl Pair<'_> {
         Ok(event.packet_id.get() >> 16)
     }
 
+    /// What each driver lost, by name, and the epoch it sends in, for the report of a failure.
+    fn losses(&self) -> String {
+        let of = |device: &Device| {
+            let lost: Vec<_> =
+                device.drops().unwrap_or_default().into_iter().filter(|(_, count)| *count != 0).collect();
+            format!("{lost:?} in epoch {:?}", Self::send_epoch(device).ok())
+        };
+        format!("a: {}; b: {}", of(&self.a), of(&self.b))
+    }
+
     /// Traffic both ways across rotations and rekeys, none of it lost, counters exact.
     fn epochs(&self, transport: Transport, cipher: Cipher) -> Result<String> {
-        const ROUNDS: u64 = 400;
+        const ROUNDS: u64 = 800;
         self.up(transport, cipher, None)?;
         let (mut sum, mut rotations) = (Traffic::default(), 0);
         let install = |number: u64, slot: Slot, key_id: u8| -> Result<()> {
@@ -91,13 +102,13 @@ impl Pair<'_> {
         };
         for key in 0..2u8 {
             for round in 0..ROUNDS / 2 {
-                traffic(&mut sum, round).with_context(|| format!("key {key}, round {round}"))?;
+                traffic(&mut sum, round).with_context(|| format!("key {key}, round {round}; {}", self.losses()))?;
             }
             let epochs = [Self::send_epoch(&self.a)?, Self::send_epoch(&self.b)?];
             let [low, high] = [epochs[0].min(epochs[1]), epochs[0].max(epochs[1])];
             // Each follows the other, as soon as it has heard of it.
             ensure!(high - low <= 2, "expected both ends in about the same epoch, got {epochs:?}");
-            ensure!(low > 50, "expected the epochs to go on with {} packets each way, got {epochs:?}", sum.packets);
+            ensure!(low > 30, "expected the epochs to go on with {} packets each way, got {epochs:?}", sum.packets);
             rotations += low - 1;
             if key == 0 {
                 install(11, Slot::Secondary, 2)?;
