@@ -177,13 +177,6 @@ impl Far {
         Ok(Self { socket, driver })
     }
 
-    /// At an address of its own, in this thread's namespace.
-    pub fn at(here: SocketAddr, driver: SocketAddr) -> Result<Self> {
-        let socket = UdpSocket::bind(here)?;
-        socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20)?;
-        Ok(Self { socket, driver })
-    }
-
     /// Where the driver has to send to.
     pub fn address(&self) -> Result<SocketAddr> {
         Ok(self.socket.local_addr()?)

@@ -136,9 +136,10 @@ fn against_far(rig: &Rig, machine: &Machine, cipher: Cipher) -> Result<String> {
     const ROTATIONS: u16 = 200;
     const PATIENCE: Duration = Duration::from_secs(5);
     let transport = Transport::V4;
-    let (near, there) = (rig.wire(Side::A, transport), rig.wire(Side::B, transport));
+    let near = rig.wire(Side::A, transport);
     let device = Device::open(&machine.lab, ADAPTER)?;
-    let far = rig.within(Side::B, || Far::at(there, near))?;
+    let far = rig.within(Side::B, || Far::at(rig.wire(Side::B, transport).ip(), near))?;
+    let there = far.address()?;
     let key = StaticKey::of_test(20, cipher, Direction::Normal);
     Tunnel { local: near, remote: there, peer_id: 7, key: &key, settings: None }.up(&device)?;
     let key = StaticKey::of_test(21, cipher, Direction::Normal);
