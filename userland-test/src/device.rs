@@ -362,16 +362,18 @@ impl Device {
     pub fn all_client_stats(&self) -> Result<Vec<raw::PeerStats>> {
         let all = raw::PeerRef { peer_id: (-1).into() };
         let ask = |room| self.ioctl(Ioctl::GetPeerStats.code(), all.as_bytes(), room);
-        let first = ask(4)?;
-        let needed = match (first.status, <[u8; 4]>::try_from(&*first.output)) {
-            (NtStatus::SUCCESS, _) if first.output.is_empty() => return Ok(Vec::new()),
-            (NtStatus::BUFFER_OVERFLOW, Ok(needed)) => u32::from_le_bytes(needed) as usize,
-            (status, _) => bail!("GET_PEER_STATS: expected MORE_DATA and 4 bytes, got {status} and {:?}", first.output),
+        let mut room = 4;
+        let came = loop {
+            let came = ask(room)?;
+            match (came.status, <[u8; 4]>::try_from(&*came.output)) {
+                (NtStatus::SUCCESS, _) => break came,
+                // There may be more of them by then.
+                (NtStatus::BUFFER_OVERFLOW, Ok(needed)) => room = u32::from_le_bytes(needed) as usize,
+                (status, _) => {
+                    bail!("GET_PEER_STATS: expected MORE_DATA and 4 bytes, got {status} and {:?}", came.output)
+                }
+            }
         };
-        let came = ask(needed)?;
-        if came.status != NtStatus::SUCCESS || came.output.len() != needed {
-            bail!("GET_PEER_STATS: expected SUCCESS and {needed} bytes, got {} and {}", came.status, came.output.len());
-        }
         let records = <[raw::PeerStats]>::ref_from_bytes(&came.output);
         let records = records.map_err(|_| anyhow::anyhow!("GET_PEER_STATS: expected records of 40 bytes"))?;
         Ok(records.to_vec())
