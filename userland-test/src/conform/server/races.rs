@@ -304,7 +304,7 @@ impl Churn<'_> {
             ensure!(Instant::now() < deadline, "peer {id:x}: expected {:?} bytes, got {came:?}", [expected, link]);
             thread::yield_now();
         }
-        if life % 16 == 0 {
+        if life.is_multiple_of(16) {
             self.expired.fetch_add(1, Ordering::Relaxed);
             let settings = PeerSettings { keepalive_interval: Some(1), keepalive_timeout: Some(1), mss: None };
             device.set_client(id, settings)?;
