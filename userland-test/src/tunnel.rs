@@ -63,8 +63,9 @@ pub fn wait_for_queue(device: &Device, far: &Far) -> Result<()> {
         far.send(&key.seal(sent, &PING)?)?;
         thread::sleep(Duration::from_millis(5));
     }
-    device.del_client(ID)?;
+    // It waits first: events that come before their request are another case.
     let mut event = device.notify_event()?;
+    device.del_client(ID)?;
     let came = event.wait(PROMPT)?.context("expected the event of its end")?;
     ensure!(Event::from_bytes(&came.output)? == Event::DelPeer(ID, 1), "expected the event of its end, got {came:?}");
     Ok(())
