@@ -18,7 +18,7 @@ use socket2::SockRef;
 use crate::device::{ADAPTER, Device, PeerSettings, READ_LENGTH, Slot, VERSION};
 use crate::join::joined;
 use crate::key::{Cipher, Direction, StaticKey};
-use crate::options::{Item, Options};
+use crate::options::Options;
 use crate::rig::{Checks, Machine, RIG_HELP, Rig, RigOptions, Side, Traffic, Transport, stop_both};
 use crate::status::NtStatus;
 use crate::tunnel::Tunnel;
@@ -27,7 +27,7 @@ use crate::tunnel::Tunnel;
 const PACKETS: u64 = 50;
 
 /// `pair`.
-pub fn run(mut options: Options) -> Result<ExitCode> {
+pub fn run(options: Options) -> Result<ExitCode> {
     let help = format!(
         "usage: dco-cli pair --lab PROGRAM --sys FILE --a NETNS,IP4,IP6 --b NETNS,IP4,IP6\n\n\
          Two labs load the driver and make tunnels with each other, with static keys: each cipher over each IP version,\n\
@@ -36,18 +36,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
          example:\n  dco-cli pair --lab target/release/dco-lab --sys target/driver/ovpn-dco.sys \\\n\
          \x20   --a left,10.87.0.1,fd87::1 --b right,10.87.0.2,fd87::2"
     );
-    let mut rig = RigOptions::default();
-    while let Some(item) = options.item()? {
-        match &item {
-            Item::Option(name) if name == "help" => {
-                println!("{help}");
-                return Ok(ExitCode::SUCCESS);
-            }
-            item if rig.take(item, &mut options)? => {}
-            item => return Err(Options::unexpected(item)),
-        }
-    }
-    let rig = rig.rig()?;
+    let Some(rig) = RigOptions::alone(options, &help)? else { return Ok(ExitCode::SUCCESS) };
     let machines = rig.start()?;
     let mut checks = Checks::default();
     let checked = check_all(&rig, &machines, &mut checks);

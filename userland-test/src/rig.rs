@@ -154,6 +154,22 @@ impl RigOptions {
         Ok(true)
     }
 
+    /// For commands that take these alone; `None` if help was asked for, and given.
+    pub fn alone(mut options: Options, help: &str) -> Result<Option<Rig>> {
+        let mut these = Self::default();
+        while let Some(item) = options.item()? {
+            match &item {
+                Item::Option(name) if name == "help" => {
+                    println!("{help}");
+                    return Ok(None);
+                }
+                item if these.take(item, &mut options)? => {}
+                item => return Err(Options::unexpected(item)),
+            }
+        }
+        these.rig().map(Some)
+    }
+
     /// All of them are needed.
     pub fn rig(self) -> Result<Rig> {
         self.rig_number(0)

@@ -13,7 +13,7 @@ use crate::device::{ADAPTER, Client, Device, Event, Slot};
 use crate::far::{DRIVER, DataKey, Far, OVERHEAD};
 use crate::join::joined;
 use crate::key::{Cipher, StaticKey};
-use crate::options::{Item, Options};
+use crate::options::Options;
 use crate::rig::{Checks, Machine, RIG_HELP, Rig, RigOptions, Side, Transport};
 use crate::tunnel::wait_for_queue;
 
@@ -24,7 +24,7 @@ const SOON: Duration = Duration::from_secs(10);
 const CLIENTS: u8 = 20;
 
 /// `server`.
-pub fn run(mut options: Options) -> Result<ExitCode> {
+pub fn run(options: Options) -> Result<ExitCode> {
     let help = format!(
         "usage: dco-cli server --lab PROGRAM --sys FILE --a NETNS,IP4,IP6 --b NETNS,IP4,IP6\n\n\
          A lab loads the driver in the first namespace; it serves {CLIENTS} clients, sockets of this process in the second one, with\n\
@@ -34,18 +34,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
          example:\n  dco-cli server --lab target/release/dco-lab --sys target/driver/ovpn-dco.sys \\\n\
          \x20   --a left,10.87.0.1,fd87::1 --b right,10.87.0.2,fd87::2"
     );
-    let mut rig = RigOptions::default();
-    while let Some(item) = options.item()? {
-        match &item {
-            Item::Option(name) if name == "help" => {
-                println!("{help}");
-                return Ok(ExitCode::SUCCESS);
-            }
-            item if rig.take(item, &mut options)? => {}
-            item => return Err(Options::unexpected(item)),
-        }
-    }
-    let rig = rig.rig()?;
+    let Some(rig) = RigOptions::alone(options, &help)? else { return Ok(ExitCode::SUCCESS) };
     let machine = match rig.start_one(Side::A, &[])? {
         Ok(machine) => machine,
         Err(ended) => bail!("the lab ended with {:?}:\n{}", ended.code, ended.log),
