@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 
-use super::traffic::{Link, PEER, SOON, keepalive};
+use super::traffic::{Link, PEER, SOON, keepalive, of_all_sizes};
 use super::{Bench, Body, Case};
 use crate::device::{PeerSettings, Slot};
 use crate::far::epoch::{EpochKey, OVERHEAD, Opened};
-use crate::far::{DRIVER, DataKey, PING, ipv4, ipv6};
+use crate::far::{DRIVER, DataKey, PING, ipv4};
 use crate::key::{Cipher, StaticKey};
 
 /// Epochs above the current one that keys are held for.
@@ -100,11 +100,7 @@ impl Epochs {
 
 fn sizes(bench: &Bench<'_>, cipher: Cipher) -> Result<String> {
     let mut epochs = bench.epochs(cipher, None)?;
-    let lengths = || (20..84).chain([127, 128, 129, 511, 512, 513, 1279, 1280, 1399, 1400, 1499, 1500]);
-    let inner: Vec<Vec<u8>> = lengths()
-        .map(|length| ipv4(length, length as u32))
-        .chain(lengths().filter(|length| *length >= 40).map(|length| ipv6(length, length as u32)))
-        .collect();
+    let inner = of_all_sizes();
     let mut sealed = Vec::new();
     for (number, packet) in inner.iter().enumerate() {
         sealed.push(epochs.key.seal(1, number as u64 + 1, packet)?);

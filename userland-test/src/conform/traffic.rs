@@ -83,23 +83,9 @@ impl Link {
         Ok(self.device.stats()?.0.tun_bytes_received.get())
     }
 
-    /// Waits until a number is what it has to be; more than that is wrong at once.
+    /// As [`reaches`].
     pub(super) fn reaches(&self, what: &str, expected: i64, count: impl Fn() -> Result<i64>) -> Result<()> {
-        let deadline = Instant::now() + SOON;
-        loop {
-            let now = count()?;
-            if now == expected {
-                return Ok(());
-            }
-            if now > expected || Instant::now() > deadline {
-                let drops: Vec<_> = self.device.drops()?.into_iter().filter(|(_, count)| *count != 0).collect();
-                bail!(
-                    "{what}: expected {expected}, got {now}; drops since the device was made: {drops:?}\n{}",
-                    self.device.stats()?
-                );
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        reaches(&self.device, what, expected, count)
     }
 
     /// Sends these, and expects all of them dropped for `reason`, and none given to the adapter.
@@ -130,13 +116,37 @@ impl Link {
     }
 }
 
-fn sizes(bench: &Bench<'_>, v6: bool, cipher: Cipher) -> Result<String> {
-    let link = bench.link(v6, cipher, None)?;
+/// Waits until a number is what it has to be; more than that is wrong at once.
+pub(super) fn reaches(device: &Device, what: &str, expected: i64, count: impl Fn() -> Result<i64>) -> Result<()> {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let now = count()?;
+        if now == expected {
+            return Ok(());
+        }
+        if now > expected || Instant::now() > deadline {
+            let drops: Vec<_> = device.drops()?.into_iter().filter(|(_, count)| *count != 0).collect();
+            bail!(
+                "{what}: expected {expected}, got {now}; drops since the device was made: {drops:?}\n{}",
+                device.stats()?
+            );
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Inner packets of both versions: lengths one by one, and around what buffers are cut by.
+pub(super) fn of_all_sizes() -> Vec<Vec<u8>> {
     let lengths = || (20..84).chain([127, 128, 129, 511, 512, 513, 1279, 1280, 1399, 1400, 1499, 1500]);
-    let inner: Vec<Vec<u8>> = lengths()
+    lengths()
         .map(|length| ipv4(length, length as u32))
         .chain(lengths().filter(|length| *length >= 40).map(|length| ipv6(length, length as u32)))
-        .collect();
+        .collect()
+}
+
+fn sizes(bench: &Bench<'_>, v6: bool, cipher: Cipher) -> Result<String> {
+    let link = bench.link(v6, cipher, None)?;
+    let inner = of_all_sizes();
     let mut sealed = Vec::new();
     for (number, packet) in inner.iter().enumerate() {
         sealed.push(link.key.seal(number as u32 + 1, packet)?);

@@ -1,13 +1,14 @@
 //! Scenarios with clients: far ends of the suite's own, on loopback, as many as it takes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use dco_uapi::Ioctl;
 use zerocopy::IntoBytes;
 
 use super::{USERSPACE, prefixed, quiet_client};
+use crate::conform::traffic::reaches;
 use crate::conform::{A_WHILE, Bench, cases};
 use crate::device::{ADAPTER, Client, Device, Event, PeerSettings, READ_LENGTH, Slot};
 use crate::far::{DRIVER, DataKey, Far, PING, between};
@@ -87,18 +88,7 @@ impl Party {
     }
 
     fn reaches(&self, what: &str, expected: i64, count: impl Fn() -> Result<i64>) -> Result<()> {
-        let deadline = Instant::now() + SOON;
-        loop {
-            let now = count()?;
-            if now == expected {
-                return Ok(());
-            }
-            if now > expected || Instant::now() > deadline {
-                let drops: Vec<_> = self.device.drops()?.into_iter().filter(|(_, count)| *count != 0).collect();
-                bail!("{what}: expected {expected}, got {now}; drops since the device was made: {drops:?}");
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        reaches(&self.device, what, expected, count)
     }
 
     /// A guest sends a packet with this inner source, which is given to the adapter, or dropped for this reason.
