@@ -21,7 +21,7 @@ use crate::{
     endpoint::Endpoint,
     network::Network,
     peer::{Peer, PeerSelector, PeerStats},
-    table::{CHANGES, Changes, Cursor, Name, Table},
+    table::{Changes, Cursor, Name, Table},
     time::Tick,
 };
 
@@ -153,18 +153,21 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
         let endpoint = peer.endpoint.filter(|_| peer.protocol == ip::UDP);
         let peer = Shared::try_new(Peer::new(&self.domain, peer, now))?;
         peer.set_listed(endpoint, &mut pause);
-        let mut changes = Changes::new();
         let mut names = peer.names().into_iter().flatten().chain([Name::Id(peer.id())]);
-        let added = names.try_for_each(|name| table.add(&self.domain, &mut changes, name, &peer));
+        let added = names.try_for_each(|name| table.add(name, &peer));
         if added.is_err() {
+            let mut changes = Changes::new();
             self.unlist(table, &mut changes, &peer);
+            changes.free_after(&self.domain, pause);
         }
-        changes.finish(&self.domain, pause);
         Ok(added?)
     }
 
-    /// Takes all names from a peer.
+    /// Takes all names from a peer, and its networks.
     fn unlist(&self, table: &Table<Peer<A, T>>, changes: &mut Changes<Peer<A, T>>, peer: &Shared<Peer<A, T>>) {
+        while let Some(network) = table.network_of(&self.domain, peer.id(), peer) {
+            self.unroute(table, changes, network, peer);
+        }
         for name in peer.names().into_iter().flatten().chain([Name::Id(peer.id())]) {
             table.remove(&self.domain, changes, name, peer);
         }
@@ -176,19 +179,39 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
         &self,
         _control: &mut Control,
         selector: PeerSelector,
-        mut pause: impl FnMut(),
+        pause: impl FnMut(),
     ) -> Option<Shared<Peer<A, T>>> {
         let peer = self.find(selector)?;
         match &self.peers {
             Peers::One(only) => drop(only.replace(None, &self.domain, pause)),
             Peers::Many(table) => {
-                self.del_networks(table, &peer, &mut pause);
                 let mut changes = Changes::new();
                 self.unlist(table, &mut changes, &peer);
-                changes.finish(&self.domain, pause);
+                changes.free_after(&self.domain, pause);
             }
         }
         Some(peer)
+    }
+
+    /// Removes all peers, telling of each, and waits for readers once. Keys and transport handles of all live until then; they are dropped
+    /// here. Never fails, needs no memory.
+    pub fn del_peers(&self, control: &mut Control, mut tell: impl FnMut(&Peer<A, T>), pause: impl FnMut()) {
+        match &self.peers {
+            Peers::One(_) => {
+                if let Some(peer) = self.del_peer(control, PeerSelector::Only, pause) {
+                    tell(&peer);
+                }
+            }
+            Peers::Many(table) => {
+                let mut changes = Changes::new();
+                let mut cursor = Cursor::default();
+                while let Some(peer) = self.next_peer(control, &mut cursor) {
+                    self.unlist(table, &mut changes, &peer);
+                    tell(&peer);
+                }
+                changes.free_after(&self.domain, pause);
+            }
+        }
     }
 
     /// Routes a network to a peer: what is sent to it, and is no peer's own address, goes to the peer with the longest network around
@@ -208,12 +231,13 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
         if let Some(owner) = table.find(Name::Network(network), &self.domain.enter(0)) {
             return if Shared::same(owner, &peer) { Ok(()) } else { Err(ControlError::AddressInUse) };
         }
-        let mut changes = Changes::new();
-        let added = table.add(&self.domain, &mut changes, Name::Network(network), &peer);
-        if added.is_ok() {
-            peer.networks.fetch_add(1, Ordering::Relaxed);
+        let mut names = [Name::Owned(peer.id(), network), Name::Network(network)].into_iter();
+        let added = names.try_for_each(|name| table.add(name, &peer));
+        if added.is_err() {
+            let mut changes = Changes::new();
+            self.unroute(table, &mut changes, network, &peer);
+            changes.free_after(&self.domain, pause);
         }
-        changes.finish(&self.domain, pause);
         Ok(added?)
     }
 
@@ -230,27 +254,21 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
         let owner = table.find(Name::Network(network), &self.domain.enter(0)).cloned();
         let Some(owner) = owner.filter(|owner| peer.is_none_or(|peer| peer == owner.id())) else { return false };
         let mut changes = Changes::new();
-        table.remove(&self.domain, &mut changes, Name::Network(network), &owner);
-        owner.networks.fetch_sub(1, Ordering::Relaxed);
-        changes.finish(&self.domain, pause);
+        self.unroute(table, &mut changes, network, &owner);
+        changes.free_after(&self.domain, pause);
         true
     }
 
-    /// Takes all networks from a peer.
-    fn del_networks(&self, table: &Table<Peer<A, T>>, peer: &Shared<Peer<A, T>>, mut pause: impl FnMut()) {
-        let mut cursor = Cursor::default();
-        while peer.networks.load(Ordering::Relaxed) != 0 {
-            let mut changes = Changes::new();
-            for _ in 0..CHANGES {
-                // One that is counted and not found would be an error in the count: better none counted than no end.
-                let Some(network) = table.next_network(&self.domain, &mut cursor, peer) else {
-                    peer.networks.store(0, Ordering::Relaxed);
-                    break;
-                };
-                table.remove(&self.domain, &mut changes, Name::Network(network), peer);
-                peer.networks.fetch_sub(1, Ordering::Relaxed);
-            }
-            changes.finish(&self.domain, &mut pause);
+    /// Takes a network from a peer.
+    fn unroute(
+        &self,
+        table: &Table<Peer<A, T>>,
+        changes: &mut Changes<Peer<A, T>>,
+        network: Network,
+        peer: &Shared<Peer<A, T>>,
+    ) {
+        for name in [Name::Network(network), Name::Owned(peer.id(), network)] {
+            table.remove(&self.domain, changes, name, peer);
         }
     }
 
@@ -351,8 +369,7 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
             }
         }
         let mut changes = Changes::new();
-        let added =
-            pairs().filter_map(|(_, new)| new).try_for_each(|name| table.add(&self.domain, &mut changes, name, peer));
+        let added = pairs().filter_map(|(_, new)| new).try_for_each(|name| table.add(name, peer));
         let gone = |(old, new): (Option<Name>, Option<Name>)| if added.is_ok() { old } else { new };
         for name in pairs().filter_map(gone) {
             table.remove(&self.domain, &mut changes, name, peer);
@@ -360,7 +377,7 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
         if added.is_ok() && endpoint.is_some() {
             peer.set_listed(endpoint, &mut pause);
         }
-        changes.finish(&self.domain, pause);
+        changes.free_after(&self.domain, pause);
         Ok(added?)
     }
 

@@ -31,7 +31,7 @@ pub enum Mode {
     MultiPeer {
         /// Random, nobody's business: keys the hash of peers' names.
         seed: [u64; 2],
-        /// How many buckets the names are in: about as many as there may be peers.
+        /// How many peers there is room for at first: it grows as they come, and shrinks to this.
         buckets: usize,
     },
 }
@@ -223,7 +223,7 @@ impl<A: Aead, T> Peers<A, T> {
     pub(crate) fn next<'g>(&'g self, cursor: &mut Cursor, guard: &'g Guard<'_>) -> Option<&'g Shared<Peer<A, T>>> {
         match self {
             Self::One(only) if *cursor == Cursor::default() => {
-                *cursor = Cursor::from_bits(u64::MAX);
+                *cursor = Cursor::END;
                 only.load(guard)
             }
             Self::One(_) => None,

@@ -85,8 +85,6 @@ pub struct Peer<A: Aead, T> {
     pub(crate) keepalive: Keepalive,
     counts: [AtomicU64; 8],
     drops: [AtomicU64; DropReason::COUNT],
-    /// How many networks are routed to it; only control uses it.
-    pub(crate) networks: AtomicU32,
 }
 
 impl<A: Aead, T> Peer<A, T> {
@@ -106,7 +104,6 @@ impl<A: Aead, T> Peer<A, T> {
             keepalive: Keepalive::new(now),
             counts: array::from_fn(|_| AtomicU64::new(0)),
             drops: array::from_fn(|_| AtomicU64::new(0)),
-            networks: AtomicU32::new(0),
         }
     }
 

@@ -10,8 +10,8 @@ use std::{
 };
 
 use dco_core::{
-    Control, ControlError, Destination, Device, DropReason, Endpoint, Mode, NewPeer, Origin, OutOfMemory, PeerSelector,
-    PeerUpdate, Tick,
+    Control, ControlError, Destination, Device, DropReason, Endpoint, Mode, Network, NewPeer, Origin, OutOfMemory,
+    PeerSelector, PeerUpdate, Tick,
 };
 use dco_crypto::{Aead, AeadError, Key, KeyConfig, KeySlot, Nonce, NonceTail, Tag};
 use dco_wire::PeerId;
@@ -320,18 +320,33 @@ fn found(device: &Toys, n: u8) -> bool {
 #[test]
 fn peers_come_with_memory_and_go_without() {
     let before = LIVE.get();
+    let mut not_grown = 0;
     for buckets in [1, 7] {
         let (device, mut control) = server(buckets);
         let handle = Arc::new(());
         let broken = Arc::new(AtomicBool::new(false));
         for n in 1..=5 {
-            let ((), failures) = with_each_allocation_failing(|| {
+            let mut failed = std::collections::BTreeSet::new();
+            // Each twice: where memory for growing was short at first, another allocation fails then.
+            for until in (0..).flat_map(|until| [until; 2]) {
                 assert!(!found(&device, n) && device.peer_count(0) == usize::from(n) - 1);
                 assert_eq!(Arc::strong_count(&handle), usize::from(n));
-                device.new_peer(&mut control, one_of_many(&handle, n), Tick(0), || ()).map(|old| assert!(old.is_none()))
-            });
-            assert!(failures >= 5, "the peer and four entries at least: {failures}");
-            assert!(found(&device, n));
+                UNTIL_FAILURE.set(until);
+                let made = device.new_peer(&mut control, one_of_many(&handle, n), Tick(0), || ());
+                let met = UNTIL_FAILURE.replace(usize::MAX) == usize::MAX;
+                let Ok(old) = made else {
+                    failed.insert(until);
+                    continue;
+                };
+                assert!(old.is_none() && found(&device, n));
+                if !met {
+                    break;
+                }
+                not_grown += 1;
+                assert!((1..=n).all(|n| found(&device, n)), "as good as grown");
+                assert!(device.del_peer(&mut control, id(n), || ()).is_some());
+            }
+            assert_eq!(failed.len(), 5, "the peer and four entries: {failed:?}");
             let key = key(1, &broken);
             device.new_key(&mut control, id(n), KeySlot::Primary, key, || ()).expect("a peer");
         }
@@ -371,6 +386,7 @@ fn peers_come_with_memory_and_go_without() {
         }
         assert_eq!(UNTIL_FAILURE.replace(usize::MAX), 0, "something allocated");
     }
+    assert!(not_grown > 0);
     assert_eq!(LIVE.get(), before, "leaked");
 }
 
@@ -401,4 +417,52 @@ fn a_float_without_memory_is_told_later() {
         device.take_moved(&mut control, |peer, at| told.push((peer.id().get(), at)), || ());
     }
     assert_eq!(told, [(1, elsewhere)]);
+}
+
+/// All peers of a device go in one wait, with their networks, and without memory.
+#[test]
+fn all_peers_go_in_one_wait() {
+    let before = LIVE.get();
+    {
+        let (device, mut control) = server(1);
+        let handle = Arc::new(());
+        let mut whole = 0;
+        let network = |n: u8, m: u8| Network::new([172, n, m, 0].into(), 24).expect("a length");
+        for n in 1..=20 {
+            device.new_peer(&mut control, one_of_many(&handle, n), Tick(0), || ()).expect("memory");
+            for m in 0..n {
+                let ((), failures) = with_each_allocation_failing(|| {
+                    assert!(!device.del_network(&mut control, None, network(n, m), || ()));
+                    device.add_network(&mut control, id(n), network(n, m), || ())
+                });
+                whole += usize::from(failures == 2);
+            }
+        }
+        assert!(whole > 200, "a name for packets, one for the peer; where it grew, none: {whole} of 210");
+        let routed = |n: u8, m: u8| {
+            let section = device.enter(0);
+            section.batch(Tick(0)).receiver(Destination::Address([172, n, m, 1].into())).map(|peer| peer.id().get())
+        };
+        assert!((1..=20).all(|n| (0..n).all(|m| routed(n, m) == Some(u32::from(n)))));
+        UNTIL_FAILURE.set(0);
+        // One alone: its networks and no other's.
+        assert!(device.del_peer(&mut control, id(7), || ()).is_some());
+        assert!((1..=20).all(|n| (0..n).all(|m| routed(n, m) == (n != 7).then_some(u32::from(n)))));
+        let mut told = [0; 21];
+        let section = Cell::new(Some(device.enter(1)));
+        let pauses = Cell::new(0);
+        let tell = |peer: &dco_core::Peer<Toy, Arc<()>>| told[peer.id().get() as usize] += 1;
+        device.del_peers(&mut control, tell, || {
+            // Whoever waits first waits for this section; nobody waits again.
+            pauses.set(pauses.get() + 1);
+            assert_eq!(Arc::strong_count(&handle), 20, "their readers are still there");
+            drop(section.take());
+        });
+        assert_eq!(UNTIL_FAILURE.replace(usize::MAX), 0, "something allocated");
+        assert_eq!((pauses.get(), Arc::strong_count(&handle), device.peer_count(0)), (1, 1, 0));
+        assert!((1..=20).all(|n| told[n] == u32::from(n != 7)));
+        assert!((1..=20).all(|n| !found(&device, n) && routed(n, 0).is_none()));
+        device.del_peers(&mut control, |_| panic!("nobody is there"), || panic!("waited for nothing"));
+    }
+    assert_eq!(LIVE.get(), before, "leaked");
 }

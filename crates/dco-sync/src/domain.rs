@@ -111,7 +111,7 @@ impl Domain {
 
         let number = self.begun.load(Ordering::Relaxed).wrapping_add(1);
         self.begun.store(number, Ordering::Relaxed);
-        // With the reader's fence in `enter`, and with the one in `Retired::new`; orders the swaps of whoever does not see
+        // With the reader's fence in `enter`, and with the one in `begun`; orders the swaps of whoever does not see
         // our number before our looks at the counters.
         fence(Ordering::SeqCst);
         let phase = self.phase.load(Ordering::Relaxed);
@@ -123,8 +123,16 @@ impl Domain {
         self.ended.store(number, Ordering::Release);
     }
 
+    /// How many waits had begun after what the caller did before, which may be noted: a wait that begins later sees every reader that
+    /// does not see that.
+    pub(crate) fn begun(&self) -> usize {
+        // With the fence in `synchronize`: either we see its number, or it sees every reader of what was there before.
+        fence(Ordering::SeqCst);
+        self.begun.load(Ordering::Relaxed)
+    }
+
     /// Whether a wait has ended that began after `begun` had been noted.
-    fn waited_since(&self, begun: usize) -> bool {
+    pub(crate) fn waited_since(&self, begun: usize) -> bool {
         self.ended.load(Ordering::Acquire).wrapping_sub(begun).cast_signed() > 0
     }
 
@@ -140,7 +148,7 @@ impl Domain {
 
     /// Names this domain among all that live at the same time.
     #[inline]
-    fn id(&self) -> usize {
+    pub(crate) fn id(&self) -> usize {
         self.readers.address()
     }
 }
@@ -160,6 +168,14 @@ pub struct Guard<'d> {
     domain: &'d Domain,
     counter: &'d AtomicUsize,
     stays_here: PhantomData<*const ()>,
+}
+
+impl Guard<'_> {
+    /// Whether it is of the domain with this id.
+    #[inline]
+    pub(crate) fn is_of(&self, domain: usize) -> bool {
+        self.domain.id() == domain
+    }
 }
 
 impl Drop for Guard<'_> {
@@ -205,7 +221,7 @@ impl<T> Published<T> {
     #[inline]
     #[must_use]
     pub fn load<'g>(&'g self, guard: &'g Guard<'_>) -> Option<&'g T> {
-        if guard.domain.id() != self.domain {
+        if !guard.is_of(self.domain) {
             return None;
         }
         // Acquire: pairs with the swap that published the value.
@@ -224,9 +240,7 @@ impl<T> Published<T> {
     #[must_use = "the old value leaks unless it is freed after its readers left"]
     pub fn swap(&self, value: Option<Box<T>>, domain: &Domain) -> Retired<T> {
         let old = self.value.swap(into_raw(value), Ordering::AcqRel);
-        // With the fence in `synchronize`: either we see its number, or it sees every reader of the old value.
-        fence(Ordering::SeqCst);
-        let begun = domain.begun.load(Ordering::Relaxed);
+        let begun = domain.begun();
         // Another domain's waits say nothing about our readers: 0, no domain's id, matches none.
         let domain = if domain.id() == self.domain { self.domain } else { 0 };
         Retired { value: old, domain, begun, owns: PhantomData }

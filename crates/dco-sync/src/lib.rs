@@ -44,6 +44,7 @@ extern crate std;
 
 mod alloc;
 mod domain;
+mod index;
 mod latch;
 mod primitive;
 mod queue;
@@ -52,6 +53,7 @@ mod striped;
 
 pub use alloc::{MAX_ALIGN, OutOfMemory, try_box, try_box_slice};
 pub use domain::{Domain, Guard, Published, Retired};
+pub use index::{Index, Removed};
 pub use latch::Latch;
 pub use queue::Queue;
 pub use shared::Shared;

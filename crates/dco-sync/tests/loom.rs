@@ -9,7 +9,7 @@
 #![expect(unexpected_cfgs, reason = "cfg(loom) is set by hand")]
 #![cfg(loom)]
 
-use dco_sync::{Domain, Latch, Published, Queue, Shared, try_box};
+use dco_sync::{Domain, Index, Latch, Published, Queue, Removed, Shared, try_box};
 use loom::{
     cell::UnsafeCell,
     sync::{
@@ -369,5 +369,76 @@ fn a_float_is_told() {
         }
         told = take().or(told);
         assert_eq!(told, Some(latch.load()), "userspace thinks the peer is elsewhere");
+    });
+}
+
+/// A reader looks for two values while a third that goes between them makes the index grow, and the first is taken out and freed:
+/// what stays is found, from whatever slot, and nothing freed is read.
+#[test]
+fn an_index_grows_under_a_reader() {
+    model(3, || {
+        let cages: Vec<_> = (0..3).map(|_| Cage::new()).collect();
+        let domain = Arc::new(Domain::try_new(1).expect("memory"));
+        let index = Arc::new(Index::try_new(&domain, 1).expect("memory"));
+        // Slot 1 is to stand before the upper half: before the second.
+        let keys = [1 << 62, 3 << 62, 5 << 61];
+        let add = |n: usize| index.try_insert(keys[n], (n, Canary(cages[n].clone()))).expect("memory");
+        add(0);
+        let reader = {
+            let (domain, index) = (domain.clone(), index.clone());
+            thread::spawn(move || {
+                let guard = domain.enter(0);
+                if let Some((_, first)) = index.find(keys[0], &guard, |_| true) {
+                    first.sings();
+                }
+                drop(guard);
+                let guard = domain.enter(0);
+                let seen = index.find(keys[1], &guard, |(n, _)| *n == 1);
+                // A value that was there once is there.
+                let again = index.find(keys[1], &guard, |(n, _)| *n == 1);
+                assert!(seen.is_none() || again.is_some(), "lost");
+                if let Some((_, second)) = seen {
+                    second.sings();
+                }
+            })
+        };
+        add(1);
+        add(2);
+        let mut removed = Removed::new();
+        assert!(index.remove(keys[0], &domain, &mut removed, |_| true));
+        removed.free_after(&domain, thread::yield_now);
+        reader.join().expect("no panic");
+    });
+}
+
+/// Values go one after the other, and the slots with them, while a reader walks over all: it meets the one that stays, and nothing freed.
+#[test]
+fn an_index_shrinks_under_a_walk() {
+    model(2, || {
+        let cages: Vec<_> = (0..3).map(|_| Cage::new()).collect();
+        let domain = Arc::new(Domain::try_new(1).expect("memory"));
+        let index = Arc::new(Index::try_new(&domain, 1).expect("memory"));
+        let keys = [1 << 62, 3 << 62, 5 << 61];
+        for n in 0..3 {
+            index.try_insert(keys[n], (n, Canary(cages[n].clone()))).expect("memory");
+        }
+        let reader = {
+            let (domain, index) = (domain.clone(), index.clone());
+            thread::spawn(move || {
+                let guard = domain.enter(0);
+                let (mut at, mut met) = (0, 0);
+                while let Some((key, (n, canary))) = index.next(at, &guard) {
+                    canary.sings();
+                    (at, met) = (key + 1, met + usize::from(*n == 1));
+                }
+                assert_eq!(met, 1, "lost, or met twice");
+            })
+        };
+        let mut removed = Removed::new();
+        for n in [2, 0] {
+            assert!(index.remove(keys[n], &domain, &mut removed, |_| true));
+        }
+        removed.free_after(&domain, thread::yield_now);
+        reader.join().expect("no panic");
     });
 }
