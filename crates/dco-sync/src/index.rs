@@ -35,7 +35,7 @@ const PIECES: usize = if cfg!(loom) { 4 } else { 2048 };
 const GROW: usize = 2;
 
 /// Slots taken out of the list with a value that is removed, at most, once there are so many times as many as values.
-const SHRINK: usize = 4;
+const SHRINK: usize = if cfg!(loom) { 1 } else { 4 };
 
 /// An element of the list: a slot, or the beginning of a [`Node`].
 struct Link {
