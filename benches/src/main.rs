@@ -3,20 +3,23 @@
 //! ```text
 //! cargo run --release -p dco-benches -- core [--json] [--check] [--rounds N]
 //! cargo run --release -p dco-benches -- chacha
+//! cargo run --release -p dco-benches -- peers
 //! ```
 //!
 //! `--json` prints one machine-readable object instead of the table. `--check` exits with 1 if a limit is exceeded.
-#![forbid(unsafe_code)]
-
 mod chacha;
 mod core_path;
+mod peers;
 mod report;
 
 use std::process::ExitCode;
 
 use report::Report;
 
-const USAGE: &str = "usage: dco-benches core [--json] [--check] [--rounds N] | dco-benches chacha";
+#[global_allocator]
+static ALLOCATOR: peers::Counting = peers::Counting;
+
+const USAGE: &str = "usage: dco-benches core [--json] [--check] [--rounds N] | dco-benches chacha | dco-benches peers";
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1)) {
@@ -33,6 +36,10 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> 
         Some("core") => {}
         Some("chacha") => {
             chacha::run(200);
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some("peers") => {
+            peers::run();
             return Ok(ExitCode::SUCCESS);
         }
         Some(other) => return Err(format!("unknown bench: {other}")),
