@@ -27,8 +27,8 @@ pub type Core = Device<CipherKey, Shared<Transport>>;
 /// A peer of it.
 pub type Peer = dco_core::Peer<CipherKey, Shared<Transport>>;
 
-/// Buckets that the names of a server's peers are in, three or four names a peer: thousands of peers find theirs at once.
-const BUCKETS: usize = 8192;
+/// Peers that a server's table has room for at first; it grows.
+const BUCKETS: usize = 64;
 
 /// Send buffers of one device: what may be in flight in the network stack, two megabytes (nine with jumbo packets). When it runs dry, packets stay on the
 /// transmit ring. It can be as large as one likes, never unbounded (ovpn-dco-win #47).

@@ -307,14 +307,12 @@ pub fn peer_stats(dco: &Dco, request: Ioctl) {
     }
 }
 
-/// Removes all peers.
+/// Removes all peers, in one wait for readers.
 pub fn drop_peers(link: &Link, state: &mut State, why: Gone) {
-    loop {
-        let next = link.many.next_peer(&state.many, &mut Cursor::default()).map(|peer| peer.id());
-        let Some(id) = next else { return };
-        drop(link.many.del_peer(&mut state.many, PeerSelector::Id(id), time::pause));
-        trace::peer_deleted(link.traced.adapter, id.get().cast_signed(), why.name());
-    }
+    let tell = |peer: &crate::link::Peer| {
+        trace::peer_deleted(link.traced.adapter, peer.id().get().cast_signed(), why.name());
+    };
+    link.many.del_peers(&mut state.many, tell, time::pause);
 }
 
 /// The work item: peers that moved, and once a second pings that are due and peers that went silent.
