@@ -6,7 +6,7 @@ use core::{
 };
 
 use dco_crypto::Aead;
-use dco_sync::{Domain, Guard, OutOfMemory, Published, Shared};
+use dco_sync::{Box, Domain, Guard, OutOfMemory, Published, Shared, try_box};
 
 use crate::{
     MAX_INNER,
@@ -39,7 +39,8 @@ pub enum Mode {
 /// The peers of a device.
 pub(crate) enum Peers<A: Aead, T> {
     One(Published<Shared<Peer<A, T>>>),
-    Many(Table<Peer<A, T>>),
+    /// Boxed: a device is moved when it is made, on small stacks.
+    Many(Box<Table<Peer<A, T>>>),
 }
 
 /// One virtual network device. `A` is the cipher's backend, `T` the shell's handle for sending to a peer.
@@ -85,7 +86,9 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
     pub fn with_mode(self, mode: Mode) -> Result<Self, OutOfMemory> {
         let (peers, match_id) = match mode {
             Mode::PointToPoint { match_id } => (Peers::One(Published::new(&self.domain, None)), match_id),
-            Mode::MultiPeer { seed, buckets } => (Peers::Many(Table::try_new(&self.domain, seed, buckets)?), true),
+            Mode::MultiPeer { seed, buckets } => {
+                (Peers::Many(try_box(Table::try_new(&self.domain, seed, buckets)?)?), true)
+            }
         };
         Ok(Self { peers, match_id, ..self })
     }
