@@ -113,7 +113,7 @@ impl<T> Index<T> {
         let slots = slots.clamp(1, 1 << PIECE_BITS).next_power_of_two();
         let index = Self {
             pieces: try_box_slice(PIECES, |_| Ok(AtomicPtr::new(ptr::null_mut())))?,
-            first: slots.ilog2(),
+            first: slots.checked_ilog2().unwrap_or(0),
             slots: AtomicUsize::new(0),
             values: AtomicUsize::new(0),
             writing: AtomicBool::new(false),
