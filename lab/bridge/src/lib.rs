@@ -18,6 +18,7 @@ extern crate alloc;
 mod dispatch;
 mod link;
 mod sys;
+mod version;
 mod wire;
 
 use dispatch::Bridge;
@@ -45,5 +46,6 @@ fn start(driver: &mut Driver) -> i32 {
         return sys::status::INVALID_PARAMETER;
     };
     BRIDGE.set_port(port);
+    BRIDGE.set_version(driver.parameter("Version").unwrap_or(0));
     driver.create_devices(&DEVICES)
 }
