@@ -5,15 +5,19 @@
 
 # --- certificates ---------------------------------------------------------------------------------------------------
 
-# One CA and a certificate for each end, in $run/pki.
+# make_pki [NAME...]: one CA and a certificate for each end, in $run/pki. The names begin with `server` or `client`.
 make_pki() {
     local pki=$run/pki name usage
+    [ $# -gt 0 ] || set -- server client
     [ ! -e "$pki/done" ] || return 0
     mkdir -p "$pki"
     local key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -sha256 -days 3)
     openssl req -x509 "${key[@]}" -keyout "$pki/ca.key" -out "$pki/ca.crt" -subj /CN=dco-test-ca 2>/dev/null
-    for name in server client; do
-        usage=${name}Auth
+    for name in "$@"; do
+        case $name in
+            server*) usage=serverAuth ;;
+            *) usage=clientAuth ;;
+        esac
         openssl req "${key[@]}" -keyout "$pki/$name.key" -out "$pki/$name.csr" -subj "/CN=$name" 2>/dev/null
         openssl x509 -req -sha256 -days 3 -in "$pki/$name.csr" -CA "$pki/ca.crt" -CAkey "$pki/ca.key" -CAcreateserial \
             -extfile <(printf 'keyUsage=digitalSignature\nextendedKeyUsage=%s\n' "$usage") \
@@ -145,13 +149,13 @@ use_last_build() {
     [ ! -s "$sys" ] || sys_sha256=$(sha256sum "$sys" | cut -d' ' -f1)
 }
 
-# build_client: OpenVPN for Windows, the bridge, Wine's prefix.
+# build_client VERSION: OpenVPN for Windows, the bridge, Wine's prefix.
 build_client() {
     need_windows_target
     need wine:wine /usr/lib/wine/wine64:wine64 x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64-posix cmake:cmake ninja:ninja-build \
         perl:perl make:make python3:python3 dpkg-source:dpkg-dev objdump:binutils
     step "building OpenVPN for Windows and preparing Wine (the first time: 10 minutes)" \
-        "$repo/scripts/lib/wine-openvpn" --prepare
+        "$repo/scripts/lib/wine-openvpn" --prepare --openvpn "$1"
 }
 
 # start_lab NAME NAMESPACE LISTEN [OPTION...]: a lab with the driver; its TUN is dco0. Process id in $pid.
@@ -270,6 +274,35 @@ stop_client() {
 # driver_counter NAME: one of GET_STATS, through the lab, while OpenVPN holds the device.
 driver_counters() { in_ns "$ns_client" "$cli" stats --peek --target "127.0.0.1:$lab_port"; }
 driver_counter() { driver_counters | sed -n "s/^$1 //p"; }
+
+# --- scenarios ---------------------------------------------------------------------------------------------------------
+
+# run_scenarios [OPTION...] -- NAME...: each by the script itself, `--run-one NAME` with these options, in a process of its own for
+# the clean-up after it. PASS or FAIL and the evidence; fails if one did.
+run_scenarios() {
+    local options=() passed=0 failed=0 scenario began
+    while [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
+    shift
+    for scenario in "$@"; do
+        began=$SECONDS
+        say "$scenario ..."
+        # shellcheck disable=SC2154 # here is each script's
+        if "$here/$script" "${options[@]}" --run-one "$scenario" >"$run/output" 2>&1; then
+            passed=$((passed + 1))
+            printf 'PASS  %s (%d s)\n' "$scenario" $((SECONDS - began))
+            grep '^      ' "$run/output" || true
+        else
+            failed=$((failed + 1))
+            printf 'FAIL  %s (%d s)\n' "$scenario" $((SECONDS - began))
+            sed 's/^/      /' "$run/output"
+        fi
+    done
+    echo "$passed passed, $failed failed"
+    [ "$failed" = 0 ]
+}
 
 # --- measurements ------------------------------------------------------------------------------------------------------
 
