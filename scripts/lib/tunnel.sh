@@ -191,6 +191,8 @@ gone() { ! running "$1"; }
 # Which OpenVPN is the client: `windows`, for Wine, the driver and the lab, or `debian`, which checks the rest of the rig.
 client_kind=windows
 client_pid='' client_lab_pid='' server_pid=''
+# Which OpenVPN for Windows.
+windows_openvpn=2.6
 # More options of the client's lab.
 client_lab_options=()
 
@@ -214,7 +216,7 @@ route-noexec
 CONF
             start_lab client-lab "$ns_client" "127.0.0.1:$lab_port" "${client_lab_options[@]}"
             client_lab_pid=$pid
-            spawn client ip netns exec "$ns_client" "$repo/scripts/lib/wine-openvpn" --prefix "$run/prefix" \
+            spawn client ip netns exec "$ns_client" "$repo/scripts/lib/wine-openvpn" --openvpn "$windows_openvpn" --prefix "$run/prefix" \
                 --port "$lab_port" -- --cd "$run" --config client.conf
             ;;
         debian)
