@@ -74,7 +74,13 @@ impl Link {
     /// NO_MEMORY and the framework's statuses.
     #[inline(never)]
     pub fn new(device: Handle<'_>, mtu: usize) -> Result<Shared<Self>> {
-        let link = Self {
+        Ok(Shared::try_new(Self::parts(device, mtu)?)?)
+    }
+
+    /// Not inlined: making and moving them would not fit in one stack frame.
+    #[inline(never)]
+    fn parts(device: Handle<'_>, mtu: usize) -> Result<Self> {
+        Ok(Self {
             core: core(Mode::PointToPoint { match_id: false }, mtu)?,
             many: core(Mode::MultiPeer { seed: bcrypt::random()?, buckets: BUCKETS }, mtu)?,
             server: AtomicBool::new(false),
@@ -92,8 +98,7 @@ impl Link {
             peer_id: AtomicI32::new(-1),
             failed_before: [AtomicU64::new(0), AtomicU64::new(0)],
             traced: Traced::new(mtu)?,
-        };
-        Ok(Shared::try_new(link)?)
+        })
     }
 }
 

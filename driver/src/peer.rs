@@ -176,7 +176,9 @@ fn unmake(dco: &Dco, state: &mut State, why: Gone) {
         rxqueue::discard(link);
         drop(transport);
         trace::drops(link);
-        if !link.is_server() {
+        if link.is_server() {
+            trace::server_stopped(link.traced.adapter, why.name());
+        } else {
             trace::peer_deleted(link.traced.adapter, link.peer_id.load(Ordering::Relaxed), why.name());
         }
     }

@@ -102,8 +102,9 @@ fn set_mode(dco: &Dco, mode: uapi::Mode) -> Result<()> {
     }
     dco.link.set_server(true);
     dco.adapter.set_link(true);
-    state.up = true;
-    trace::link_up(dco.link.traced.adapter);
+    if !core::mem::replace(&mut state.up, true) {
+        trace::link_up(dco.link.traced.adapter);
+    }
     Ok(())
 }
 
@@ -162,6 +163,7 @@ fn listen(dco: &Dco, asked: &uapi::MpStartVpn, room: bool) -> Result<SocketAddr>
         return Err(status);
     }
     dco.timer.start();
+    trace::server_listening(link.traced.adapter, bound.into());
     Ok(bound)
 }
 
@@ -193,7 +195,7 @@ fn new_peer(dco: &Dco, new: &uapi::MpNewPeer) -> Result<()> {
     };
     match link.many.new_peer(&mut state.many, peer, now(), time::pause) {
         Ok(_) => {
-            trace::peer_new(link.traced.adapter, new.peer_id, "UDP", local.into(), remote.into());
+            link.traced.client(new.peer_id, remote);
             Ok(())
         }
         Err(ControlError::PeerExists) => Err(Status::OBJECTID_EXISTS),
@@ -218,9 +220,9 @@ fn del_peer(dco: &Dco, id: i32) -> Result<()> {
     server(&dco.link)?;
     let peer = selector(id).ok_or(Status::NOT_FOUND)?;
     drop(dco.link.many.del_peer(&mut state.many, peer, time::pause).ok_or(Status::NOT_FOUND)?);
-    trace::peer_deleted(dco.link.traced.adapter, id, Gone::Deleted.name());
     // One that finds no room is forgotten: who asked for it knows.
     let _ = dco.link.events.post(Notification::DelPeer { peer_id: id, reason: DelReason::Userspace });
+    trace::peer_deleted(dco.link.traced.adapter, id, Gone::Deleted.name());
     Ok(())
 }
 
@@ -326,7 +328,12 @@ pub fn work(dco: &Dco) {
     let Some(ipv4) = state.socket.as_ref().map(|socket| socket.is_ipv4()) else { return };
     let tell = |peer: &crate::link::Peer, endpoint: Endpoint| {
         let address = shown(endpoint.remote, ipv4);
-        link.events.post(Notification::FloatPeer { peer_id: peer.id().get().cast_signed(), address })
+        let peer_id = peer.id().get().cast_signed();
+        let told = link.events.post(Notification::FloatPeer { peer_id, address });
+        if told {
+            trace::peer_floated(link.traced.adapter, peer_id, address.into());
+        }
+        told
     };
     link.many.take_moved_while(&mut state.many, tell, time::pause);
     if link.ticked.swap(false, Ordering::AcqRel) {
@@ -334,6 +341,7 @@ pub fn work(dco: &Dco) {
         while let Some(at) = cursor {
             cursor = look(link, state, at);
         }
+        trace::drops(link);
     }
 }
 
@@ -349,6 +357,9 @@ fn look(link: &Link, state: &mut State, mut cursor: Cursor) -> Option<Cursor> {
             break;
         };
         let due = batch.due(PeerSelector::Id(peer.id()));
+        if let Some(key) = &due.key_old {
+            link.traced.worn(key);
+        }
         if due.expired {
             *expired = Some(peer.id());
         } else if due.ping
@@ -372,6 +383,7 @@ fn look(link: &Link, state: &mut State, mut cursor: Cursor) -> Option<Cursor> {
         if link.events.post(gone) {
             drop(link.many.del_peer(&mut state.many, PeerSelector::Id(id), time::pause));
             trace::peer_expired(link.traced.adapter, id.get().cast_signed());
+            trace::peer_deleted(link.traced.adapter, id.get().cast_signed(), Gone::Expired.name());
         }
     }
     (!ended).then_some(cursor)

@@ -3,6 +3,7 @@
 //! Nothing here is called for a packet. What packets meet is counted by the core, and the timer tells the counts once a second.
 
 use crate::link::Link;
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use dco_core::{DropReason, REKEY_AT, SendingKey};
 use dco_sync::{Box, try_box_slice};
@@ -52,6 +53,12 @@ nt::events! { PROVIDER;
         "Remote" remote: Address);
     /// SET_PEER.
     Info, PEER, "PeerSet" => peer_set("Adapter" adapter: u32, "PeerId" peer: i32, "Interval" interval: i32, "Timeout" timeout: i32, "Mss" mss: i32);
+    /// MP_START_VPN: a server's socket receives.
+    Info, PEER, "ServerListening" => server_listening("Adapter" adapter: u32, "Local" local: Address);
+    /// Its socket is gone, after its peers.
+    Info, PEER, "ServerStopped" => server_stopped("Adapter" adapter: u32, "Reason" reason: &'static str);
+    /// A peer of a server's is at another address, and the program was told.
+    Info, PEER, "PeerFloated" => peer_floated("Adapter" adapter: u32, "PeerId" peer: i32, "Remote" remote: Address);
     /// A peer is gone.
     Info, PEER, "PeerDeleted" => peer_deleted("Adapter" adapter: u32, "PeerId" peer: i32, "Reason" reason: &'static str);
     /// Nothing came from the peer for its timeout, and a reader was told.
@@ -95,6 +102,8 @@ pub enum Gone {
     Stopped,
     /// Its socket did not begin to receive.
     Failed,
+    /// Nothing came from it for its timeout.
+    Expired,
 }
 
 impl Gone {
@@ -106,6 +115,7 @@ impl Gone {
             Self::Closed => "closed",
             Self::Stopped => "stopped",
             Self::Failed => "failed",
+            Self::Expired => "expired",
         }
     }
 }
@@ -124,21 +134,22 @@ pub struct Traced {
     pub adapter: u32,
     pub mtu: u32,
     /// [`key_worn`] was told of the key that sends.
-    worn: AtomicBool,
+    told_worn: AtomicBool,
     /// Drops that were told of.
     told: Box<[AtomicU64]>,
 }
 
 impl Traced {
-    /// The next adapter. PASSIVE_LEVEL.
+    /// The next adapter. PASSIVE_LEVEL. Not inlined, for the frame of its caller.
     ///
     /// # Errors
     /// NO_MEMORY.
+    #[inline(never)]
     pub fn new(mtu: usize) -> Result<Self> {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let adapter = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let told = try_box_slice(DropReason::COUNT, |_| Ok(AtomicU64::new(0)))?;
-        Ok(Self { adapter, mtu: mtu as u32, worn: AtomicBool::new(false), told })
+        Ok(Self { adapter, mtu: mtu as u32, told_worn: AtomicBool::new(false), told })
     }
 
     /// A peer is there.
@@ -148,6 +159,15 @@ impl Traced {
             uapi::Protocol::Tcp => "TCP",
         };
         peer_new(self.adapter, id, protocol, new.local.into(), new.remote.into());
+    }
+
+    /// A server's peer is there. Its own end is the server's socket.
+    pub fn client(&self, id: i32, remote: SocketAddr) {
+        let local: SocketAddr = match remote {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        peer_new(self.adapter, id, "UDP", local.into(), remote.into());
     }
 
     /// The peer was set; -1 is what was left as it is.
@@ -190,13 +210,18 @@ impl Traced {
         }
     }
 
+    /// A key of a server's peer, which the core says once.
+    pub fn worn(&self, key: &SendingKey) {
+        key_worn(self.adapter, key.peer_id.get().cast_signed(), key.key_id.get(), key.next_packet_id);
+    }
+
     /// Looks at the key that sends. In the timer.
     pub fn look(&self, key: &SendingKey) {
         let worn = key.next_packet_id >= REKEY_AT;
-        if worn && !self.worn.swap(worn, Ordering::Relaxed) {
-            key_worn(self.adapter, key.peer_id.get().cast_signed(), key.key_id.get(), key.next_packet_id);
+        if worn && !self.told_worn.swap(worn, Ordering::Relaxed) {
+            self.worn(key);
         } else if !worn {
-            self.worn.store(false, Ordering::Relaxed);
+            self.told_worn.store(false, Ordering::Relaxed);
         }
     }
 }
