@@ -175,10 +175,6 @@ fn new_peer(dco: &Dco, new: &uapi::MpNewPeer) -> Result<()> {
     let transport = state.socket.clone().ok_or(Status::INVALID_DEVICE_STATE)?;
     let Some(PeerSelector::Id(id)) = selector(new.peer_id) else { return Err(Status::INVALID_DEVICE_REQUEST) };
     let remote = canonical(new.remote);
-    let local = match remote {
-        SocketAddr::V4(_) => SocketAddr::from(([0; 4], 0)),
-        SocketAddr::V6(_) => SocketAddr::from(([0u16; 8], 0)),
-    };
     // The core lets several peers be at one end; the existing driver's index does not.
     let there = link.many.peer_at(&state.many, remote);
     if there.is_some_and(|there| there != id) {

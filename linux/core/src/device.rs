@@ -20,8 +20,8 @@ use crate::{
 /// The longest inner packet: the MTU is the netdev's business.
 const MAX_INNER: usize = 65_535;
 
-/// Buckets of the table of peers: some thousand peers find theirs at once.
-const BUCKETS: usize = 4096;
+/// Buckets of the table of peers at first; it grows with them.
+const BUCKETS: usize = 64;
 
 /// A frame's length, before each packet that goes over TCP.
 const TCP_LENGTH: usize = 2;
