@@ -26,6 +26,9 @@ use zerocopy::IntoBytes;
 /// it takes epoch keys.
 pub const VERSION: uapi::Version = uapi::Version { major: 1, minor: 9, patch: 0 };
 
+/// How many records GET_PEER_DROPS answers with.
+const PEER_RECORDS: usize = uapi::additive::PEER_PACKETS.len() + DropReason::COUNT;
+
 /// What the control lock guards.
 pub struct State {
     pub core: Control,
@@ -79,6 +82,9 @@ impl State {
 pub fn ioctl(dco: &Dco, mut request: Ioctl, code: u32) {
     if code == uapi::additive::GET_DROPS {
         return request.complete_output(drops(dco).as_bytes());
+    }
+    if code == uapi::additive::GET_PEER_DROPS {
+        return peer_drops(dco, request);
     }
     if code == uapi::additive::DEL_KEY && dco.link.is_server() {
         return request.complete(Status::INVALID_DEVICE_STATE);
@@ -301,6 +307,34 @@ fn drops(dco: &Dco) -> [DropCount; DropReason::COUNT] {
         let Some((reason, count)) = next.next() else { return DropCount::new("", 0) };
         DropCount::new(reason.name(), count)
     })
+}
+
+/// GET_PEER_DROPS, in either mode. Not inlined, for its stack frame.
+#[inline(never)]
+fn peer_drops(dco: &Dco, request: Ioctl) {
+    let id = match parse(&request, uapi::parse_peer_id) {
+        Ok(id) => id,
+        Err(status) => return request.complete(status),
+    };
+    let state = dco.control.lock();
+    let link = &dco.link;
+    let peer = if link.is_server() {
+        server::selector(id).and_then(|peer| link.many.peer(&state.many, peer).ok())
+    } else {
+        link.core.peer(&state.core, PeerSelector::Only).ok()
+    };
+    let Some(peer) = peer else { return request.complete(Status::OBJECTID_NOT_FOUND) };
+    let s = peer.stats();
+    let packets = [s.link_rx_packets, s.link_tx_packets, s.vpn_rx_packets, s.vpn_tx_packets];
+    let passed = uapi::additive::PEER_PACKETS.into_iter().zip(packets);
+    let lost = DropReason::ALL.into_iter().map(DropReason::name).zip(peer.drops());
+    request.complete_pieces(PEER_RECORDS.saturating_mul(size_of::<DropCount>()), |put| {
+        for (name, count) in passed.chain(lost) {
+            if !put(DropCount::new(name, count).as_bytes()) {
+                break;
+            }
+        }
+    });
 }
 
 /// GET_PEER_STATS point to point: the id only decides between "one" and "all" (-1).

@@ -40,8 +40,8 @@ pub fn query(name: &str) -> Option<String> {
     f.map(|f| f())
 }
 
-/// `peek CODE OUTLEN`: issues a device control without input on the file that has been open for longest, and gives its
-/// output in hexadecimal. May block.
+/// `peek CODE OUTLEN [INPUT]`: issues a device control, its input in hexadecimal, on the file that has been open for longest, and gives
+/// its output in hexadecimal. May block.
 ///
 /// # Errors
 /// The request's status; `INVALID_DEVICE_STATE` where no file is open.
@@ -56,10 +56,11 @@ pub fn peek(arguments: &str) -> Result<String, NTSTATUS> {
         .and_then(|w| w.parse().ok())
         .filter(|&n| n <= frame::MAX_OUTPUT / 2)
         .ok_or(status::INVALID_PARAMETER)?;
+    let input = words.next().map(|digits| bytes(digits).ok_or(status::INVALID_PARAMETER)).transpose()?;
     let file = io::file::first_open().ok_or(status::INVALID_DEVICE_STATE)?;
     let (sender, receiver) = sync_channel(1);
     let request = file.control(
-        &Control { code, input: None, output: Some(length) },
+        &Control { code, input: input.as_deref(), output: Some(length) },
         Box::new(move |o| {
             // The receiver may have lost patience.
             let _ = sender.send(o);
@@ -75,6 +76,15 @@ pub fn peek(arguments: &str) -> Result<String, NTSTATUS> {
         return Err(outcome.status);
     }
     Ok(outcome.output.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// Bytes from hexadecimal digits.
+fn bytes(digits: &str) -> Option<Vec<u8>> {
+    if !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    let pairs = (0..digits.len()).step_by(2);
+    pairs.map(|at| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok())).collect()
 }
 
 fn register_own() {

@@ -5,9 +5,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use dco_uapi::Ioctl;
+use dco_uapi::{Ioctl, additive};
 
-use crate::device::{ADAPTER, Device, Stats, VERSION};
+use crate::device::{ADAPTER, Device, NAMED_ROOM, Stats, VERSION, named_counts};
 use crate::options::{Item, Options, TARGET_HELP, TargetOption, Usage, target_and_words};
 use crate::status::NtStatus;
 use crate::targets::Target;
@@ -95,17 +95,44 @@ fn show_stats(stats: impl Fn() -> Result<Stats>, every: Option<u32>) -> Result<E
 }
 
 /// `drops`.
-pub fn drops(options: Options) -> Result<ExitCode> {
+pub fn drops(mut options: Options) -> Result<ExitCode> {
     let help = format!(
-        "usage: dco-cli drops [--target ADDRESS]\n\nPrints every reason for which the driver drops packets, and how many it dropped.\n\n\
-         {TARGET_HELP}\n\nexample:\n  dco-cli drops --target 127.0.0.1:7600"
+        "usage: dco-cli drops [--peer ID] [--peek] [--target ADDRESS]\n\n\
+         Prints every reason for which the driver drops packets, and how many it dropped.\n\n\
+         \x20 --peer ID           of one peer (point to point, of the only one), and how many of its packets passed\n\
+         \x20 --peek              asks through the lab, on the handle of whoever holds the device\n\
+         {TARGET_HELP}\n\n\
+         examples:\n  dco-cli drops --target 127.0.0.1:7600\n  dco-cli drops --peer 3 --peek --target 127.0.0.1:7600"
     );
-    let Some((target, words)) = target_and_words(options, &help)? else {
-        return Ok(ExitCode::SUCCESS);
+    let (mut target, mut peek, mut peer) = (TargetOption::default(), false, None::<i32>);
+    while let Some(item) = options.item()? {
+        match &item {
+            Item::Option(name) if name == "help" => {
+                println!("{help}");
+                return Ok(ExitCode::SUCCESS);
+            }
+            Item::Option(name) if name == "peek" => peek = true,
+            Item::Option(name) if name == "peer" => peer = Some(options.value("peer")?),
+            item if target.take(item, &mut options)? => {}
+            item => return Err(Options::unexpected(item)),
+        }
+    }
+    let counts = if peek {
+        let lab = target.connect_lab()?;
+        let (what, code, input) = match peer {
+            Some(id) => ("GET_PEER_DROPS", additive::GET_PEER_DROPS, &id.to_le_bytes()[..]),
+            None => ("GET_DROPS", additive::GET_DROPS, &[][..]),
+        };
+        named_counts(what, &self::peek(&lab, code, NAMED_ROOM, input)?)?
+    } else {
+        let target = target.connect()?;
+        let device = Device::open(&*target, ADAPTER).context("with --peek the holder need not let go")?;
+        match peer {
+            Some(id) => device.peer_drops(id)?,
+            None => device.drops()?,
+        }
     };
-    expect_words("drops", &words, 0)?;
-    let target = target.connect()?;
-    for (name, count) in Device::open(&*target, ADAPTER)?.drops()? {
+    for (name, count) in counts {
         println!("{name} {count}");
     }
     Ok(ExitCode::SUCCESS)
@@ -113,16 +140,18 @@ pub fn drops(options: Options) -> Result<ExitCode> {
 
 /// The counters through the lab, which sends GET_STATS on the file that is open.
 pub fn peek_stats(lab: &Lab) -> Result<Stats> {
-    let command = format!("peek {:x} {}", Ioctl::GetStats.code(), size_of::<dco_uapi::raw::Stats>());
-    let text = query_lab(lab, &command)?;
+    Stats::from_bytes(&peek(lab, Ioctl::GetStats.code(), size_of::<dco_uapi::raw::Stats>(), &[])?)
+}
+
+/// What a request answers that the lab sends on the file that is open.
+pub fn peek(lab: &Lab, code: u32, room: usize, input: &[u8]) -> Result<Vec<u8>> {
+    let input: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = query_lab(lab, format!("peek {code:x} {room} {input}").trim_end())?;
     let digits = text.trim();
     let bytes: Option<Vec<u8>> = (0..digits.len() / 2)
         .map(|index| digits.get(index * 2..index * 2 + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
         .collect();
-    match bytes {
-        Some(bytes) => Stats::from_bytes(&bytes),
-        None => bail!("peek: expected hexadecimal digits, got {digits:?}"),
-    }
+    bytes.with_context(|| format!("peek: expected hexadecimal digits, got {digits:?}"))
 }
 
 /// One question to the lab.

@@ -200,21 +200,21 @@ impl Device {
 
     /// Every drop reason and its count, by this driver's own additive request.
     pub fn drops(&self) -> Result<Vec<(String, i64)>> {
-        const ROOM: usize = 64 * size_of::<raw::DropCount>();
-        let completion = self.ioctl(additive::GET_DROPS, &[], ROOM).context("GET_DROPS")?;
-        if completion.status != NtStatus::SUCCESS {
-            bail!("GET_DROPS: expected SUCCESS, got {}", completion.status);
+        let completion = self.ioctl(additive::GET_DROPS, &[], NAMED_ROOM).context("GET_DROPS")?;
+        match completion.status {
+            NtStatus::SUCCESS => named_counts("GET_DROPS", &completion.output),
+            status => bail!("GET_DROPS: expected SUCCESS, got {status}"),
         }
-        let came = completion.output.len();
-        let records = <[raw::DropCount]>::ref_from_bytes(&completion.output)
-            .map_err(|_| anyhow::anyhow!("GET_DROPS: expected records of 40 bytes, got {came} bytes"))?;
-        records
-            .iter()
-            .map(|record| match record.name() {
-                Some(name) if !name.is_empty() => Ok((name.to_owned(), record.count.get())),
-                _ => bail!("GET_DROPS: expected a name in each record, got {:?}", record.name),
-            })
-            .collect()
+    }
+
+    /// A peer's packets: those that passed and those that were lost, by name, by this driver's own additive request.
+    pub fn peer_drops(&self, id: i32) -> Result<Vec<(String, i64)>> {
+        let completion =
+            self.ioctl(additive::GET_PEER_DROPS, &id.to_le_bytes(), NAMED_ROOM).context("GET_PEER_DROPS")?;
+        match completion.status {
+            NtStatus::SUCCESS => named_counts("GET_PEER_DROPS", &completion.output),
+            status => bail!("GET_PEER_DROPS of peer {id}: expected SUCCESS, got {status}"),
+        }
     }
 
     /// The only peer's counters.
@@ -410,6 +410,23 @@ impl Device {
             status => bail!("close: expected SUCCESS, got {status}"),
         }
     }
+}
+
+/// Room for as many named counts as the driver may have.
+pub const NAMED_ROOM: usize = 80 * size_of::<raw::DropCount>();
+
+/// The records that `what` gave.
+pub fn named_counts(what: &str, output: &[u8]) -> Result<Vec<(String, i64)>> {
+    let came = output.len();
+    let records = <[raw::DropCount]>::ref_from_bytes(output)
+        .map_err(|_| anyhow::anyhow!("{what}: expected records of 40 bytes, got {came} bytes"))?;
+    records
+        .iter()
+        .map(|record| match record.name() {
+            Some(name) if !name.is_empty() => Ok((name.to_owned(), record.count.get())),
+            _ => bail!("{what}: expected a name in each record, got {:?}", record.name),
+        })
+        .collect()
 }
 
 /// An ioctl that was started.

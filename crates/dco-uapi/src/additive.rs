@@ -18,7 +18,18 @@ pub const DEL_KEY: u32 = ctl_code(0x802);
 /// closing the handle, ends it with CANCELLED; no peer is OBJECTID_NOT_FOUND.
 pub const KEY_EVENT: u32 = ctl_code(0x803);
 
+/// One peer's packets: those that passed, then those that were lost, by reason. In: a peer id, as
+/// [`parse_peer_id`](crate::parse_peer_id) reads it, which P2P ignores. Out: an array of [`DropCount`](crate::raw::DropCount):
+/// [`PEER_PACKETS`], then all drop reasons in the order of [`GET_DROPS`]; a buffer too small for all of them is BUFFER_TOO_SMALL. No such
+/// peer is OBJECTID_NOT_FOUND.
+pub const GET_PEER_DROPS: u32 = ctl_code(0x804);
+
 const _: () = assert!(GET_DROPS == 0x22_2004 && DEL_KEY == 0x22_2008 && KEY_EVENT == 0x22_200C);
+const _: () = assert!(GET_PEER_DROPS == 0x22_2010);
+
+/// The names of [`GET_PEER_DROPS`]'s first records: data packets from the peer that were opened, data packets sealed for it, inner packets
+/// from it that were handed over, inner packets sealed for it. The first two count keepalive pings, too.
+pub const PEER_PACKETS: [&str; 4] = ["LinkRxPackets", "LinkTxPackets", "VpnRxPackets", "VpnTxPackets"];
 
 /// The packet id that no key reaches: what KEY_EVENT tells of one that seals no more.
 pub const PACKET_ID_LIMIT: u32 = 0xF000_0000;

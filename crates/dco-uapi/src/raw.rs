@@ -182,11 +182,11 @@ layouts! {
 }
 
 layouts! {
-    /// One record of [`GET_DROPS`](crate::additive::GET_DROPS).
+    /// One record of [`GET_DROPS`](crate::additive::GET_DROPS) or [`GET_PEER_DROPS`](crate::additive::GET_PEER_DROPS).
     DropCount, 40 {
         /// The reason's name, ASCII, padded with zeroes.
         pub name @ 0: [u8; 32],
-        /// Packets lost for it since the device was made.
+        /// Packets lost for it since the device, or the peer, was made.
         pub count @ 32: I64,
     }
 }

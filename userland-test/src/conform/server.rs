@@ -1,6 +1,7 @@
 //! A handle as a server: modes, peers by every name they have, events, control packets with addresses. What takes clients is in
 //! [`scenarios`] and [`races`].
 
+mod drops;
 mod races;
 mod scenarios;
 
@@ -91,6 +92,7 @@ pub fn all() -> Vec<Case> {
         run("server: expiry deletes and tells", scenarios::expiry),
         run("server: more events than wait, none lost that matters", scenarios::many_events),
         run("server: counters of one and of all", scenarios::stats),
+        run("GET_PEER_DROPS: what each peer's packets came to", drops::of_each_peer),
         run("server: IPv4 clients of a dual-stack socket", |bench| scenarios::dual(bench, false)),
         run("server: IPv6 clients of a dual-stack socket", |bench| scenarios::dual(bench, true)),
         run("server: close ends all of it", scenarios::close),

@@ -49,7 +49,7 @@ struct Row {
 const NOT_HERE: Answer = Answer::Never(NtStatus::INVALID_DEVICE_STATE);
 
 /// The additive requests that the driver serves, by function number.
-const ADDITIVE: &[u32] = &[0x801, 0x802, 0x803];
+const ADDITIVE: &[u32] = &[0x801, 0x802, 0x803, 0x804];
 
 fn rows() -> Vec<Row> {
     use Answer::{Done, Pends, Refused};
@@ -104,6 +104,13 @@ fn rows() -> Vec<Row> {
             input: vec![0; 4],
             output: Output::Exactly(0),
             answers: [unknown_peer, Done, NOT_HERE],
+        },
+        Row {
+            name: "GET_PEER_DROPS",
+            code: additive::GET_PEER_DROPS,
+            input: cases::peer_ref(1),
+            output: Output::Records(40),
+            answers: [unknown_peer, Done, Done],
         },
         Row {
             name: "KEY_EVENT, of a packet id that no key reaches",

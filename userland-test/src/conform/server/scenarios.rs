@@ -30,19 +30,19 @@ const EXPIRED: i32 = 2;
 const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));
 
 /// A client: where it is and its key.
-struct Guest {
-    id: i32,
-    far: Far,
-    key: DataKey,
-    vpn: IpAddr,
+pub(super) struct Guest {
+    pub(super) id: i32,
+    pub(super) far: Far,
+    pub(super) key: DataKey,
+    pub(super) vpn: IpAddr,
     next: u32,
 }
 
 /// A server with guests.
-struct Party {
-    device: Device,
-    at: SocketAddr,
-    guests: Vec<Guest>,
+pub(super) struct Party {
+    pub(super) device: Device,
+    pub(super) at: SocketAddr,
+    pub(super) guests: Vec<Guest>,
 }
 
 fn static_key(id: i32) -> StaticKey {
@@ -51,7 +51,7 @@ fn static_key(id: i32) -> StaticKey {
 
 impl Party {
     /// A server on this address with so many guests, whose ids are 1 and up.
-    fn begin(bench: &Bench<'_>, at: SocketAddr, guests: i32) -> Result<Self> {
+    pub(super) fn begin(bench: &Bench<'_>, at: SocketAddr, guests: i32) -> Result<Self> {
         let device = Device::open(bench.target, ADAPTER)?;
         device.set_mode_server()?;
         let at = device.listen(at, false)?;
@@ -64,11 +64,11 @@ impl Party {
         Ok(party)
     }
 
-    fn on_loopback(bench: &Bench<'_>, guests: i32) -> Result<Self> {
+    pub(super) fn on_loopback(bench: &Bench<'_>, guests: i32) -> Result<Self> {
         Self::begin(bench, (Ipv4Addr::LOCALHOST, 0).into(), guests)
     }
 
-    fn join(&mut self, id: i32, far: Far) -> Result<()> {
+    pub(super) fn join(&mut self, id: i32, far: Far) -> Result<()> {
         let vpn4 = Ipv4Addr::new(10, 77, 1, id as u8);
         let remote = far.address()?;
         self.device.add_peer(&Client { id, remote, vpn4: Some(vpn4), vpn6: None })?;
@@ -78,12 +78,12 @@ impl Party {
         Ok(())
     }
 
-    fn drop_count(&self, name: &str) -> Result<i64> {
+    pub(super) fn drop_count(&self, name: &str) -> Result<i64> {
         let found = self.device.drops()?.into_iter().find(|(found, _)| found == name);
         found.map(|(_, count)| count).with_context(|| format!("expected the drop reason {name}, there is none"))
     }
 
-    fn taken(&self) -> Result<i64> {
+    pub(super) fn taken(&self) -> Result<i64> {
         Ok(self.device.stats()?.0.tun_bytes_received.get())
     }
 
@@ -92,13 +92,13 @@ impl Party {
     }
 
     /// A guest sends a packet with this inner source, which is given to the adapter, or dropped for this reason.
-    fn send(&mut self, guest: usize, source: IpAddr, dropped: Option<&str>) -> Result<()> {
+    pub(super) fn send(&mut self, guest: usize, source: IpAddr, dropped: Option<&str>) -> Result<()> {
         let packet = self.guests[guest].seal(source)?;
         self.offer(guest, &packet, dropped)
     }
 
     /// The same with a packet that is sealed.
-    fn offer(&self, guest: usize, packet: &[u8], dropped: Option<&str>) -> Result<()> {
+    pub(super) fn offer(&self, guest: usize, packet: &[u8], dropped: Option<&str>) -> Result<()> {
         let taken = self.taken()?;
         match dropped {
             None => {
@@ -116,7 +116,7 @@ impl Party {
         }
     }
 
-    fn event(&self) -> Result<Event> {
+    pub(super) fn event(&self) -> Result<Event> {
         told(self.device.notify_event()?)
     }
 
@@ -131,13 +131,13 @@ impl Party {
         Ok(())
     }
 
-    fn end(self) -> Result<()> {
+    pub(super) fn end(self) -> Result<()> {
         self.device.close()
     }
 }
 
 impl Guest {
-    fn seal(&mut self, source: IpAddr) -> Result<Vec<u8>> {
+    pub(super) fn seal(&mut self, source: IpAddr) -> Result<Vec<u8>> {
         self.next += 1;
         let server = if source.is_ipv4() { SERVER } else { Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1).into() };
         self.key.seal(self.next, &between(source, server, 100 + self.id as usize, self.next))
