@@ -520,7 +520,13 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
                 };
                 match &self.current {
                     Some(current) if name == Name::Id(current.peer.id()) => current.peer,
-                    _ => table.find(name, &self.section.guard).ok_or(DropReason::RxUnknownPeer)?,
+                    _ => {
+                        #[cfg(feature = "sockets")]
+                        let found = self.section.find_from(table, name, from.source);
+                        #[cfg(not(feature = "sockets"))]
+                        let found = table.find(name, &self.section.guard);
+                        found.ok_or(DropReason::RxUnknownPeer)?
+                    }
                 }
             }
         };
@@ -692,6 +698,8 @@ impl<'s, A: Aead, T> Current<'s, A, T> {
         let before = peer.endpoint_words();
         let source = endpoint::with_local_of(source, before);
         let moves = !endpoint::same_remote(source, before);
+        #[cfg(feature = "sockets")]
+        let moves = moves || source != before && section.device.tells_ends_apart();
         if moves && section.is_anothers(source, peer) {
             return false;
         }
@@ -749,6 +757,10 @@ impl<A: Aead, T> Section<'_, A, T> {
     /// Whether this remote end is another peer's own.
     fn is_anothers(&self, source: Words, peer: &Peer<A, T>) -> bool {
         let Peers::Many(table) = &self.device.peers else { return false };
+        #[cfg(feature = "sockets")]
+        if self.device.tells_ends_apart() {
+            return self.is_anothers_end(table, source, peer);
+        }
         let remote = endpoint::unpack(source).map(|endpoint| Name::Remote(endpoint.remote));
         self.device.own_remotes.load(Ordering::Relaxed)
             && remote.is_some_and(|name| table.is_anothers(name, peer, &self.guard))

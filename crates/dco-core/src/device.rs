@@ -55,6 +55,9 @@ pub struct Device<A: Aead, T> {
     pub(crate) source_check: AtomicBool,
     /// With several peers: none moves to where another is.
     pub(crate) own_remotes: AtomicBool,
+    /// With several peers: remote ends are told apart by our own ends.
+    #[cfg(feature = "sockets")]
+    pub(crate) both_ends: AtomicBool,
     /// Some peer's [`Peer::moved`] is set.
     pub(crate) moved: AtomicBool,
     pub(crate) counters: Counters,
@@ -75,6 +78,8 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
             match_id: false,
             source_check: AtomicBool::new(true),
             own_remotes: AtomicBool::new(false),
+            #[cfg(feature = "sockets")]
+            both_ends: AtomicBool::new(false),
             moved: AtomicBool::new(false),
             counters: Counters::try_new(cpus)?,
             max_inner: MAX_INNER,

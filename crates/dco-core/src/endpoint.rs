@@ -14,6 +14,15 @@ pub struct Endpoint {
     pub local: Option<IpAddr>,
 }
 
+#[cfg(feature = "sockets")]
+impl Endpoint {
+    /// Whether both ends are the same. One of our own ends that is not known may be any.
+    pub(crate) fn is_met_at(self, other: Self) -> bool {
+        let unknown = self.local.is_none() || other.local.is_none();
+        self.remote == other.remote && (unknown || self.local == other.local)
+    }
+}
+
 /// What [`Words`] need.
 pub(crate) const WORDS: usize = 5;
 

@@ -47,6 +47,8 @@ mod hash;
 mod keepalive;
 mod network;
 mod peer;
+#[cfg(feature = "sockets")]
+mod sockets;
 mod table;
 mod time;
 

@@ -198,6 +198,12 @@ impl<A: Aead, T> Peer<A, T> {
         [v4.map(|v4| Name::Address(v4.into())), v6.map(|v6| Name::Address(v6.into())), remote]
     }
 
+    /// Whether it is listed at this endpoint: at its remote end, and at our end, as far as both are known.
+    #[cfg(feature = "sockets")]
+    pub(crate) fn is_at(&self, endpoint: Endpoint) -> bool {
+        endpoint::unpack(self.listed.load().0).is_some_and(|listed| listed.is_met_at(endpoint))
+    }
+
     /// The remote end it is listed under is this endpoint's. Control.
     pub(crate) fn set_listed(&self, endpoint: Option<Endpoint>, pause: impl FnMut()) {
         self.listed.store(endpoint::pack(endpoint), pause);

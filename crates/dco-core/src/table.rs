@@ -115,6 +115,18 @@ impl<P> Table<P> {
         self.index(name).find(name.key(self.seed), guard, |entry| entry.name == name).map(|entry| &entry.peer)
     }
 
+    /// The peer with this name of which `is` holds, too.
+    #[cfg(feature = "sockets")]
+    pub(crate) fn find_that<'g>(
+        &'g self,
+        name: Name,
+        guard: &'g Guard<'_>,
+        mut is: impl FnMut(&P) -> bool,
+    ) -> Option<&'g Shared<P>> {
+        let found = |entry: &Entry<P>| entry.name == name && is(&entry.peer);
+        self.index(name).find(name.key(self.seed), guard, found).map(|entry| &entry.peer)
+    }
+
     /// Whether a peer other than this one has this name.
     pub(crate) fn is_anothers(&self, name: Name, peer: &P, guard: &Guard<'_>) -> bool {
         let anothers = |entry: &Entry<P>| entry.name == name && !core::ptr::eq(&raw const *entry.peer, peer);

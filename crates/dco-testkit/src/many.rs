@@ -62,6 +62,8 @@ pub enum Op {
     Check(bool),
     /// Remote ends are peers' own, or not.
     OwnRemotes(bool),
+    /// Remote ends are told apart by our own ends, or not.
+    BothEnds(bool),
 }
 
 /// A client's packet.
@@ -279,6 +281,10 @@ impl Server {
                 self.device.set_own_remotes(on);
                 self.model.own_remotes = on;
             }
+            Op::BothEnds(on) => {
+                self.device.set_both_ends(on);
+                self.model.both_ends = on;
+            }
             Op::Check(on) => {
                 self.device.set_source_check(on);
                 self.model.unchecked = !on;
@@ -350,7 +356,7 @@ impl Server {
         let tcp = packet.tcp.map(id);
         let source = tcp.is_none().then_some((remote, local));
         let header = datagram.get(1..4);
-        if tcp.is_none() && header == Some(&[0xff; 3][..]) && self.model.known_at(remote).len() > 1 {
+        if tcp.is_none() && header == Some(&[0xff; 3][..]) && self.model.known_at(remote, local).len() > 1 {
             // Any of them may be meant.
             return;
         }
@@ -358,7 +364,7 @@ impl Server {
             peer: tcp.map(PeerId::from_low_bits),
             source: source.map(|(remote, local)| Endpoint { remote, local }),
         };
-        let moved_before: Vec<_> = self.model.peers.iter().map(|(id, peer)| (*id, peer.remote)).collect();
+        let moved_before: Vec<_> = self.model.peers.iter().map(|(id, peer)| (*id, peer.remote, peer.local)).collect();
         let mut out = vec![0xee; datagram.len()];
         let (opened, moved) = {
             let section = self.device.enter(1);
@@ -386,7 +392,13 @@ impl Server {
             }
             (expected, opened) => panic!("expected {expected:?}, got {opened:?}"),
         }
-        let moves = self.model.peers.iter().zip(&moved_before).any(|((_, peer), (_, before))| peer.remote != *before);
+        let both_ends = self.model.both_ends;
+        let moves = self
+            .model
+            .peers
+            .iter()
+            .zip(&moved_before)
+            .any(|((_, peer), (_, remote, local))| peer.remote != *remote || both_ends && peer.local != *local);
         assert_eq!(moved, moves, "moved");
     }
 

@@ -54,6 +54,8 @@ pub struct ManyPeer {
     pub drops: BTreeMap<&'static str, u64>,
     /// Where userspace, and who looks it up by its remote end, thinks it is.
     known: SocketAddr,
+    /// Our end there, as far as they know.
+    known_local: Option<IpAddr>,
     moved: bool,
     last_sent: u64,
     last_received: u64,
@@ -80,6 +82,8 @@ pub struct ManyModel {
     pub unchecked: bool,
     /// Nobody moves to where another is known to be.
     pub own_remotes: bool,
+    /// A remote end at another end of ours is another.
+    pub both_ends: bool,
 }
 
 /// What a peer is made of.
@@ -117,8 +121,13 @@ impl ManyModel {
 
     /// Who is known to be there. More than one is possible.
     #[must_use]
-    pub fn known_at(&self, remote: SocketAddr) -> Vec<u32> {
-        self.peers.iter().filter(|(_, peer)| !peer.tcp && peer.known == remote).map(|(id, _)| *id).collect()
+    pub fn known_at(&self, remote: SocketAddr, local: Option<IpAddr>) -> Vec<u32> {
+        let here = |known: Option<IpAddr>| match (known, local) {
+            (Some(known), Some(local)) if self.both_ends => known == local,
+            _ => true,
+        };
+        let there = |peer: &ManyPeer| !peer.tcp && peer.known == remote && here(peer.known_local);
+        self.peers.iter().filter(|(_, peer)| there(peer)).map(|(id, _)| *id).collect()
     }
 
     /// A peer comes.
@@ -144,6 +153,7 @@ impl ManyModel {
             traffic: Traffic::default(),
             drops: BTreeMap::new(),
             known: remote,
+            known_local: local,
             moved: false,
             last_sent: now,
             last_received: now,
@@ -186,7 +196,7 @@ impl ManyModel {
     ) -> Result<(), Refused> {
         let peer = self.peers.get_mut(&id).ok_or(Refused::NoPeer)?;
         if let Some(remote) = remote {
-            (peer.remote, peer.local, peer.known) = (remote, None, remote);
+            (peer.remote, peer.local, peer.known, peer.known_local) = (remote, None, remote, None);
         }
         peer.tx_id = tx_id.unwrap_or(peer.tx_id);
         if let Some((interval, timeout)) = timers {
@@ -208,7 +218,7 @@ impl ManyModel {
         let mut moved = Vec::new();
         for (id, peer) in &mut self.peers {
             if std::mem::take(&mut peer.moved) {
-                peer.known = peer.remote;
+                (peer.known, peer.known_local) = (peer.remote, peer.local);
                 moved.push((*id, peer.remote));
             }
         }
@@ -279,11 +289,13 @@ impl ManyModel {
         let header = u32::from_be_bytes([0, datagram[1], datagram[2], datagram[3]]);
         let id = match (incoming.peer, incoming.source) {
             (Some(id), _) => Some(id),
-            (None, Some((remote, _))) if header == UNDEFINED => self.known_at(remote).first().copied(),
+            (None, Some((remote, local))) if header == UNDEFINED => self.known_at(remote, local).first().copied(),
             _ => Some(header),
         };
-        let remote = incoming.source.map(|(remote, _)| remote).filter(|_| self.own_remotes);
-        let known = remote.map(|remote| self.known_at(remote)).unwrap_or_default();
+        let before = id.and_then(|id| self.peers.get(&id)).and_then(|peer| peer.local);
+        let source = incoming.source.filter(|_| self.own_remotes);
+        let known = source.map(|(remote, local)| self.known_at(remote, local.or(before))).unwrap_or_default();
+        let both_ends = self.both_ends;
         let Some((id, peer)) = id.and_then(|id| self.peers.get_mut(&id).map(|peer| (id, peer))) else {
             return Err(self.lose(None, "RxUnknownPeer"));
         };
@@ -310,10 +322,11 @@ impl ManyModel {
         if let Some((remote, local)) = incoming.source
             && !peer.tcp
         {
-            if peer.remote != remote && known.iter().any(|other| *other != id) {
+            let moves = peer.remote != remote || both_ends && local.is_some() && local != peer.local;
+            if moves && known.iter().any(|other| *other != id) {
                 return Err(self.lose(Some(id), "RxWrongPeer"));
             }
-            peer.moved |= peer.remote != remote;
+            peer.moved |= moves;
             peer.remote = remote;
             peer.local = local.or(peer.local);
         }

@@ -46,6 +46,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::Moved),
         1 => prop_oneof![1 => Just(false), 3 => Just(true)].prop_map(Op::Check),
         1 => any::<bool>().prop_map(Op::OwnRemotes),
+        1 => any::<bool>().prop_map(Op::BothEnds),
     ]
 }
 
