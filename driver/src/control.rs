@@ -4,6 +4,7 @@ use crate::cipher::Ciphers;
 use crate::device::Dco;
 use crate::epoch;
 use crate::link::{Link, now};
+use crate::listener;
 use crate::peer::{self, Connecting};
 use crate::server;
 use crate::trace::{self, Gone};
@@ -40,7 +41,9 @@ pub struct State {
     pub open: bool,
     /// START_VPN has put the link up, for the handle that is open.
     pub up: bool,
-    /// The peer's socket, while there is a peer.
+    /// A server has, or had, a listener since the handle was opened.
+    pub serving: bool,
+    /// Point to point: the peer's socket, while there is a peer.
     pub socket: Option<Shared<Transport>>,
     /// The peer to be, while it connects; then there is none yet.
     pub connecting: Option<Connecting>,
@@ -64,6 +67,7 @@ impl State {
             started: false,
             open: false,
             up: false,
+            serving: false,
             socket: None,
             connecting: None,
             client: None,
@@ -108,6 +112,16 @@ pub fn ioctl(dco: &Dco, mut request: Ioctl, code: u32) {
         };
     }
     let server = dco.link.is_server();
+    if code == uapi::additive::MP_LISTEN || code == uapi::additive::MP_UNLISTEN {
+        return match code {
+            _ if !server => request.complete(Status::INVALID_DEVICE_STATE),
+            uapi::additive::MP_LISTEN => listener::listen(dco, request),
+            _ => {
+                let closed = parse(&request, uapi::additive::parse_unlisten);
+                request.complete_result(closed.and_then(|number| listener::unlisten(dco, number)));
+            }
+        };
+    }
     if Code::from_code(code).is_some_and(|code| !server::allows(server, code)) {
         return request.complete(Status::INVALID_DEVICE_STATE);
     }
@@ -221,7 +235,7 @@ fn install(dco: &Dco, new: &uapi::NewKey) -> Result<()> {
     }
     let mut state = dco.control.lock();
     let state = &mut *state;
-    if state.socket.is_none() {
+    if !dco.link.is_server() && state.socket.is_none() {
         return Err(Status::OBJECTID_NOT_FOUND);
     }
     let installed =

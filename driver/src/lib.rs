@@ -34,6 +34,7 @@ mod epoch;
 mod event;
 mod keyevent;
 mod link;
+mod listener;
 mod listening;
 mod message;
 mod peer;

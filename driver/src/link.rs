@@ -42,8 +42,10 @@ pub struct Link {
     pub many: Shared<Core>,
     /// Multi-peer mode; written under the control lock, while neither has peers.
     server: AtomicBool,
-    /// The server's socket.
+    /// The server's sockets.
     pub listening: Listening,
+    /// What all peers of a server's have that come over UDP.
+    pub served: Shared<Transport>,
     pub events: Events,
     /// A second has passed, and the work item has not looked at the server's peers.
     pub ticked: AtomicBool,
@@ -85,6 +87,7 @@ impl Link {
             many: core(Mode::MultiPeer { seed: bcrypt::random()?, buckets: BUCKETS }, mtu)?,
             server: AtomicBool::new(false),
             listening: Listening::new()?,
+            served: Shared::try_new(Transport::Served)?,
             events: Events::new(device)?,
             ticked: AtomicBool::new(false),
             sends: SendPool::new(SEND_BUFFERS, mtu.saturating_add(OVERHEAD))?,
@@ -107,6 +110,7 @@ impl Link {
 fn core(mode: Mode, mtu: usize) -> Result<Shared<Core>> {
     let device = Device::try_new(time::max_processors())?.with_mode(mode)?.with_max_inner(mtu);
     device.set_own_remotes(true);
+    device.set_both_ends(true);
     Ok(Shared::try_new(device)?)
 }
 
@@ -172,35 +176,38 @@ pub fn now() -> Tick {
     Tick(time::now_ms())
 }
 
-/// Takes what a peer's socket receives. Holds the link, which holds (through the core) the socket: a circle that removing the peer
-/// breaks.
-pub struct Receiver(Shared<Link>);
+/// Takes what a socket receives. Holds the link, which holds (through the core, or as a listener) the socket: a circle that removing
+/// the peer, or the listener, breaks.
+pub struct Receiver {
+    link: Shared<Link>,
+    listener: u32,
+}
 
 impl Receiver {
-    /// For sockets of `link`.
-    pub fn new(link: &Shared<Link>) -> Self {
-        Self(link.clone())
+    /// For sockets of `link`: this listener's, or the peer's, which is FIRST.
+    pub fn new(link: &Shared<Link>, listener: u32) -> Self {
+        Self { link: link.clone(), listener }
     }
 }
 
 impl Receive for Receiver {
     fn receive(&self, list: DatagramList) -> Option<DatagramList> {
-        crate::rxqueue::receive(&self.0, list)
+        crate::rxqueue::receive(&self.link, self.listener, list)
     }
 
     fn dead(&self) {
         // What expiry is told with: OpenVPN makes a new peer on it, as it should here.
-        self.0.messages.disconnected(Status::CONNECTION_DISCONNECTED);
-        trace::socket_lost(self.0.traced.adapter, Status::CONNECTION_DISCONNECTED);
+        self.link.messages.disconnected(Status::CONNECTION_DISCONNECTED);
+        trace::socket_lost(self.link.traced.adapter, Status::CONNECTION_DISCONNECTED);
     }
 }
 
 impl StreamEvents for Receiver {
     fn connected(&self) {
-        self.0.connected.enqueue();
+        self.link.connected.enqueue();
     }
 
     fn received(&self) {
-        self.0.streamed.enqueue();
+        self.link.streamed.enqueue();
     }
 }

@@ -5,11 +5,12 @@
 //! packets sent, outside it.
 
 use crate::link::{Link, now};
+use crate::listening::FIRST;
 use crate::{server, transport};
 use core::net::SocketAddr;
 use dco_core::{Backlog, DropReason};
 use dco_sync::Shared;
-use dco_uapi::sockaddr::{V6_LEN, encoded_len, split_prefix, write_prefix};
+use dco_uapi::sockaddr::{V6_LEN, encoded_len, split_union, write_prefix_by};
 use nt::irql::AtDispatch;
 use nt::lock::SpinLock;
 use nt::status::{Result, Status};
@@ -126,12 +127,12 @@ struct Prefix {
 impl Prefix {
     const NONE: Self = Self { bytes: [0; V6_LEN], len: 0 };
 
-    /// In the form of the socket's family, as its user knows addresses.
-    fn of(from: SocketAddr, ipv4_socket: bool) -> Self {
+    /// In the form of the listener's family, as its user knows addresses, with its number.
+    fn of(from: SocketAddr, ipv4_socket: bool, listener: u32) -> Self {
         let from = server::shown(from, ipv4_socket);
         let mut prefix = Self { bytes: [0; V6_LEN], len: encoded_len(&from) };
         // The longest address fits.
-        if write_prefix(from, &mut prefix.bytes).is_err() {
+        if write_prefix_by(from, listener, &mut prefix.bytes).is_err() {
             prefix.len = 0;
         }
         prefix
@@ -150,16 +151,16 @@ impl Prefix {
 }
 
 /// A control packet arrived in a datagram: see [`receive`]. DISPATCH_LEVEL.
-pub fn receive_datagram(link: &Link, cpu: usize, datagram: &Datagram<'_>) {
+pub fn receive_datagram(link: &Link, cpu: usize, listener: u32, datagram: &Datagram<'_>) {
     let core = link.active();
     let mut prefix = Prefix::NONE;
     if link.is_server() {
         core.count_control_in(cpu);
-        let ipv4 = link.listening.with(cpu, |socket| socket.is_ipv4());
+        let ipv4 = link.listening.with(cpu, listener, |socket| socket.is_ipv4());
         let (Some(from), Some(ipv4)) = (datagram.remote(), ipv4) else {
             return core.count_drop(cpu, DropReason::ControlInCopyFailed);
         };
-        prefix = Prefix::of(from, ipv4);
+        prefix = Prefix::of(from, ipv4, listener);
     } else {
         core.count_control_in(cpu);
     }
@@ -250,7 +251,8 @@ fn send(link: &Link, request: &mut Request) -> Result<()> {
     // A read section in a user's thread: at DISPATCH_LEVEL the thread cannot be suspended in it, which would hold up whoever waits for
     // its end.
     let _dispatch = AtDispatch::raise();
-    let section = link.core.enter(time::processor());
+    let cpu = time::processor();
+    let section = link.core.enter(cpu);
     let mut batch = section.batch(now());
     let peer = batch.only().ok_or(Status::INVALID_DEVICE_STATE)?;
     let Some(mut buffer) = link.sends.take() else {
@@ -269,7 +271,7 @@ fn send(link: &Link, request: &mut Request) -> Result<()> {
     let mut chain = Chain::new(&link.sends, Traffic::Control);
     chain.push(buffer, len);
     batch.count_control_out();
-    transport::send(peer, chain);
+    transport::send(link, cpu, peer, chain);
     Ok(())
 }
 
@@ -279,12 +281,17 @@ fn send_addressed(link: &Link, request: &mut Request) -> Result<()> {
     let cpu = time::processor();
     // The longest prefix, and one byte.
     let mut beginning = [0; V6_LEN + 1];
+    let len = request.copy_beginning(&mut beginning);
+    let split = len.and_then(|len| {
+        let beginning = beginning.get(..len.min(beginning.len())).unwrap_or_default();
+        let (to, packet) = split_union(beginning).map_err(|e| Status(e.status()))?;
+        Ok((to, beginning.len().saturating_sub(packet.len())))
+    });
+    let listener = link.listening.meant(split.as_ref().map_or(FIRST, |(to, _)| to.listener()));
     link.listening
-        .with(cpu, |socket| {
-            let len = request.copy_beginning(&mut beginning)?;
-            let beginning = beginning.get(..len.min(beginning.len())).unwrap_or_default();
-            let (to, packet) = split_prefix(beginning).map_err(|e| Status(e.status()))?;
-            let skip = beginning.len().saturating_sub(packet.len());
+        .with(cpu, listener, |socket| {
+            let (to, skip) = split?;
+            let to = to.parse().map_err(|e| Status(e.status()))?;
             let to = server::canonical(to);
             if socket.is_ipv4() && to.is_ipv6() {
                 return Err(Status::INVALID_ADDRESS);

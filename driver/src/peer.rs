@@ -11,7 +11,7 @@ use crate::device::Dco;
 use crate::link::{Link, now};
 use crate::trace::{self, Gone};
 use crate::transport::Transport;
-use crate::{rxqueue, server};
+use crate::{listener, rxqueue, server};
 use core::sync::atomic::Ordering;
 use dco_core::{Endpoint, NewPeer, PeerSelector};
 use dco_sync::Shared;
@@ -104,7 +104,7 @@ fn publish(dco: &Dco, state: &mut State, ready: Connecting) -> Result<()> {
     };
     drop(link.core.new_peer(&mut state.core, peer, now(), time::pause).map_err(|_| Status::NO_MEMORY)?);
     link.restart();
-    link.received.set_closing(false);
+    link.received.keep_all();
     let started = transport.start();
     state.socket = Some(transport);
     if let Err(status) = started {
@@ -170,17 +170,23 @@ fn unmake(dco: &Dco, state: &mut State, why: Gone) {
         dco.timer.stop();
         // No callback after this, so nothing is added to the queue; then what is in it goes back, and the socket can close.
         transport.stop();
-        link.listening.withdraw();
-        server::drop_peers(link, state, why);
-        link.received.set_closing(true);
+        link.received.give_back();
         rxqueue::discard(link);
         drop(transport);
         trace::drops(link);
-        if link.is_server() {
-            trace::server_stopped(link.traced.adapter, why.name());
-        } else {
-            trace::peer_deleted(link.traced.adapter, link.peer_id.load(Ordering::Relaxed), why.name());
-        }
+        trace::peer_deleted(link.traced.adapter, link.peer_id.load(Ordering::Relaxed), why.name());
+    }
+    if core::mem::take(&mut state.serving) {
+        dco.timer.stop();
+        // As above.
+        let sockets = listener::withdraw_all(link);
+        server::drop_peers(link, state, why);
+        link.received.give_back();
+        rxqueue::discard(link);
+        drop(sockets);
+        link.listening.reset();
+        trace::drops(link);
+        trace::server_stopped(link.traced.adapter, why.name());
     }
     // The timer, which looks at them, has ended; without a peer none is parked.
     link.key_events.flush();

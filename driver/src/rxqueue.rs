@@ -1,6 +1,7 @@
 //! What was received: from the socket to a queue of retained lists and stream buffers, from there opened into the receive ring.
 
 use crate::link::{Link, now};
+use crate::listening::our_end;
 use crate::{message, stream};
 use core::net::IpAddr;
 use dco_core::{DropReason, Endpoint, Opened, Origin};
@@ -26,8 +27,9 @@ const FROM_THE_PEER: Origin = Origin { peer: None, source: None };
 /// Where a packet came from, if that is to be looked at: a server's peers are told apart by it. `None` where it cannot be told.
 fn origin(server: bool, packet: &Packet<'_>) -> Option<Origin> {
     match packet {
-        Packet::Datagram(datagram) if server => {
-            Some(Origin { peer: None, source: Some(Endpoint { remote: datagram.remote()?, local: None }) })
+        Packet::Datagram(datagram, listener) if server => {
+            let source = Endpoint { remote: datagram.remote()?, local: Some(our_end(*listener)) };
+            Some(Origin { peer: None, source: Some(source) })
         }
         _ => Some(FROM_THE_PEER),
     }
@@ -40,52 +42,58 @@ fn anywhere(_: IpAddr) -> Option<IpAddr> {
 
 /// What arrived together.
 pub enum Arrival {
-    /// Datagrams that WSK indicated.
-    Datagrams(DatagramList),
+    /// Datagrams that WSK indicated to this listener's socket.
+    Datagrams(DatagramList, u32),
     /// Whole frames of a stream.
     Stream(StreamBuffer),
 }
 
 /// One packet of an arrival.
 enum Packet<'a> {
-    Datagram(Datagram<'a>),
+    Datagram(Datagram<'a>, u32),
     Frame(&'a [u8]),
 }
 
 impl Arrival {
     fn next_packet(&mut self) -> Option<Packet<'_>> {
         match self {
-            Self::Datagrams(list) => list.next_datagram().map(Packet::Datagram),
+            Self::Datagrams(list, listener) => {
+                list.next_datagram().map(|datagram| Packet::Datagram(datagram, *listener))
+            }
             Self::Stream(buffer) => stream::next_frame(buffer).map(Packet::Frame),
         }
+    }
+
+    fn is_of(&self, number: u32) -> bool {
+        matches!(self, Self::Datagrams(_, listener) if *listener == number)
     }
 }
 
 impl Packet<'_> {
     fn class(&self) -> Class {
         match self {
-            Self::Datagram(datagram) => class(datagram),
+            Self::Datagram(datagram, _) => class(datagram),
             Self::Frame(frame) => classify(frame),
         }
     }
 
     fn len(&self) -> usize {
         match self {
-            Self::Datagram(datagram) => datagram.len(),
+            Self::Datagram(datagram, _) => datagram.len(),
             Self::Frame(frame) => frame.len(),
         }
     }
 
     fn contiguous(&self) -> Option<&[u8]> {
         match self {
-            Self::Datagram(datagram) => datagram.contiguous(),
+            Self::Datagram(datagram, _) => datagram.contiguous(),
             Self::Frame(frame) => Some(frame),
         }
     }
 
     fn gather<'o>(&self, out: &'o mut [u8]) -> Option<&'o mut [u8]> {
         match self {
-            Self::Datagram(datagram) => datagram.gather(out),
+            Self::Datagram(datagram, _) => datagram.gather(out),
             Self::Frame(_) => None,
         }
     }
@@ -102,8 +110,26 @@ pub struct Received {
 
 struct Current {
     arrival: Option<Arrival>,
-    /// The peer is going: arrivals are given back, not kept.
-    closing: bool,
+    closing: Closing,
+}
+
+/// What is given back, not kept, because its socket is going.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    Nothing,
+    All,
+    /// What came by this listener.
+    Of(u32),
+}
+
+impl Closing {
+    fn means(self, arrival: &Arrival) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::All => true,
+            Self::Of(listener) => arrival.is_of(listener),
+        }
+    }
 }
 
 impl Received {
@@ -114,7 +140,7 @@ impl Received {
     pub fn new() -> Result<Self> {
         Ok(Self {
             arrivals: Queue::try_new(LISTS)?,
-            current: SpinLock::new(Current { arrival: None, closing: false }),
+            current: SpinLock::new(Current { arrival: None, closing: Closing::Nothing }),
             rx: RxNotifier::new(),
         })
     }
@@ -132,7 +158,7 @@ impl Received {
     /// Keeps an arrival for the next Advance, or gives it back to WSK.
     fn suspend(&self, arrival: Arrival) {
         let mut current = self.current.lock();
-        if current.closing {
+        if current.closing.means(&arrival) {
             drop(current);
             drop(arrival);
         } else {
@@ -140,21 +166,36 @@ impl Received {
         }
     }
 
-    /// Says whether a peer's socket is going: from then on no arrival stays in `current`. PASSIVE_LEVEL.
-    pub fn set_closing(&self, closing: bool) {
-        self.current.lock().closing = closing;
+    /// All sockets are going: from now on no arrival stays in `current`. PASSIVE_LEVEL.
+    pub fn give_back(&self) {
+        self.current.lock().closing = Closing::All;
+    }
+
+    /// The same of one listener's socket.
+    pub fn give_back_of(&self, listener: u32) {
+        self.current.lock().closing = Closing::Of(listener);
+    }
+
+    /// No socket is going. PASSIVE_LEVEL.
+    pub fn keep_all(&self) {
+        self.current.lock().closing = Closing::Nothing;
+    }
+
+    /// Takes `current` if it came by this listener.
+    fn resume_of(&self, listener: u32) -> Option<Arrival> {
+        self.current.lock().arrival.take_if(|arrival| arrival.is_of(listener))
     }
 }
 
 /// The socket's callback: control packets go to userspace, a list with data packets to the receive queue. DISPATCH_LEVEL, on any
 /// number of processors.
-pub fn receive(link: &Link, mut list: DatagramList) -> Option<DatagramList> {
+pub fn receive(link: &Link, listener: u32, mut list: DatagramList) -> Option<DatagramList> {
     let cpu = time::processor();
     let mut data = false;
     while let Some(datagram) = list.next_datagram() {
         match class(&datagram) {
             Class::Data(_) => data = true,
-            Class::Control => message::receive_datagram(link, cpu, &datagram),
+            Class::Control => message::receive_datagram(link, cpu, listener, &datagram),
             Class::TooShort => link.active().count_drop(cpu, DropReason::RxTooShort),
         }
     }
@@ -162,8 +203,8 @@ pub fn receive(link: &Link, mut list: DatagramList) -> Option<DatagramList> {
         return Some(list);
     }
     list.rewind();
-    match queue(link, cpu, Arrival::Datagrams(list))? {
-        Arrival::Datagrams(list) => Some(list),
+    match queue(link, cpu, Arrival::Datagrams(list, listener))? {
+        Arrival::Datagrams(list, _) => Some(list),
         Arrival::Stream(_) => None,
     }
 }
@@ -270,4 +311,23 @@ pub fn discard(link: &Link) {
         lose(link, cpu, &mut arrival, DropReason::RxNoQueue);
         next = None;
     }
+}
+
+/// The same for what came by one listener. PASSIVE_LEVEL; what goes on is what came by others.
+pub fn discard_of(link: &Link, listener: u32) {
+    let cpu = time::processor();
+    let received = &link.received;
+    if let Some(mut arrival) = received.resume_of(listener) {
+        lose(link, cpu, &mut arrival, DropReason::RxNoQueue);
+    }
+    // Once around: what is added meanwhile is not this listener's.
+    for _ in 0..received.arrivals.len() {
+        let Some(mut arrival) = received.arrivals.pop() else { break };
+        if arrival.is_of(listener) {
+            lose(link, cpu, &mut arrival, DropReason::RxNoQueue);
+        } else if let Err(mut arrival) = received.arrivals.push(arrival) {
+            lose(link, cpu, &mut arrival, DropReason::RxQueueFull);
+        }
+    }
+    received.rx.notify();
 }

@@ -3,18 +3,19 @@
 use crate::control::{State, parse};
 use crate::device::Dco;
 use crate::link::{Link, now};
+use crate::listener;
+use crate::listening::{listener_of, our_end};
 use crate::trace::{self, Gone};
-use crate::transport::{self, Transport};
+use crate::transport;
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering;
 use dco_core::{ControlError, Cursor, Endpoint, Network, NewPeer, PeerSelector, PeerUpdate};
-use dco_sync::Shared;
 use dco_uapi::{self as uapi, DelReason, Ioctl as Code, Notification, PeerChoice};
 use dco_wire::PeerId;
 use nt::status::{Result, Status};
 use nt::time;
 use nt::wdf::request::Ioctl;
-use nt::wsk::{Chain, Client, Traffic};
+use nt::wsk::{Chain, Traffic};
 use zerocopy::IntoBytes;
 
 /// Peers looked at in one read section: its end is what a change waits for.
@@ -73,7 +74,7 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
 #[inline(never)]
 pub fn ioctl(dco: &Dco, request: Ioctl, code: Code) {
     let done = match code {
-        Code::MpStartVpn => return start(dco, request),
+        Code::MpStartVpn => return listener::start(dco, request),
         Code::SetMode => parse(&request, uapi::Mode::parse).and_then(|mode| set_mode(dco, mode)),
         Code::MpNewPeer => parse(&request, uapi::MpNewPeer::parse).and_then(|new| new_peer(dco, &new)),
         Code::MpSetPeer => parse(&request, uapi::MpSetPeer::parse).and_then(|set| set_peer(dco, &set)),
@@ -109,62 +110,8 @@ fn set_mode(dco: &Dco, mode: uapi::Mode) -> Result<()> {
 }
 
 /// The control lock's state in multi-peer mode, looked at under the lock: a handle's close ends the mode.
-fn server(link: &Link) -> Result<()> {
+pub fn server(link: &Link) -> Result<()> {
     if link.is_server() { Ok(()) } else { Err(Status::INVALID_DEVICE_STATE) }
-}
-
-/// MP_START_VPN: makes the socket, and says where it is bound.
-fn start(dco: &Dco, request: Ioctl) {
-    let asked = match parse(&request, uapi::MpStartVpn::parse) {
-        Ok(asked) => asked,
-        Err(status) => return request.complete(status),
-    };
-    let room = request.has_room(size_of::<uapi::raw::MpStartVpn>());
-    match listen(dco, &asked, room) {
-        Ok(listen) => {
-            let bound = uapi::MpStartVpn { listen, ..asked };
-            request.complete_output(bound.to_raw().as_bytes());
-        }
-        Err(status) => request.complete(status),
-    }
-}
-
-/// `room`: whether there is some for the answer, without which there is no socket.
-fn listen(dco: &Dco, asked: &uapi::MpStartVpn, room: bool) -> Result<SocketAddr> {
-    let mut guard = dco.control.lock();
-    let state = &mut *guard;
-    let link = &dco.link;
-    server(link)?;
-    if state.socket.is_some() {
-        return Err(Status::ALREADY_INITIALIZED);
-    }
-    if !room {
-        return Err(Status::BUFFER_TOO_SMALL);
-    }
-    if !state.started {
-        return Err(Status::DEVICE_NOT_READY);
-    }
-    let client = match &state.client {
-        Some(client) => client.clone(),
-        // Here, not at start: there the network stack may not be up yet (ovpn-dco-win #24).
-        None => state.client.insert(Client::register()?).clone(),
-    };
-    let transport = Shared::try_new(Transport::listen(&client, link, asked)?)?;
-    let Transport::Listening(socket) = &*transport else { return Err(Status::INTERNAL_ERROR) };
-    let bound = shown(socket.local_address()?, socket.is_ipv4());
-    link.listening.publish(transport.clone())?;
-    link.many.restart_stats(&mut state.many);
-    link.restart();
-    link.received.set_closing(false);
-    let started = socket.start();
-    state.socket = Some(transport);
-    if let Err(status) = started {
-        crate::peer::remove(dco, state, Gone::Failed);
-        return Err(status);
-    }
-    dco.timer.start();
-    trace::server_listening(link.traced.adapter, bound.into());
-    Ok(bound)
 }
 
 fn new_peer(dco: &Dco, new: &uapi::MpNewPeer) -> Result<()> {
@@ -172,22 +119,26 @@ fn new_peer(dco: &Dco, new: &uapi::MpNewPeer) -> Result<()> {
     let state = &mut *guard;
     let link = &dco.link;
     server(link)?;
-    let transport = state.socket.clone().ok_or(Status::INVALID_DEVICE_STATE)?;
+    let listener = link.listening.meant(new.listener);
+    if link.listening.get(listener).is_none() {
+        return Err(Status::INVALID_DEVICE_STATE);
+    }
     let Some(PeerSelector::Id(id)) = selector(new.peer_id) else { return Err(Status::INVALID_DEVICE_REQUEST) };
     let remote = canonical(new.remote);
+    let endpoint = Endpoint { remote, local: Some(our_end(listener)) };
     // The core lets several peers be at one end; the existing driver's index does not.
-    let there = link.many.peer_at(&state.many, remote);
+    let there = link.many.peer_at_ends(&state.many, endpoint);
     if there.is_some_and(|there| there != id) {
         return Err(Status::NO_MEMORY);
     }
     let peer = NewPeer {
         id,
         tx_id: id,
-        endpoint: Some(Endpoint { remote, local: None }),
+        endpoint: Some(endpoint),
         vpn4: new.vpn4,
         vpn6: new.vpn6,
-        protocol: transport.protocol(),
-        transport,
+        protocol: link.served.protocol(),
+        transport: link.served.clone(),
     };
     match link.many.new_peer(&mut state.many, peer, now(), time::pause) {
         Ok(_) => {
@@ -321,11 +272,16 @@ pub fn work(dco: &Dco) {
     }
     let mut guard = dco.control.lock();
     let state = &mut *guard;
-    let Some(ipv4) = state.socket.as_ref().map(|socket| socket.is_ipv4()) else { return };
+    if !state.serving {
+        return;
+    }
     let tell = |peer: &crate::link::Peer, endpoint: Endpoint| {
+        let listener = listener_of(endpoint.local);
+        // Of a listener that is gone meanwhile the address tells as much as there is to know.
+        let ipv4 = link.listening.get(listener).map_or(endpoint.remote.is_ipv4(), |socket| socket.is_ipv4());
         let address = shown(endpoint.remote, ipv4);
         let peer_id = peer.id().get().cast_signed();
-        let told = link.events.post(Notification::FloatPeer { peer_id, address });
+        let told = link.events.post(Notification::FloatPeer { peer_id, address, listener });
         if told {
             trace::peer_floated(link.traced.adapter, peer_id, address.into());
         }
@@ -344,7 +300,8 @@ pub fn work(dco: &Dco) {
 /// Looks at some peers from `cursor` on; says where to go on.
 fn look(link: &Link, state: &mut State, mut cursor: Cursor) -> Option<Cursor> {
     let mut expired = [None; AT_ONCE];
-    let section = link.many.enter(time::processor());
+    let cpu = time::processor();
+    let section = link.many.enter(cpu);
     let mut batch = section.batch(now());
     let mut ended = false;
     for expired in &mut expired {
@@ -365,7 +322,7 @@ fn look(link: &Link, state: &mut State, mut cursor: Cursor) -> Option<Cursor> {
                 Ok(sealed) => {
                     let mut chain = Chain::new(&link.sends, Traffic::Data);
                     chain.push(buffer, sealed.len);
-                    transport::send(sealed.peer, chain);
+                    transport::send(link, cpu, sealed.peer, chain);
                 }
                 Err(_) => link.sends.put(buffer),
             }

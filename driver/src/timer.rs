@@ -19,7 +19,8 @@ pub fn tick(link: &Link) {
         link.connected.enqueue();
         return trace::drops(link);
     }
-    let section = link.core.enter(time::processor());
+    let cpu = time::processor();
+    let section = link.core.enter(cpu);
     let mut batch = section.batch(now());
     let due = batch.keepalive();
     if due.ping
@@ -29,7 +30,7 @@ pub fn tick(link: &Link) {
             Ok(sealed) => {
                 let mut chain = Chain::new(&link.sends, Traffic::Data);
                 chain.push(buffer, sealed.len);
-                transport::send(sealed.peer, chain);
+                transport::send(link, cpu, sealed.peer, chain);
             }
             Err(_) => link.sends.put(buffer),
         }

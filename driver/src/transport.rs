@@ -1,13 +1,14 @@
 //! How packets reach the peer: one socket, of datagrams or of a stream.
 
 use crate::link::{Link, Peer, Receiver};
+use crate::listening::{FIRST, listener_of};
 use crate::message::MAX_WRITE;
 use core::net::SocketAddr;
-use dco_core::MAX_SEALED;
+use dco_core::{Endpoint, MAX_SEALED};
 use dco_sync::Shared;
 use dco_uapi as uapi;
 use dco_wire::{ip, stream};
-use nt::status::Result;
+use nt::status::{Result, Status};
 use nt::wsk::{BufferSizes, Chain, Client, DatagramSocket, PREFIX_LEN, StreamSocket};
 
 /// What one connection receives into: enough for the receive queue to be busy with some while the network fills others. What lies in
@@ -20,18 +21,34 @@ const fn buffers(longest: usize) -> BufferSizes {
 const _: () = assert!(MAX_SEALED <= stream::MAX_FRAME && MAX_WRITE <= stream::MAX_FRAME);
 const _: () = assert!(PREFIX_LEN == stream::PREFIX_LEN);
 
-/// Sends packets to a peer, wherever it is. Returns at once. IRQL <= DISPATCH_LEVEL; no lock may be held that receiving takes.
-pub fn send(peer: &Peer, chain: Chain<'_>) {
-    let remote = peer.endpoint().0.map(|endpoint| endpoint.remote);
-    peer.transport().send(chain, remote);
+/// Sends packets to a peer, wherever it is, on processor `cpu`. Returns at once. IRQL <= DISPATCH_LEVEL; no lock may be held that receiving
+/// takes. What goes to a server's peer whose listener is closed goes back to the pool and counts as failed.
+pub fn send(link: &Link, cpu: usize, peer: &Peer, chain: Chain<'_>) {
+    let transport = peer.transport();
+    if !matches!(**transport, Transport::Served) {
+        return transport.send(chain, None);
+    }
+    let mut chain = Some(chain);
+    if let Some(Endpoint { remote, local }) = peer.endpoint().0 {
+        link.listening.with(cpu, listener_of(local), |socket| {
+            if let Some(chain) = chain.take() {
+                socket.send(chain, Some(remote));
+            }
+        });
+    }
+    if let Some(chain) = chain {
+        chain.fail();
+    }
 }
 
 /// The socket of a peer.
 pub enum Transport {
     Udp(DatagramSocket<Receiver>),
     Tcp(StreamSocket),
-    /// The server's, which all its peers share.
+    /// A server's listener.
     Listening(DatagramSocket<Receiver>),
+    /// None of its own: the listener by which it was heard last.
+    Served,
 }
 
 impl Transport {
@@ -40,7 +57,7 @@ impl Transport {
     /// # Errors
     /// WSK's status; no memory.
     pub fn new(client: &Client, link: &Shared<Link>, new: &uapi::NewPeer) -> Result<Self> {
-        let receiver = Receiver::new(link);
+        let receiver = Receiver::new(link, FIRST);
         Ok(match new.protocol {
             uapi::Protocol::Udp => {
                 Self::Udp(DatagramSocket::new(client, &link.sends, new.local, new.remote, receiver)?)
@@ -55,17 +72,34 @@ impl Transport {
         })
     }
 
-    /// The server's socket, bound. PASSIVE_LEVEL.
+    /// A listener of a server's, bound. PASSIVE_LEVEL.
     ///
     /// # Errors
     /// WSK's status; no memory.
-    pub fn listen(client: &Client, link: &Shared<Link>, asked: &uapi::MpStartVpn) -> Result<Self> {
-        let receiver = Receiver::new(link);
-        let socket = DatagramSocket::listening(client, &link.sends, asked.listen, !asked.ipv6_only, receiver)?;
+    pub fn listen(
+        client: &Client,
+        link: &Shared<Link>,
+        listener: u32,
+        listen: SocketAddr,
+        ipv6_only: bool,
+    ) -> Result<Self> {
+        let receiver = Receiver::new(link, listener);
+        let socket = DatagramSocket::listening(client, &link.sends, listen, !ipv6_only, receiver)?;
         Ok(Self::Listening(socket))
     }
 
-    /// Whether it is the server's, of IPv4.
+    /// Where a listener is bound. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// WSK's status; INVALID_DEVICE_STATE of any other.
+    pub fn local_address(&self) -> Result<SocketAddr> {
+        match self {
+            Self::Listening(socket) => socket.local_address(),
+            Self::Udp(_) | Self::Tcp(_) | Self::Served => Err(Status::INVALID_DEVICE_STATE),
+        }
+    }
+
+    /// Whether it is a listener of IPv4.
     pub fn is_ipv4(&self) -> bool {
         matches!(self, Self::Listening(socket) if socket.is_ipv4())
     }
@@ -73,7 +107,7 @@ impl Transport {
     /// The IP number of its protocol.
     pub fn protocol(&self) -> u8 {
         match self {
-            Self::Udp(_) | Self::Listening(_) => ip::UDP,
+            Self::Udp(_) | Self::Listening(_) | Self::Served => ip::UDP,
             Self::Tcp(_) => ip::TCP,
         }
     }
@@ -81,7 +115,7 @@ impl Transport {
     /// The stream, if it is one.
     pub fn stream(&self) -> Option<&StreamSocket> {
         match self {
-            Self::Udp(_) | Self::Listening(_) => None,
+            Self::Udp(_) | Self::Listening(_) | Self::Served => None,
             Self::Tcp(socket) => Some(socket),
         }
     }
@@ -105,6 +139,7 @@ impl Transport {
                 socket.start();
                 Ok(())
             }
+            Self::Served => Ok(()),
         }
     }
 
@@ -113,11 +148,11 @@ impl Transport {
     pub fn stop(&self) {
         match self {
             Self::Udp(socket) | Self::Listening(socket) => socket.stop(),
-            Self::Tcp(_) => {}
+            Self::Tcp(_) | Self::Served => {}
         }
     }
 
-    /// Sends packets: the server's socket to `to`, any other to its peer. Returns at once. IRQL <= DISPATCH_LEVEL; no lock may be held that receiving takes.
+    /// Sends packets: a listener to `to`, any other to its peer. Returns at once. IRQL <= DISPATCH_LEVEL; no lock may be held that receiving takes.
     pub fn send(&self, chain: Chain<'_>, to: Option<SocketAddr>) {
         match self {
             Self::Udp(socket) => socket.send(chain),
@@ -126,6 +161,7 @@ impl Transport {
                     socket.send_to(chain, to);
                 }
             }
+            Self::Served => {}
             // The fallback is never taken: no packet is longer than a frame.
             Self::Tcp(socket) => socket.send(chain, |len| stream::prefix_within(len, usize::MAX).unwrap_or_default()),
         }

@@ -12,7 +12,8 @@ use nt::wsk::{Chain, Traffic};
 ///
 /// The chain goes out inside the read section, which keeps its socket open; no lock is held.
 pub fn advance(link: &Link, ring: &mut TxRing<'_>) {
-    let section = link.active().enter(time::processor());
+    let cpu = time::processor();
+    let section = link.active().enter(cpu);
     let mut batch = section.batch(now());
     let mut chain = Chain::new(&link.sends, Traffic::Data);
     let mut to: Option<&Peer> = None;
@@ -33,7 +34,12 @@ pub fn advance(link: &Link, ring: &mut TxRing<'_>) {
             Ok(sealed) => {
                 // A chain goes to one peer.
                 if let Some(other) = to.filter(|other| !core::ptr::eq(*other, sealed.peer)) {
-                    transport::send(other, core::mem::replace(&mut chain, Chain::new(&link.sends, Traffic::Data)));
+                    transport::send(
+                        link,
+                        cpu,
+                        other,
+                        core::mem::replace(&mut chain, Chain::new(&link.sends, Traffic::Data)),
+                    );
                 }
                 to = Some(sealed.peer);
                 chain.push(buffer, sealed.len);
@@ -46,7 +52,7 @@ pub fn advance(link: &Link, ring: &mut TxRing<'_>) {
         link.want_keys();
     }
     if let Some(peer) = to {
-        transport::send(peer, chain);
+        transport::send(link, cpu, peer, chain);
     }
 }
 

@@ -72,7 +72,7 @@ fn seconds(set: SetPeer) {
 
 fn round_trip(address: SocketAddr) {
     assert_eq!(SockaddrUnion::from(address).parse(), Ok(address));
-    let event = Notification::FloatPeer { peer_id: 1, address }.to_raw();
+    let event = Notification::FloatPeer { peer_id: 1, address, listener: 0 }.to_raw();
     assert_eq!(event.float_address.parse(), Ok(address));
 }
 

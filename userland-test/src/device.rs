@@ -78,6 +78,12 @@ pub struct Client {
 }
 
 impl Client {
+    /// MP_NEW_PEER's input for one that came by this listener.
+    pub fn request_by(&self, listener: u32) -> raw::MpNewPeer {
+        let request = self.request();
+        raw::MpNewPeer { remote: request.remote.with_listener(listener), ..request }
+    }
+
     /// MP_NEW_PEER's input.
     pub fn request(&self) -> raw::MpNewPeer {
         let local: SocketAddr = match self.remote {
@@ -92,6 +98,12 @@ impl Client {
             peer_id: self.id.into(),
         }
     }
+}
+
+/// MP_LISTEN's input.
+pub fn listen_request(protocol: Protocol, at: SocketAddr, ipv6_only: bool) -> raw::MpListen {
+    let proto = (protocol as i32).into();
+    raw::MpListen { listen_address: at.into(), ipv6_only: i32::from(ipv6_only).into(), proto }
 }
 
 /// The input of MP_ADD_IROUTE and MP_DEL_IROUTE.
@@ -313,6 +325,32 @@ impl Device {
     /// Adds a peer to a server's.
     pub fn add_peer(&self, client: &Client) -> Result<()> {
         self.call(Ioctl::MpNewPeer, client.request().as_bytes(), 0)?;
+        Ok(())
+    }
+
+    /// Makes another listener, by this driver's own additive request; gives its number, and where it is bound.
+    pub fn listen_more(&self, protocol: Protocol, at: SocketAddr, ipv6_only: bool) -> Result<(u32, SocketAddr)> {
+        let request = listen_request(protocol, at, ipv6_only);
+        let room = size_of::<raw::MpListener>();
+        let came = self.ioctl(additive::MP_LISTEN, request.as_bytes(), room).context("MP_LISTEN")?;
+        let Ok(made) = raw::MpListener::read_from_bytes(&came.output) else {
+            bail!("MP_LISTEN: expected SUCCESS and {room} bytes, got {} and {:02x?}", came.status, came.output);
+        };
+        let bound = made.listen_address.parse().map_err(|error| anyhow::anyhow!("MP_LISTEN's address: {error:?}"))?;
+        Ok((made.listener.get(), bound))
+    }
+
+    /// Closes a listener.
+    pub fn unlisten(&self, listener: u32) -> Result<()> {
+        match self.ioctl(additive::MP_UNLISTEN, &listener.to_le_bytes(), 0).context("MP_UNLISTEN")?.status {
+            NtStatus::SUCCESS => Ok(()),
+            status => bail!("MP_UNLISTEN of {listener}: expected SUCCESS, got {status}"),
+        }
+    }
+
+    /// Adds a peer that came by this listener.
+    pub fn add_peer_by(&self, client: &Client, listener: u32) -> Result<()> {
+        self.call(Ioctl::MpNewPeer, client.request_by(listener).as_bytes(), 0)?;
         Ok(())
     }
 

@@ -123,7 +123,12 @@ impl DataKey {
 
     /// A data packet.
     pub fn seal(&self, packet_id: u32, inner: &[u8]) -> Result<Vec<u8>> {
-        let header = OPCODE | u32::from(self.key_id & 7) << 24 | self.peer_id & 0x00FF_FFFF;
+        self.seal_as(self.peer_id, packet_id, inner)
+    }
+
+    /// The same with another peer id in its header.
+    pub fn seal_as(&self, peer_id: u32, packet_id: u32, inner: &[u8]) -> Result<Vec<u8>> {
+        let header = OPCODE | u32::from(self.key_id & 7) << 24 | peer_id & 0x00FF_FFFF;
         let mut packet = Vec::with_capacity(inner.len() + OVERHEAD);
         packet.extend(header.to_be_bytes());
         packet.extend(packet_id.to_be_bytes());
@@ -175,6 +180,11 @@ impl Far {
         // More than any burst of the suite.
         socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20)?;
         Ok(Self { socket, driver })
+    }
+
+    /// The same socket, to talk to another listener of the driver's. What comes is whosever looks first.
+    pub fn to(&self, driver: SocketAddr) -> Result<Self> {
+        Ok(Self { socket: self.socket.try_clone()?, driver })
     }
 
     /// Where the driver has to send to.

@@ -1,6 +1,8 @@
 //! The driver as a server, with clients that are far ends of this process's own: traffic of both IP versions through the machine's
 //! stack, from client to client, networks behind clients, floats, clients that come and go, a close under traffic.
 
+mod listeners;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,6 +73,7 @@ fn check_all(rig: &Rig, machine: &Machine, checks: &mut Checks) -> Result<()> {
     checks.check("nobody's address", || server.nobody(&mut clients));
     checks.check("networks behind clients", || server.networks(&mut clients));
     checks.check("client to client", || server.client_to_client(&mut clients));
+    checks.check("several listeners", || server.several_listeners(&mut clients));
     checks.check("floats", || server.floats(&mut clients));
     checks.check("clients that come and go under traffic", || server.come_and_go(&mut clients));
     checks.check("close under traffic", || server.close_under_traffic(&mut clients));

@@ -4,7 +4,9 @@
 use crate::error::{UapiError, prefix};
 use crate::ioctl::ctl_code;
 use crate::key::Slot;
+use crate::peer::Protocol;
 use crate::raw;
+use core::net::SocketAddr;
 
 /// All drop reasons with their counts. Out: an array of [`DropCount`](crate::raw::DropCount), as many as the driver has reasons; a buffer
 /// too small for all of them is BUFFER_TOO_SMALL. In either mode, with or without a peer.
@@ -25,7 +27,15 @@ pub const KEY_EVENT: u32 = ctl_code(0x803);
 pub const GET_PEER_DROPS: u32 = ctl_code(0x804);
 
 const _: () = assert!(GET_DROPS == 0x22_2004 && DEL_KEY == 0x22_2008 && KEY_EVENT == 0x22_200C);
-const _: () = assert!(GET_PEER_DROPS == 0x22_2010);
+/// MP: another socket to be reached at, beside MP_START_VPN's or without it. In: [`MpListen`](raw::MpListen); out:
+/// [`MpListener`](raw::MpListener), the address that was bound and the listener's number. From then on clients' addresses have a listener's
+/// number in them ([`sockaddr`](crate::sockaddr)).
+pub const MP_LISTEN: u32 = ctl_code(0x805);
+
+/// MP: closes a listener. In: its number, [`MpUnlisten`](raw::MpUnlisten); 0 is MP_START_VPN's. No such listener is NOT_FOUND.
+pub const MP_UNLISTEN: u32 = ctl_code(0x806);
+
+const _: () = assert!(GET_PEER_DROPS == 0x22_2010 && MP_LISTEN == 0x22_2014 && MP_UNLISTEN == 0x22_2018);
 
 /// The names of [`GET_PEER_DROPS`]'s first records: data packets from the peer that were opened, data packets sealed for it, inner packets
 /// from it that were handed over, inner packets sealed for it. The first two count keepalive pings, too.
@@ -54,6 +64,42 @@ pub fn parse_key_event(input: &[u8]) -> Result<Option<u32>, UapiError> {
         id if id <= PACKET_ID_LIMIT => Ok(Some(id)),
         id => Err(UapiError::BadPacketId(id)),
     }
+}
+
+/// Where and how to listen: [`MP_LISTEN`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MpListen {
+    /// The address to bind.
+    pub listen: SocketAddr,
+    /// Whether an IPv6 socket refuses IPv4; zero asks for a dual-stack one.
+    pub ipv6_only: bool,
+    /// By what clients come.
+    pub protocol: Protocol,
+}
+
+impl MpListen {
+    /// Reads the 36 input bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`UapiError::TooShort`], [`UapiError::BadFamily`], and as [`Protocol::parse`].
+    pub fn parse(input: &[u8]) -> Result<Self, UapiError> {
+        let raw: &raw::MpListen = prefix(input)?;
+        Ok(Self {
+            listen: raw.listen_address.parse()?,
+            ipv6_only: raw.ipv6_only.get() != 0,
+            protocol: Protocol::parse(raw.proto.get())?,
+        })
+    }
+}
+
+/// Reads the input of [`MP_UNLISTEN`]: a listener's number.
+///
+/// # Errors
+///
+/// [`UapiError::TooShort`].
+pub fn parse_unlisten(input: &[u8]) -> Result<u32, UapiError> {
+    Ok(prefix::<raw::MpUnlisten>(input)?.listener.get())
 }
 
 /// What [`KEY_EVENT`] tells.

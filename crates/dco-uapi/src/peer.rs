@@ -14,6 +14,21 @@ pub enum Protocol {
     Tcp,
 }
 
+impl Protocol {
+    /// From its number: 0 UDP, 1 TCP.
+    ///
+    /// # Errors
+    ///
+    /// [`UapiError::BadProtocol`].
+    pub fn parse(number: i32) -> Result<Self, UapiError> {
+        match number {
+            0 => Ok(Self::Udp),
+            1 => Ok(Self::Tcp),
+            other => Err(UapiError::BadProtocol(other)),
+        }
+    }
+}
+
 /// The peer to make.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NewPeer {
@@ -33,15 +48,7 @@ impl NewPeer {
     /// [`UapiError::TooShort`], [`UapiError::BadFamily`], [`UapiError::BadProtocol`].
     pub fn parse(input: &[u8]) -> Result<Self, UapiError> {
         let raw: &raw::NewPeer = prefix(input)?;
-        Ok(Self {
-            local: raw.local.parse()?,
-            remote: raw.remote.parse()?,
-            protocol: match raw.proto.get() {
-                0 => Protocol::Udp,
-                1 => Protocol::Tcp,
-                other => return Err(UapiError::BadProtocol(other)),
-            },
-        })
+        Ok(Self { local: raw.local.parse()?, remote: raw.remote.parse()?, protocol: Protocol::parse(raw.proto.get())? })
     }
 }
 

@@ -210,6 +210,32 @@ impl DropCount {
 }
 
 layouts! {
+    /// Input of [`MP_LISTEN`](crate::additive::MP_LISTEN).
+    MpListen, 36 {
+        /// Where to listen.
+        pub listen_address @ 0: SockaddrUnion,
+        /// An IPv6 socket: nonzero refuses IPv4.
+        pub ipv6_only @ 28: I32,
+        /// 0 UDP, 1 TCP.
+        pub proto @ 32: I32,
+    }
+
+    /// Output of [`MP_LISTEN`](crate::additive::MP_LISTEN).
+    MpListener, 32 {
+        /// The address that was bound.
+        pub listen_address @ 0: SockaddrUnion,
+        /// The listener's number, 1 to 15.
+        pub listener @ 28: U32,
+    }
+
+    /// Input of [`MP_UNLISTEN`](crate::additive::MP_UNLISTEN).
+    MpUnlisten, 4 {
+        /// The listener's number.
+        pub listener @ 0: U32,
+    }
+}
+
+layouts! {
     /// Input of [`DEL_KEY`](crate::additive::DEL_KEY).
     DelKey, 4 {
         /// 0 primary, 1 secondary.

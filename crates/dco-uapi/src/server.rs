@@ -62,6 +62,8 @@ impl MpStartVpn {
 pub struct MpNewPeer {
     /// Where it is.
     pub remote: SocketAddr,
+    /// The number in its address: by which listener, on a handle that has several.
+    pub listener: u32,
     /// Its IPv4 address in the tunnel, if it has one.
     pub vpn4: Option<Ipv4Addr>,
     /// Its IPv6 address in the tunnel, if it has one.
@@ -83,6 +85,7 @@ impl MpNewPeer {
         let vpn6 = Ipv6Addr::from(raw.vpn_addr6);
         Ok(Self {
             remote: raw.remote.parse()?,
+            listener: raw.remote.listener(),
             vpn4: (!vpn4.is_unspecified()).then_some(vpn4),
             vpn6: (!vpn6.is_unspecified()).then_some(vpn6),
             peer_id: raw.peer_id.get(),
@@ -213,7 +216,15 @@ pub enum Notification {
         peer_id: i32,
         /// Its new address.
         address: SocketAddr,
+        /// By which listener; 0 is MP_START_VPN's.
+        listener: u32,
     },
+}
+
+/// An address with a listener's number in it; 0 leaves it as it is.
+fn tagged(address: SocketAddr, listener: u32) -> SockaddrUnion {
+    let union = SockaddrUnion::from(address);
+    if listener == 0 { union } else { union.with_listener(listener) }
 }
 
 impl Notification {
@@ -223,7 +234,7 @@ impl Notification {
         let (cmd, peer_id, reason, address) = match self {
             Self::DelPeer { peer_id, reason } => (0, peer_id, reason as i32, SockaddrUnion::ZERO),
             Self::SwapKeys { peer_id } => (1, peer_id, 0, SockaddrUnion::ZERO),
-            Self::FloatPeer { peer_id, address } => (2, peer_id, 0, address.into()),
+            Self::FloatPeer { peer_id, address, listener } => (2, peer_id, 0, tagged(address, listener)),
         };
         raw::NotifyEvent {
             cmd: cmd.into(),

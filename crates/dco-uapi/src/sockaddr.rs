@@ -7,6 +7,10 @@
 //! | 4..8 | address | flow information |
 //! | 8..24 | zero (to 16) | address |
 //! | 24..28 | | scope id, little-endian |
+//!
+//! Where a server has several listeners ([`additive::MP_LISTEN`](crate::additive::MP_LISTEN)), a client's address says by which it talks:
+//! the listener's number is a little-endian `u32` in the first four bytes that the address itself leaves free, 8..12 of a `SOCKADDR_IN`, 4..8
+//! of a `SOCKADDR_IN6`. Number 0, the listener of MP_START_VPN, leaves them as OpenVPN knows them.
 
 use crate::error::UapiError;
 use crate::raw::SockaddrUnion;
@@ -24,6 +28,32 @@ pub const V6_LEN: usize = 28;
 impl SockaddrUnion {
     /// All zero: no address.
     pub const ZERO: Self = Self { bytes: [0; V6_LEN] };
+
+    /// The same address with this listener's number; an address of no family stays as it is.
+    #[must_use]
+    pub fn with_listener(mut self, listener: u32) -> Self {
+        if let Some(number) = self.listener_place() {
+            *number = listener.to_le_bytes();
+        }
+        self
+    }
+
+    /// The listener's number in it; 0 for an address of no family.
+    #[must_use]
+    pub fn listener(mut self) -> u32 {
+        self.listener_place().map_or(0, |number| u32::from_le_bytes(*number))
+    }
+
+    fn listener_place(&mut self) -> Option<&mut [u8; 4]> {
+        let [lo, hi, _, _, info @ .., _, _, _, _] = &mut self.bytes;
+        let _: &mut [u8; 20] = info;
+        let at = match u16::from_le_bytes([*lo, *hi]) {
+            AF_INET => 4,
+            AF_INET6 => 0,
+            _ => return None,
+        };
+        info.get_mut(at..).and_then(|rest| rest.first_chunk_mut())
+    }
 
     /// The address in the union.
     ///
@@ -96,6 +126,16 @@ pub const fn encoded_len(addr: &SocketAddr) -> usize {
 ///
 /// [`UapiError::BadPrefixFamily`] for another family, [`UapiError::ShortPrefix`] if the prefix or the payload is missing.
 pub fn split_prefix(written: &[u8]) -> Result<(SocketAddr, &[u8]), UapiError> {
+    let (union, payload) = split_union(written)?;
+    Ok((union.parse()?, payload))
+}
+
+/// The same with the address as it was written, which may have a listener's number in it.
+///
+/// # Errors
+///
+/// As [`split_prefix`].
+pub fn split_union(written: &[u8]) -> Result<(SockaddrUnion, &[u8]), UapiError> {
     let Some(&[lo, hi]) = written.first_chunk() else {
         return Err(UapiError::ShortPrefix);
     };
@@ -108,7 +148,7 @@ pub fn split_prefix(written: &[u8]) -> Result<(SocketAddr, &[u8]), UapiError> {
     match (written.split_at_checked(len), union.bytes.get_mut(..len)) {
         (Some((prefix, payload)), Some(bytes)) if !payload.is_empty() => {
             bytes.copy_from_slice(prefix);
-            Ok((union.parse()?, payload))
+            Ok((union, payload))
         }
         _ => Err(UapiError::ShortPrefix),
     }
@@ -120,9 +160,21 @@ pub fn split_prefix(written: &[u8]) -> Result<(SocketAddr, &[u8]), UapiError> {
 ///
 /// [`UapiError::TooShort`] if `out` has no room for the prefix; nothing is written then.
 pub fn write_prefix(from: SocketAddr, out: &mut [u8]) -> Result<&mut [u8], UapiError> {
+    write_prefix_by(from, 0, out)
+}
+
+/// The same with the number of the listener that the packet came by.
+///
+/// # Errors
+///
+/// As [`write_prefix`].
+pub fn write_prefix_by(from: SocketAddr, listener: u32, out: &mut [u8]) -> Result<&mut [u8], UapiError> {
     let needed = encoded_len(&from);
     let given = out.len();
-    let union = SockaddrUnion::from(from);
+    let mut union = SockaddrUnion::from(from);
+    if listener != 0 {
+        union = union.with_listener(listener);
+    }
     match (out.split_at_mut_checked(needed), union.bytes.get(..needed)) {
         (Some((prefix, rest)), Some(bytes)) => {
             prefix.copy_from_slice(bytes);

@@ -213,6 +213,7 @@ fn mp_new_peer() {
         bytes(80, 0, &[(0, &[23, 0]), (28, &V4), (56, &[10, 8, 0, 2]), (60, &V6[8..24]), (76, &[9, 0, 0, 0])]);
     let wanted = MpNewPeer {
         remote: addr("192.0.2.1:1194"),
+        listener: 0,
         vpn4: Some("10.8.0.2".parse().expect("an address")),
         vpn6: Some("2001:db8::1".parse().expect("an address")),
         peer_id: 9,
@@ -348,9 +349,9 @@ fn notifications() {
         Notification::SwapKeys { peer_id: -1 }.to_raw().as_bytes(),
         bytes(144, 0, &[(0, &[1]), (4, &[0xff; 4])])
     );
-    let floated = Notification::FloatPeer { peer_id: 5, address: addr("192.0.2.1:1194") };
+    let floated = Notification::FloatPeer { peer_id: 5, address: addr("192.0.2.1:1194"), listener: 0 };
     assert_eq!(floated.to_raw().as_bytes(), bytes(144, 0, &[(0, &[2]), (4, &[5]), (16, &V4)]));
-    let floated = Notification::FloatPeer { peer_id: 5, address: addr("[2001:db8::1]:443") };
+    let floated = Notification::FloatPeer { peer_id: 5, address: addr("[2001:db8::1]:443"), listener: 0 };
     assert_eq!(floated.to_raw().as_bytes(), bytes(144, 0, &[(0, &[2]), (4, &[5]), (16, &V6[..24])]));
 }
 
@@ -408,6 +409,41 @@ fn control_packet_prefixes() {
         assert!(sockaddr::write_prefix(addr(from), &mut room).is_err());
         assert!(room.iter().all(|byte| *byte == 0xcc));
     }
+}
+
+#[test]
+fn addresses_with_a_listener() {
+    let number = 0x0403_0201;
+    let v4 = raw::SockaddrUnion::from(addr("192.0.2.1:1194")).with_listener(number);
+    assert_eq!(v4.bytes.to_vec(), bytes(28, 0, &[(0, &V4), (8, &[1, 2, 3, 4])]));
+    assert_eq!((v4.listener(), v4.parse()), (number, Ok(addr("192.0.2.1:1194"))));
+    let v6 = raw::SockaddrUnion::from(addr("[2001:db8::1]:443")).with_listener(number);
+    assert_eq!(v6.bytes.to_vec(), bytes(28, 0, &[(0, &V6[..24]), (4, &[1, 2, 3, 4])]));
+    assert_eq!(v6.listener(), number);
+    assert_eq!(raw::SockaddrUnion::ZERO.with_listener(number), raw::SockaddrUnion::ZERO);
+    let mut packet = [0; 32];
+    assert_eq!(sockaddr::write_prefix_by(addr("192.0.2.1:1194"), number, &mut packet).map(|rest| rest.len()), Ok(16));
+    assert_eq!(packet[..16], v4.bytes[..16]);
+    let (union, payload) = sockaddr::split_union(&packet[..18]).expect("a prefix");
+    assert_eq!((union, payload), (v4, &[0, 0][..]));
+    let input = bytes(80, 0, &[(0, &[23, 0]), (28, &v4.bytes)]);
+    assert_eq!(MpNewPeer::parse(&input).map(|new| (new.remote, new.listener)), Ok((addr("192.0.2.1:1194"), number)));
+    let moved = Notification::FloatPeer { peer_id: 5, address: addr("192.0.2.1:1194"), listener: number };
+    assert_eq!(moved.to_raw().float_address, v4);
+}
+
+#[test]
+fn mp_listen() {
+    let mut input = bytes(36, 0, &[(0, &V4), (28, &[1]), (32, &[1])]);
+    let wanted = additive::MpListen { listen: addr("192.0.2.1:1194"), ipv6_only: true, protocol: Protocol::Tcp };
+    assert_eq!(additive::MpListen::parse(&input), Ok(wanted));
+    assert_needs(additive::MpListen::parse, &input);
+    input[32] = 2;
+    assert_eq!(additive::MpListen::parse(&input), Err(UapiError::BadProtocol(2)));
+    input[0] = 7;
+    assert_eq!(additive::MpListen::parse(&input), Err(UapiError::BadFamily(7)));
+    assert_eq!(additive::parse_unlisten(&[4, 3, 2, 1]), Ok(0x0102_0304));
+    assert_needs(additive::parse_unlisten, &[0; 4]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! [`scenarios`] and [`races`].
 
 mod drops;
+mod listeners;
 mod races;
 mod scenarios;
 
@@ -28,6 +29,12 @@ pub fn mode(mode: i32) -> Vec<u8> {
 pub fn listen() -> Vec<u8> {
     let at: SocketAddr = ([127, 0, 0, 1], 0).into();
     raw::MpStartVpn { listen_address: at.into(), ipv6_only: 0.into() }.as_bytes().to_vec()
+}
+
+/// MP_LISTEN's input: any port of loopback, by this protocol.
+pub fn listen_by(protocol: i32) -> Vec<u8> {
+    let listen_address = SocketAddr::from(([127, 0, 0, 1], 0)).into();
+    raw::MpListen { listen_address, ipv6_only: 0.into(), proto: protocol.into() }.as_bytes().to_vec()
 }
 
 /// MP_NEW_PEER's input: a peer that nothing is ever sent to.
@@ -80,6 +87,7 @@ pub fn all() -> Vec<Case> {
     all.extend(peers());
     all.extend(events());
     all.extend(control());
+    all.extend(listeners::all());
     let run =
         |name: &str, run: fn(&Bench<'_>) -> Result<String>| Case { name: name.into(), body: Body::Run(Box::new(run)) };
     all.extend([

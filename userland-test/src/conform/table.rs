@@ -49,7 +49,7 @@ struct Row {
 const NOT_HERE: Answer = Answer::Never(NtStatus::INVALID_DEVICE_STATE);
 
 /// The additive requests that the driver serves, by function number.
-const ADDITIVE: &[u32] = &[0x801, 0x802, 0x803, 0x804];
+const ADDITIVE: &[u32] = &[0x801, 0x802, 0x803, 0x804, 0x805, 0x806];
 
 fn rows() -> Vec<Row> {
     use Answer::{Done, Pends, Refused};
@@ -111,6 +111,20 @@ fn rows() -> Vec<Row> {
             input: cases::peer_ref(1),
             output: Output::Records(40),
             answers: [unknown_peer, Done, Done],
+        },
+        Row {
+            name: "MP_LISTEN, of a protocol that is none",
+            code: additive::MP_LISTEN,
+            input: server::listen_by(2),
+            output: Output::Exactly(32),
+            answers: [NOT_HERE, NOT_HERE, no_peer],
+        },
+        Row {
+            name: "MP_UNLISTEN",
+            code: additive::MP_UNLISTEN,
+            input: vec![9, 0, 0, 0],
+            output: Output::Exactly(0),
+            answers: [NOT_HERE, NOT_HERE, not_found],
         },
         Row {
             name: "KEY_EVENT, of a packet id that no key reaches",

@@ -286,8 +286,8 @@ impl<'p> Chain<'p> {
         self.tail = Some(raw);
     }
 
-    /// Gives the buffers back and counts their packets as failed.
-    pub(super) fn fail(mut self) {
+    /// Gives the buffers back and counts their packets as failed. IRQL <= DISPATCH_LEVEL.
+    pub fn fail(mut self) {
         let Some(head) = self.head.take() else { return };
         // SAFETY: the chain owns its buffers, and they were not sent.
         let count = unsafe { give_back(head) };

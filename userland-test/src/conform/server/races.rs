@@ -37,7 +37,7 @@ fn start_any(file: &dyn File, dice: &mut Dice) -> std::io::Result<Box<dyn Pendin
         file.start(Request::Ioctl { code: ioctl.code(), input, output, null: Null::default() })
     };
     let network = route([10, 1, id as u8, 0], 24, id);
-    match dice.below(16) {
+    match dice.below(18) {
         0 | 1 => call(Ioctl::MpNewPeer, &quiet(id), 0),
         2 => call(Ioctl::MpDelPeer, &cases::peer_ref(id), 0),
         3 => call(Ioctl::MpSetPeer, &set_client(id), 0),
@@ -51,6 +51,14 @@ fn start_any(file: &dyn File, dice: &mut Dice) -> std::io::Result<Box<dyn Pendin
         13 => {
             let to: SocketAddr = ([127, 9, 0, id as u8], 9).into();
             file.start(Request::Write { bytes: &prefixed(to, b"\x38race") })
+        }
+        15 => {
+            let (code, null) = (additive::MP_LISTEN, Null::default());
+            file.start(Request::Ioctl { code, input: &super::listen_by(0), output: 32, null })
+        }
+        16 => {
+            let (code, null) = (additive::MP_UNLISTEN, Null::default());
+            file.start(Request::Ioctl { code, input: &(dice.below(4) as u32).to_le_bytes(), output: 0, null })
         }
         14 => {
             let (code, null) = (additive::GET_PEER_DROPS, Null::default());

@@ -18,7 +18,7 @@ use crate::targets::Pending;
 use crate::tunnel::wait_for_queue;
 
 /// How long a packet may take through loopback, and a counter to follow it.
-const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_secs(10);
 
 /// Events that wait for a request, at least.
 const EVENTS: i32 = 1024;
@@ -45,7 +45,7 @@ pub(super) struct Party {
     pub(super) guests: Vec<Guest>,
 }
 
-fn static_key(id: i32) -> StaticKey {
+pub(super) fn static_key(id: i32) -> StaticKey {
     StaticKey::of_test(100 + id.cast_unsigned() as u64, Cipher::Aes256, DRIVER)
 }
 
@@ -69,9 +69,14 @@ impl Party {
     }
 
     pub(super) fn join(&mut self, id: i32, far: Far) -> Result<()> {
+        self.join_by(id, far, 0)
+    }
+
+    /// The same for one that came by this listener.
+    pub(super) fn join_by(&mut self, id: i32, far: Far, listener: u32) -> Result<()> {
         let vpn4 = Ipv4Addr::new(10, 77, 1, id as u8);
         let remote = far.address()?;
-        self.device.add_peer(&Client { id, remote, vpn4: Some(vpn4), vpn6: None })?;
+        self.device.add_peer_by(&Client { id, remote, vpn4: Some(vpn4), vpn6: None }, listener)?;
         self.device.new_key(&static_key(id), Slot::Primary, 0, id.cast_unsigned())?;
         let key = DataKey::opposite(&static_key(id), 0, id.cast_unsigned())?;
         self.guests.push(Guest { id, far, key, vpn: vpn4.into(), next: 0 });
@@ -87,7 +92,7 @@ impl Party {
         Ok(self.device.stats()?.0.tun_bytes_received.get())
     }
 
-    fn reaches(&self, what: &str, expected: i64, count: impl Fn() -> Result<i64>) -> Result<()> {
+    pub(super) fn reaches(&self, what: &str, expected: i64, count: impl Fn() -> Result<i64>) -> Result<()> {
         reaches(&self.device, what, expected, count)
     }
 
@@ -120,7 +125,7 @@ impl Party {
         told(self.device.notify_event()?)
     }
 
-    fn no_event(&self) -> Result<()> {
+    pub(super) fn no_event(&self) -> Result<()> {
         let mut pending = self.device.notify_event()?;
         if let Some(came) = pending.wait(A_WHILE)? {
             bail!("expected no event, got {:?}", Event::from_bytes(&came.output));
@@ -138,13 +143,18 @@ impl Party {
 
 impl Guest {
     pub(super) fn seal(&mut self, source: IpAddr) -> Result<Vec<u8>> {
+        self.seal_as(source, self.id.cast_unsigned())
+    }
+
+    /// The same with another peer id in its header.
+    pub(super) fn seal_as(&mut self, source: IpAddr, peer_id: u32) -> Result<Vec<u8>> {
         self.next += 1;
         let server = if source.is_ipv4() { SERVER } else { Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1).into() };
-        self.key.seal(self.next, &between(source, server, 100 + self.id as usize, self.next))
+        self.key.seal_as(peer_id, self.next, &between(source, server, 100 + self.id as usize, self.next))
     }
 
     /// The next packet of the driver's, which has to be a ping for this guest.
-    fn pinged(&self) -> Result<u32> {
+    pub(super) fn pinged(&self) -> Result<u32> {
         let Some(packet) = self.far.receive(SOON)? else { bail!("guest {}: expected a ping, none came", self.id) };
         let Some(opened) = self.key.open(&packet)? else { bail!("guest {}: a packet of another key", self.id) };
         let id = self.id.cast_unsigned();
@@ -161,7 +171,7 @@ fn told(mut pending: Box<dyn Pending>) -> Result<Event> {
     }
 }
 
-fn keepalive(interval: u16, timeout: u16) -> PeerSettings {
+pub(super) fn keepalive(interval: u16, timeout: u16) -> PeerSettings {
     PeerSettings { keepalive_interval: Some(interval), keepalive_timeout: Some(timeout), mss: None }
 }
 

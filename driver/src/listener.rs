@@ -1,0 +1,133 @@
+//! Listeners come and go: MP_START_VPN, MP_LISTEN, MP_UNLISTEN. PASSIVE_LEVEL, under the control lock.
+
+use crate::control::{State, parse};
+use crate::device::Dco;
+use crate::link::Link;
+use crate::listening::{FIRST, LISTENERS};
+use crate::rxqueue;
+use crate::server::{server, shown};
+use crate::trace;
+use crate::transport::Transport;
+use core::net::SocketAddr;
+use dco_sync::Shared;
+use dco_uapi::{self as uapi, additive::MpListen, raw};
+use nt::status::{Result, Status};
+use nt::wdf::request::Ioctl;
+use nt::wsk::Client;
+use zerocopy::IntoBytes;
+
+/// MP_START_VPN: makes the first socket, and says where it is bound.
+pub fn start(dco: &Dco, request: Ioctl) {
+    let asked = match parse(&request, uapi::MpStartVpn::parse) {
+        Ok(asked) => asked,
+        Err(status) => return request.complete(status),
+    };
+    let room = request.has_room(size_of::<raw::MpStartVpn>());
+    let uapi::MpStartVpn { listen, ipv6_only } = asked;
+    let wanted = MpListen { listen, ipv6_only, protocol: uapi::Protocol::Udp };
+    match open(dco, &wanted, true, room) {
+        Ok((_, listen)) => {
+            let bound = uapi::MpStartVpn { listen, ipv6_only };
+            request.complete_output(bound.to_raw().as_bytes());
+        }
+        Err(status) => request.complete(status),
+    }
+}
+
+/// MP_LISTEN: makes another one, and says where it is bound and what its number is.
+pub fn listen(dco: &Dco, request: Ioctl) {
+    let wanted = match parse(&request, MpListen::parse) {
+        Ok(wanted) => wanted,
+        Err(status) => return request.complete(status),
+    };
+    let room = request.has_room(size_of::<raw::MpListener>());
+    match open(dco, &wanted, false, room) {
+        Ok((number, bound)) => {
+            let answer = raw::MpListener { listen_address: bound.into(), listener: number.into() };
+            request.complete_output(answer.as_bytes());
+        }
+        Err(status) => request.complete(status),
+    }
+}
+
+/// Makes a listener: its number, and where it is bound. `room`: whether there is some for the answer, without which there is no socket.
+fn open(dco: &Dco, wanted: &MpListen, first: bool, room: bool) -> Result<(u32, SocketAddr)> {
+    let mut guard = dco.control.lock();
+    let state = &mut *guard;
+    let link = &dco.link;
+    server(link)?;
+    if first && link.listening.get(FIRST).is_some() {
+        return Err(Status::ALREADY_INITIALIZED);
+    }
+    if !room {
+        return Err(Status::BUFFER_TOO_SMALL);
+    }
+    if !state.started {
+        return Err(Status::DEVICE_NOT_READY);
+    }
+    if wanted.protocol != uapi::Protocol::Udp {
+        return Err(Status::NOT_SUPPORTED);
+    }
+    let number = if first { FIRST } else { link.listening.free_number().ok_or(Status::INSUFFICIENT_RESOURCES)? };
+    let client = match &state.client {
+        Some(client) => client.clone(),
+        // Here, not at start: there the network stack may not be up yet (ovpn-dco-win #24).
+        None => state.client.insert(Client::register()?).clone(),
+    };
+    let socket = Transport::listen(&client, link, number, wanted.listen, wanted.ipv6_only)?;
+    let bound = shown(socket.local_address()?, socket.is_ipv4());
+    let socket = Shared::try_new(socket)?;
+    link.listening.publish(number, socket.clone())?;
+    begin(dco, state);
+    if let Err(status) = socket.start() {
+        link.listening.withdraw(number);
+        return Err(status);
+    }
+    if !first {
+        link.listening.given(number);
+    }
+    trace::server_listening(link.traced.adapter, bound.into());
+    Ok((number, bound))
+}
+
+/// With the first listener of a handle the server begins.
+fn begin(dco: &Dco, state: &mut State) {
+    if core::mem::replace(&mut state.serving, true) {
+        return;
+    }
+    dco.link.many.restart_stats(&mut state.many);
+    dco.link.restart();
+    dco.link.received.keep_all();
+    dco.timer.start();
+}
+
+/// MP_UNLISTEN: closes a listener. Its peers stay, without a way to them until they are heard by another.
+///
+/// # Errors
+/// NOT_FOUND.
+pub fn unlisten(dco: &Dco, number: u32) -> Result<()> {
+    let _state = dco.control.lock();
+    let link = &dco.link;
+    server(link)?;
+    let socket = link.listening.get(number).ok_or(Status::NOT_FOUND)?;
+    // No callback after this, so nothing is added to the queue; then what is in it of this socket's goes back, and it can close.
+    socket.stop();
+    link.listening.withdraw(number);
+    link.received.give_back_of(number);
+    rxqueue::discard_of(link, number);
+    drop(socket);
+    link.received.keep_all();
+    Ok(())
+}
+
+/// Takes all listeners away and gives back their sockets, which receive nothing any more.
+pub fn withdraw_all(link: &Link) -> [Option<Shared<Transport>>; LISTENERS] {
+    let mut numbers = 0u32..;
+    core::array::from_fn(|_| {
+        let number = numbers.next()?;
+        let socket = link.listening.get(number)?;
+        socket.stop();
+        link.listening.withdraw(number);
+        Some(socket)
+    })
+}
