@@ -23,9 +23,8 @@ use nt::wdf::request::Ioctl;
 use nt::wsk::Client;
 use zerocopy::IntoBytes;
 
-/// The interface that works: all of P2P; below 2.0, because OpenVPN takes multi-peer from that on, and below 2.8, from which
-/// it takes epoch keys.
-pub const VERSION: uapi::Version = uapi::Version { major: 1, minor: 9, patch: 0 };
+/// The interface that works. OpenVPN takes multi-peer mode from 2.0 on, epoch keys from 2.8 on.
+pub const VERSION: uapi::Version = uapi::Version { major: 2, minor: 8, patch: 0 };
 
 /// How many records GET_PEER_DROPS answers with.
 const PEER_RECORDS: usize = uapi::additive::PEER_PACKETS.len() + DropReason::COUNT;

@@ -3,7 +3,6 @@
 use crate::link::Link;
 use crate::sys::irp::{Action, FileKey, Irp};
 use crate::sys::{log, status};
-use crate::version::Version;
 use crate::wire::{Request, Response};
 
 /// Waits for a TCP connect; OpenVPN passes an OVERLAPPED with it and polls.
@@ -12,8 +11,6 @@ const NEW_PEER: u32 = 0x22_0004;
 const NOTIFY_EVENT: u32 = 0x22_0038;
 /// Waits for an event, of this driver's own; dco-cli passes an OVERLAPPED with it.
 const KEY_EVENT: u32 = 0x22_200C;
-/// Answered by the driver; a test may have it say another version.
-const GET_VERSION: u32 = 0x22_0020;
 
 /// Wine's socket calls are ioctls too, which reach any driver whose handle is taken for a socket; OpenVPN does so with
 /// getsockname. Windows asks no driver, and says that the handle is no socket.
@@ -28,24 +25,18 @@ const ACCESS: u32 = 0xC000_0000;
 /// The driver's global state.
 pub struct Bridge {
     link: Link,
-    version: Version,
     paths: &'static [&'static str],
 }
 
 impl Bridge {
     /// A bridge whose devices, by their index, are known to the lab by `paths`.
     pub const fn new(paths: &'static [&'static str]) -> Self {
-        Self { link: Link::new(), version: Version::new(), paths }
+        Self { link: Link::new(), paths }
     }
 
     /// Sets the lab's port; before the first open.
     pub fn set_port(&self, port: u16) {
         self.link.set_port(port);
-    }
-
-    /// Has GET_VERSION say this version; before the first open.
-    pub fn set_version(&self, version: u32) {
-        self.version.set(version);
     }
 
     /// Ends the connection to the lab, which closes all files there.
@@ -71,10 +62,10 @@ impl Bridge {
             Action::Ioctl { code, in_len, out_len } => {
                 let input = irp.input(in_len);
                 let request = |file| Request::Ioctl { file, code, out_len, input: &input };
-                match code {
-                    NEW_PEER | NOTIFY_EVENT | KEY_EVENT => self.pend(irp, request),
-                    GET_VERSION => self.call(irp, request, |response| self.version.put(response)),
-                    _ => self.call(irp, request, |_| ()),
+                if matches!(code, NEW_PEER | NOTIFY_EVENT | KEY_EVENT) {
+                    self.pend(irp, request)
+                } else {
+                    self.call(irp, request)
                 }
             }
             Action::Read { len } => self.pend(irp, |file| Request::Read { file, len }),
@@ -118,17 +109,11 @@ impl Bridge {
 
     /// OpenVPN passes no OVERLAPPED with most ioctls, on a handle opened for overlapped I/O. Windows waits then; Wine
     /// returns ERROR_IO_PENDING, an error to OpenVPN. So these end inside the dispatch routine.
-    fn call<'a>(
-        &'static self,
-        irp: Irp,
-        request: impl FnOnce(u64) -> Request<'a>,
-        change: impl FnOnce(&mut Response),
-    ) -> i32 {
-        let mut response = match irp.file_key() {
+    fn call<'a>(&'static self, irp: Irp, request: impl FnOnce(u64) -> Request<'a>) -> i32 {
+        let response = match irp.file_key() {
             Ok(FileKey { generation, file }) => self.link.call(generation, &request(file)),
             Err(status) => Response::of(status),
         };
-        change(&mut response);
         irp.complete(&response)
     }
 

@@ -18,7 +18,6 @@ extern crate alloc;
 mod dispatch;
 mod link;
 mod sys;
-mod version;
 mod wire;
 
 use dispatch::Bridge;
@@ -46,6 +45,5 @@ fn start(driver: &mut Driver) -> i32 {
         return sys::status::INVALID_PARAMETER;
     };
     BRIDGE.set_port(port);
-    BRIDGE.set_version(driver.parameter("Version").unwrap_or(0));
     driver.create_devices(&DEVICES)
 }

@@ -179,7 +179,9 @@ fn own_requests() -> Vec<Case> {
 fn handles() -> Vec<Case> {
     let denied = Step::Open(ADAPTER, NtStatus::ACCESS_DENIED);
     let version = Step::Open(VERSION, NtStatus::SUCCESS);
-    let get_version = ioctl(Ioctl::GetVersion, &[], 12, succeeds(12));
+    // OpenVPN takes multi-peer mode from 2.0 on, epoch keys from 2.8 on.
+    let version_2_8: Vec<u8> = [2i32, 8, 0].into_iter().flat_map(i32::to_le_bytes).collect();
+    let get_version = ioctl(Ioctl::GetVersion, &[], 12, Expected::Bytes(NtStatus::SUCCESS, version_2_8));
     let not_here = refused(NtStatus::INVALID_DEVICE_REQUEST);
     let mut cases = vec![
         case("adapter: open and close are harmless", [OPEN, Step::Close, OPEN, Step::Close]),
