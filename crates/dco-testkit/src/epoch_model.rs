@@ -19,6 +19,9 @@ pub const OVERHEAD: usize = 28;
 /// Epochs above the current one that an end can open.
 const AHEAD: u16 = 4;
 
+/// Epochs above the current one that an end seals in by itself.
+const LEAD: u16 = 2;
+
 /// The last epoch that anybody uses.
 const LAST: u16 = 0xFFFA;
 
@@ -154,16 +157,18 @@ impl EpochModel {
         (self.turn().epoch, self.current)
     }
 
+    /// The epoch after the one that it began to seal in, if it has gone on there: above the limit, and not too far from the peer.
+    fn gone_on(&self) -> Option<Sending> {
+        self.next.filter(|next| self.sending.used > self.limit && next.epoch <= self.current + LEAD)
+    }
+
     fn turn(&self) -> Sending {
-        match self.next {
-            Some(next) if self.sending.used > self.limit => next,
-            _ => self.sending,
-        }
+        self.gone_on().unwrap_or(self.sending)
     }
 
     /// A packet is sealed: its epoch and counter.
     pub fn seal(&mut self, plain: usize) -> (u16, u64) {
-        let spent = self.sending.used > self.limit;
+        let spent = self.gone_on().is_some();
         let sending = match &mut self.next {
             Some(next) if spent => {
                 self.wanted = true;
@@ -211,9 +216,8 @@ impl EpochModel {
         for epoch in current..=current.saturating_add(AHEAD).min(LAST) {
             self.held.entry(epoch).or_insert_with(|| ModelKey::new(0, 0, 0, 0));
         }
-        if self.sending.used > self.limit
-            && let Some(next) = self.next.take()
-        {
+        if let Some(next) = self.gone_on() {
+            self.next = None;
             self.sending = next;
         }
         if self.sending.epoch < current {

@@ -23,21 +23,32 @@ const OPENED: usize = 2 + FUTURE_EPOCHS as usize;
 /// The counter at which an epoch is left, well before the last one.
 const COUNTER_ROTATE: u64 = EPOCH_COUNTER_MAX - (1 << 32);
 
+/// The counter at which it is left though the peer does not follow.
+const COUNTER_LATE: u64 = EPOCH_COUNTER_MAX - (1 << 31);
+
+/// How many epochs we send ahead of the peer. Who sends in an epoch has heard of the one so many below or of a later one, and so
+/// opens all up to [`FUTURE_EPOCHS`] above that: of two who both keep to it, neither ever gets where the other cannot follow.
+const LEAD: u16 = FUTURE_EPOCHS / 2;
+
 /// How much may be sealed in one epoch, in packets and 16-byte blocks of plaintext together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct UsageLimit {
+    /// Left above this, if the peer follows.
     rotate: u64,
+    /// Left above this in any case.
+    late: u64,
+    /// Never exceeded.
     stop: u64,
 }
 
 impl UsageLimit {
-    /// AES-GCM's: at most 2^36 - 1, a sixteenth of it kept for the time it may take to make the next key.
-    pub const AES_GCM: Self = Self { rotate: (1 << 36) - (1 << 32), stop: (1 << 36) - 1 };
+    /// AES-GCM's: at most 2^36 - 1, a sixteenth of it kept for the time it may take the peer to follow, and us to make the next key.
+    pub const AES_GCM: Self = Self { rotate: (1 << 36) - (1 << 32), late: (1 << 36) - (1 << 31), stop: (1 << 36) - 1 };
 
     /// ChaCha20-Poly1305 needs none.
-    pub const NONE: Self = Self { rotate: u64::MAX, stop: u64::MAX };
+    pub const NONE: Self = Self { rotate: u64::MAX, late: u64::MAX, stop: u64::MAX };
 
-    /// The same with an epoch left at `rotate` already, if that is lower: for tests. What is never exceeded stays.
+    /// The same with an epoch left at `rotate` already, if that is lower and the peer follows: for tests. The rest stays.
     #[must_use]
     pub fn lowered(self, rotate: u64) -> Self {
         Self { rotate: self.rotate.min(rotate), ..self }
@@ -99,10 +110,16 @@ impl<A> SealEpoch<A> {
         Ok(Shared::try_new(made)?)
     }
 
-    /// Whether it should be left.
+    /// Whether it should be left for the next one.
     #[inline]
     fn spent(&self, limit: UsageLimit) -> bool {
         self.used.load(Ordering::Relaxed) > limit.rotate || self.sealed.load(Ordering::Relaxed) >= COUNTER_ROTATE
+    }
+
+    /// Whether it must not wait for the peer to follow.
+    #[cold]
+    fn late(&self, limit: UsageLimit) -> bool {
+        self.used.load(Ordering::Relaxed) > limit.late || self.sealed.load(Ordering::Relaxed) >= COUNTER_LATE
     }
 
     /// Takes the next packet id for a plaintext of `plain_len` bytes, writes header and id, and makes the nonce.
@@ -262,7 +279,7 @@ impl<A: Aead> EpochKey<A> {
         }
         let like = self.seal.clone();
         let mut make = |bytes: &[u8]| make(&like.cipher, bytes);
-        if key.seal.spent(key.limit) {
+        if key.sealing().1 {
             key.turn_seal();
         }
         while key.seal.epoch < current {
@@ -379,13 +396,22 @@ impl<A: Aead> EpochKey<A> {
             && !self.common.told_old.swap(true, Ordering::Relaxed)
     }
 
-    /// The epoch that seals now, and whether that is the next one already.
+    /// The epoch that seals now, and whether that is the next one already. Once it is, it stays so: usage and the epoch heard only grow.
     #[inline]
     fn sealing(&self) -> (&SealEpoch<A>, bool) {
         match &self.next {
-            Some(next) if self.seal.spent(self.limit) => (next, true),
+            Some(next) if self.seal.spent(self.limit) && (self.followed(next.epoch) || self.seal.late(self.limit)) => {
+                (next, true)
+            }
             _ => (&self.seal, false),
         }
+    }
+
+    /// Whether the peer, by the epoch it was heard in, is near enough to be sent to in this one.
+    #[inline]
+    fn followed(&self, epoch: u16) -> bool {
+        let (_, heard) = self.common.receiving.epochs();
+        epoch <= heard.saturating_add(LEAD)
     }
 
     /// The epoch that seals a packet. As long as that is the next one, another is wanted.
@@ -570,10 +596,11 @@ mod tests {
     fn limits_are_the_formulas() {
         // q + s <= p^(1/2) * 2^(129/2) - 1 with p = 2^-57.
         assert_eq!(UsageLimit::AES_GCM.stop, (1 << ((129 - 57) / 2)) - 1);
-        const { assert!(UsageLimit::AES_GCM.rotate < UsageLimit::AES_GCM.stop) };
-        assert_eq!(UsageLimit::AES_GCM.lowered(5), UsageLimit { rotate: 5, stop: (1 << 36) - 1 });
+        let UsageLimit { rotate, late, stop } = UsageLimit::AES_GCM;
+        assert!(rotate < late && late < stop);
+        assert_eq!(UsageLimit::AES_GCM.lowered(5), UsageLimit { rotate: 5, late, stop });
         assert_eq!(UsageLimit::AES_GCM.lowered(u64::MAX), UsageLimit::AES_GCM);
-        assert_eq!(UsageLimit::NONE.lowered(9), UsageLimit { rotate: 9, stop: u64::MAX });
+        assert_eq!(UsageLimit::NONE.lowered(9), UsageLimit { rotate: 9, late: u64::MAX, stop: u64::MAX });
     }
 
     #[test]
@@ -625,6 +652,30 @@ mod tests {
         key.seal.sealed.store(COUNTER_ROTATE - 1, Ordering::Relaxed);
         assert_eq!(sealed(&key, 0), id(1, COUNTER_ROTATE));
         assert_eq!(sealed(&key, 0), id(2, 1));
+    }
+
+    #[test]
+    fn an_epoch_is_left_once_the_peer_follows_or_it_is_late() {
+        let refill =
+            |key: &EpochKey<Scripted>| key.refilled(|_, _| Ok::<_, OutOfMemory>(Scripted(Ok(())))).expect("memory");
+        let mut key = key(1, UsageLimit::AES_GCM.lowered(0), Ok(()));
+        for (epoch, counter) in [(1, 1), (2, 1), (3, 1), (3, 2), (3, 3)] {
+            assert_eq!(sealed(&key, 0), id(epoch, counter));
+            key = refill(&key);
+        }
+        assert!(!key.wants_keys(), "the peer is waited for");
+        // It was heard one epoch on: so one more, whichever snapshot is asked.
+        let mut datagram = [0; 28];
+        datagram[..12].copy_from_slice(&[0x49, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(key.open(&datagram, &mut [], 0), Ok(0));
+        assert_eq!((sealed(&key, 0), sealed(&key, 0)), (id(4, 1), id(4, 2)));
+        let key = refill(&key);
+        assert_eq!(sealed(&key, 0), id(4, 3));
+        key.seal.used.store(UsageLimit::AES_GCM.late, Ordering::Relaxed);
+        assert_eq!((sealed(&key, 0), sealed(&key, 0)), (id(4, 4), id(5, 1)));
+        let key = refill(&key);
+        key.seal.sealed.store(COUNTER_LATE, Ordering::Relaxed);
+        assert_eq!(sealed(&key, 0), id(6, 1));
     }
 
     #[test]
