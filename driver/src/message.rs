@@ -8,7 +8,7 @@ use crate::link::{Link, now};
 use crate::listening::FIRST;
 use crate::{server, transport};
 use core::net::SocketAddr;
-use dco_core::{Backlog, DropReason};
+use dco_core::{Backlog, DropReason, Sender, Shares};
 use dco_sync::Shared;
 use dco_uapi::sockaddr::{V6_LEN, encoded_len, split_union, write_prefix_by};
 use nt::irql::AtDispatch;
@@ -36,7 +36,8 @@ impl Messages {
     /// NO_MEMORY, or the framework's status.
     #[inline(never)]
     pub fn new(device: Handle<'_>) -> Result<Shared<Self>> {
-        let waiting = Waiting { packets: Backlog::try_new()?, disconnected: None, refusing: true };
+        let only = Backlog::try_new(Shares::POINT_TO_POINT)?;
+        let waiting = Waiting { only, many: None, disconnected: None, refusing: true };
         Ok(Shared::try_new(Self { reads: ManualQueue::new(device)?, waiting: SpinLock::new(waiting) })?)
     }
 
@@ -62,6 +63,20 @@ impl Messages {
         }
     }
 
+    /// Room for a server's packets, or none any more; what waits is forgotten. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// NO_MEMORY; not for none.
+    pub fn serve(&self, server: bool) -> Result<()> {
+        let many = if server { Some(Backlog::try_new(Shares::SERVER)?) } else { None };
+        let mut waiting = self.waiting.lock();
+        let before = core::mem::replace(&mut waiting.many, many);
+        waiting.only.clear();
+        drop(waiting);
+        drop(before);
+        Ok(())
+    }
+
     /// A handle is open: reads are taken. IRQL <= DISPATCH_LEVEL.
     pub fn open(&self) {
         self.waiting.lock().refusing = false;
@@ -73,7 +88,7 @@ impl Messages {
     /// Meanwhile new reads are refused: one who posts each read again as it ends would keep this from ending.
     pub fn flush(&self, reopen: bool) {
         let mut waiting = self.waiting.lock();
-        waiting.packets.clear();
+        waiting.packets().clear();
         waiting.disconnected = None;
         let before = core::mem::replace(&mut waiting.refusing, true);
         drop(waiting);
@@ -88,17 +103,26 @@ impl Messages {
 
 /// What the spin lock guards.
 struct Waiting {
-    packets: Backlog,
+    /// Point to point.
+    only: Backlog,
+    /// A server's, which is larger.
+    many: Option<Backlog>,
     /// The connection ended, and no read was there to be told so.
     disconnected: Option<Status>,
     /// Nobody reads: reads are completed with CANCELLED instead of parked.
     refusing: bool,
 }
 
+impl Waiting {
+    fn packets(&mut self) -> &mut Backlog {
+        self.many.as_mut().unwrap_or(&mut self.only)
+    }
+}
+
 /// A read: completed from the backlog, or parked. PASSIVE_LEVEL.
 pub fn read(link: &Link, mut request: Request) {
     let mut waiting = link.messages.waiting.lock();
-    let Some(packet) = waiting.packets.oldest() else {
+    let Some(packet) = waiting.packets().oldest() else {
         let refused = if let Some(status) = waiting.disconnected.take() {
             Err((request, status))
         } else if waiting.refusing {
@@ -113,33 +137,45 @@ pub fn read(link: &Link, mut request: Request) {
         return;
     };
     let copied = request.copy_output(packet);
-    waiting.packets.pop();
+    waiting.packets().pop();
     drop(waiting);
     finish_read(link, request, copied);
 }
 
-/// What stands before a server's control packets: the sender's address. Point to point, nothing.
-struct Prefix {
+/// Who sent a control packet, and what stands before a server's: the sender's address. Point to point, nothing.
+struct Source {
+    remote: Option<SocketAddr>,
     bytes: [u8; V6_LEN],
     len: usize,
 }
 
-impl Prefix {
-    const NONE: Self = Self { bytes: [0; V6_LEN], len: 0 };
+impl Source {
+    const THE_PEER: Self = Self { remote: None, bytes: [0; V6_LEN], len: 0 };
 
     /// In the form of the listener's family, as its user knows addresses, with its number.
-    fn of(from: SocketAddr, ipv4_socket: bool, listener: u32) -> Self {
-        let from = server::shown(from, ipv4_socket);
-        let mut prefix = Self { bytes: [0; V6_LEN], len: encoded_len(&from) };
+    fn of(remote: SocketAddr, ipv4_socket: bool, listener: u32) -> Self {
+        let shown = server::shown(remote, ipv4_socket);
+        let mut from = Self { remote: Some(remote), bytes: [0; V6_LEN], len: encoded_len(&shown) };
         // The longest address fits.
-        if write_prefix_by(from, listener, &mut prefix.bytes).is_err() {
-            prefix.len = 0;
+        if write_prefix_by(shown, listener, &mut from.bytes).is_err() {
+            from.len = 0;
         }
-        prefix
+        from
     }
 
     fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Whose share of the backlog it takes.
+    fn sender(&self, link: &Link) -> Sender {
+        self.remote.map_or(Sender::ONLY, |remote| link.many.sender(remote.ip()))
+    }
+
+    /// Room for its packet in the backlog.
+    fn room<'w>(&self, link: &Link, cpu: usize, packets: &'w mut Backlog) -> Option<&'w mut [u8]> {
+        let is_peer = || self.remote.is_none_or(|remote| link.many.enter(cpu).has_remote(remote));
+        packets.free(self.sender(link), is_peer)
     }
 
     /// Writes it to the front of `room`; gives the rest of that. `None` where there is no room.
@@ -153,28 +189,28 @@ impl Prefix {
 /// A control packet arrived in a datagram: see [`receive`]. DISPATCH_LEVEL.
 pub fn receive_datagram(link: &Link, cpu: usize, listener: u32, datagram: &Datagram<'_>) {
     let core = link.active();
-    let mut prefix = Prefix::NONE;
+    let mut from = Source::THE_PEER;
     if link.is_server() {
         core.count_control_in(cpu);
         let ipv4 = link.listening.with(cpu, listener, |socket| socket.is_ipv4());
-        let (Some(from), Some(ipv4)) = (datagram.remote(), ipv4) else {
+        let (Some(remote), Some(ipv4)) = (datagram.remote(), ipv4) else {
             return core.count_drop(cpu, DropReason::ControlInCopyFailed);
         };
-        prefix = Prefix::of(from, ipv4, listener);
+        from = Source::of(remote, ipv4, listener);
     } else {
         core.count_control_in(cpu);
     }
     if let Some(packet) = datagram.contiguous() {
-        return deliver(link, cpu, &prefix, packet);
+        return deliver(link, cpu, &from, packet);
     }
-    if datagram.len().saturating_add(prefix.len) > Backlog::LONGEST {
+    if datagram.len().saturating_add(from.len) > Backlog::LONGEST {
         return core.count_drop(cpu, DropReason::ControlInTooLong);
     }
     // It lies in pieces: the next free place of the backlog is where they are put together.
     let mut waiting = link.messages.waiting.lock();
-    let packet = match waiting.packets.free() {
+    let packet = match from.room(link, cpu, waiting.packets()) {
         Some(room) => {
-            let gathered = prefix.put(room).and_then(|rest| datagram.gather(rest));
+            let gathered = from.put(room).and_then(|rest| datagram.gather(rest));
             gathered.map(|bytes| &*bytes).ok_or(DropReason::ControlInCopyFailed)
         }
         None => Err(DropReason::ControlInBacklogFull),
@@ -182,12 +218,12 @@ pub fn receive_datagram(link: &Link, cpu: usize, listener: u32, datagram: &Datag
     match packet {
         Ok(packet) => match link.messages.reads.take() {
             Some(mut read) => {
-                let copied = read.copy_parts(prefix.bytes(), packet);
+                let copied = read.copy_parts(from.bytes(), packet);
                 drop(waiting);
                 finish_read(link, read, copied);
             }
             None => {
-                waiting.packets.commit(prefix.len.saturating_add(datagram.len()));
+                waiting.packets().commit(from.sender(link), from.len.saturating_add(datagram.len()));
             }
         },
         Err(reason) => {
@@ -200,20 +236,20 @@ pub fn receive_datagram(link: &Link, cpu: usize, listener: u32, datagram: &Datag
 /// A control packet arrived: to a parked read, or to the backlog. DISPATCH_LEVEL.
 pub fn receive(link: &Link, cpu: usize, packet: &[u8]) {
     link.active().count_control_in(cpu);
-    deliver(link, cpu, &Prefix::NONE, packet);
+    deliver(link, cpu, &Source::THE_PEER, packet);
 }
 
-fn deliver(link: &Link, cpu: usize, prefix: &Prefix, packet: &[u8]) {
-    if packet.len().saturating_add(prefix.len) > Backlog::LONGEST {
+fn deliver(link: &Link, cpu: usize, from: &Source, packet: &[u8]) {
+    if packet.len().saturating_add(from.len) > Backlog::LONGEST {
         return link.active().count_drop(cpu, DropReason::ControlInTooLong);
     }
     let mut waiting = link.messages.waiting.lock();
     if let Some(mut read) = link.messages.reads.take() {
         drop(waiting);
-        let copied = read.copy_parts(prefix.bytes(), packet);
+        let copied = read.copy_parts(from.bytes(), packet);
         return finish_read(link, read, copied);
     }
-    let kept = keep(&mut waiting.packets, prefix, packet);
+    let kept = keep(link, cpu, waiting.packets(), from, packet);
     drop(waiting);
     if !kept {
         link.active().count_drop(cpu, DropReason::ControlInBacklogFull);
@@ -221,11 +257,11 @@ fn deliver(link: &Link, cpu: usize, prefix: &Prefix, packet: &[u8]) {
 }
 
 /// Keeps a packet behind its prefix; false if there is no room for it.
-fn keep(packets: &mut Backlog, prefix: &Prefix, packet: &[u8]) -> bool {
-    let rest = packets.free().and_then(|room| prefix.put(room)).and_then(|rest| rest.get_mut(..packet.len()));
-    let Some(rest) = rest else { return false };
-    rest.copy_from_slice(packet);
-    packets.commit(prefix.len.saturating_add(packet.len()))
+fn keep(link: &Link, cpu: usize, packets: &mut Backlog, from: &Source, packet: &[u8]) -> bool {
+    let room = from.room(link, cpu, packets).and_then(|room| from.put(room));
+    let Some(room) = room.and_then(|rest| rest.get_mut(..packet.len())) else { return false };
+    room.copy_from_slice(packet);
+    packets.commit(from.sender(link), from.len.saturating_add(packet.len()))
 }
 
 fn finish_read(link: &Link, read: Request, copied: Result<usize>) {

@@ -160,6 +160,8 @@ pub fn close(dco: &Dco, state: &mut State) {
     dco.link.set_server(false);
     dco.link.events.close();
     dco.link.messages.flush(false);
+    // Making none cannot fail.
+    let _ = dco.link.messages.serve(false);
 }
 
 fn unmake(dco: &Dco, state: &mut State, why: Gone) {

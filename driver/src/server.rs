@@ -101,6 +101,7 @@ fn set_mode(dco: &Dco, mode: uapi::Mode) -> Result<()> {
     if state.socket.is_some() || state.connecting.is_some() {
         return Err(Status::INVALID_DEVICE_STATE);
     }
+    dco.link.messages.serve(true)?;
     dco.link.set_server(true);
     dco.adapter.set_link(true);
     if !core::mem::replace(&mut state.up, true) {

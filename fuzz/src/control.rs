@@ -1,11 +1,11 @@
 //! Control packets on their way to a reader: what comes from outside, kept, read and forgotten in any order, against a plain queue.
 
-use dco_core::Backlog;
+use dco_core::{Backlog, Sender, Shares};
 use std::collections::VecDeque;
 
 /// Two bytes an operation: what, and how much.
 pub fn run(input: &[u8]) {
-    let mut backlog = Backlog::try_new().expect("memory");
+    let mut backlog = Backlog::try_new(Shares::POINT_TO_POINT).expect("memory");
     let mut model: VecDeque<Vec<u8>> = VecDeque::new();
     for (number, &[what, amount]) in input.as_chunks::<2>().0.iter().enumerate() {
         let fill = u8::try_from(number % 251).expect("below");
@@ -19,23 +19,26 @@ pub fn run(input: &[u8]) {
         let fits = len <= 2048 && model.len() < 64;
         match what & 0xf {
             0..=5 => {
-                assert_eq!(backlog.keep(&packet), fits);
-                if fits {
+                let room = backlog.free(Sender::ONLY, || false).and_then(|room| room.get_mut(..len));
+                assert_eq!(room.is_some(), fits);
+                if let Some(room) = room {
+                    room.copy_from_slice(&packet);
+                    assert!(backlog.commit(Sender::ONLY, len));
                     model.push_back(packet);
                 }
             }
             // As a datagram in pieces: put together in place, then either read at once or kept.
             6..=8 => {
-                let room = backlog.free();
+                let room = backlog.free(Sender::ONLY, || false);
                 assert_eq!(room.is_some(), model.len() < 64);
                 if let Some(place) = room.and_then(|room| room.get_mut(..len)) {
                     place.fill(fill);
                     if what & 1 == 0 {
-                        assert!(backlog.commit(len));
+                        assert!(backlog.commit(Sender::ONLY, len));
                         model.push_back(packet);
                     }
                 } else {
-                    assert!(!backlog.commit(len));
+                    assert!(!backlog.commit(Sender::ONLY, len));
                 }
             }
             9..=13 => {

@@ -2,6 +2,7 @@
 
 use core::{
     fmt,
+    net::{IpAddr, SocketAddr},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -10,6 +11,7 @@ use dco_sync::{Box, Domain, Guard, OutOfMemory, Published, Shared, try_box};
 
 use crate::{
     MAX_INNER,
+    backlog::Sender,
     batch::Batch,
     control::Control,
     counters::{Counters, DeviceStats, Flow},
@@ -159,6 +161,16 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
         self.counters.stats()
     }
 
+    /// Who sends control packets from this address: a host, which has many ports, and under IPv6 many addresses in one network of 64 bits.
+    /// Any IRQL.
+    #[must_use]
+    pub fn sender(&self, address: IpAddr) -> Sender {
+        match &self.peers {
+            Peers::One(_) => Sender::ONLY,
+            Peers::Many(table) => table.sender(address),
+        }
+    }
+
     /// Counts a packet the shell lost outside a batch. Any IRQL.
     pub fn count_drop(&self, cpu: usize, reason: DropReason) {
         self.counters.drop(cpu, reason, 1);
@@ -207,6 +219,15 @@ impl<A: Aead, T: Send + Sync> Section<'_, A, T> {
     #[inline]
     pub fn batch(&self, now: Tick) -> Batch<'_, A, T> {
         Batch::new(self, now)
+    }
+
+    /// Whether a peer has this remote end; point to point, no.
+    #[must_use]
+    pub fn has_remote(&self, remote: SocketAddr) -> bool {
+        match &self.device.peers {
+            Peers::One(_) => false,
+            Peers::Many(table) => table.find(Name::Remote(remote), &self.guard).is_some(),
+        }
     }
 
     /// The next peer from `cursor` on, which moves behind it; `None` at the end. One that comes or goes meanwhile may be missed

@@ -52,7 +52,7 @@ mod sockets;
 mod table;
 mod time;
 
-pub use backlog::Backlog;
+pub use backlog::{Backlog, Sender, Shares};
 pub use batch::{Batch, Destination, Opened, Origin, PeerDue, Sealed, SendingKey};
 pub use control::{Control, ControlError, NewPeer, PeerUpdate};
 pub use counters::DeviceStats;

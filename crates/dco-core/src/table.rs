@@ -9,6 +9,7 @@ use dco_sync::{Domain, Guard, Index, OutOfMemory, Removed, Shared};
 use dco_wire::PeerId;
 
 use crate::{
+    backlog::Sender,
     endpoint::address_words,
     hash::hash,
     network::{Lengths, Network},
@@ -172,6 +173,12 @@ impl<P> Table<P> {
         // Only an id that no header can say could be at the very end.
         *cursor = next.map_or(Cursor::END, |(key, _)| Cursor(key.saturating_add(1)));
         next.map(|(_, entry)| &entry.peer)
+    }
+
+    /// As [`Device::sender`](crate::Device::sender).
+    pub(crate) fn sender(&self, address: IpAddr) -> Sender {
+        let [high, low] = address_words(address);
+        Sender::of(hash(self.seed, &[6, u64::from(address.is_ipv6()), high, if address.is_ipv6() { 0 } else { low }]))
     }
 
     /// Gives `peer` a name. Control only, as all below.

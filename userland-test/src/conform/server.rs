@@ -2,6 +2,7 @@
 //! [`scenarios`] and [`races`].
 
 mod drops;
+mod flood;
 mod listeners;
 mod races;
 mod scenarios;
@@ -93,6 +94,7 @@ pub fn all() -> Vec<Case> {
     all.extend([
         run("server: data of several peers, each its own", scenarios::data),
         run("server: control packets, with addresses both ways", scenarios::addressed),
+        run("server: control packets that nobody reads, of peers and strangers", flood::shares),
         run("server: pings go to each, with its id", scenarios::pings),
         run("server: the longest iroute decides whose a source is", scenarios::sources),
         run("server: a rekey of one peer leaves the others alone", scenarios::rekey),
