@@ -194,7 +194,8 @@ static void stalled_reader(void)
 	       "all %llu frames that were queued once they are read, got %u, %u torn",
 	       (unsigned long long)(after.tx_packets - before.tx_packets), frames.data, frames.torn);
 	expect(sent == after.tx_packets + after.tx_dropped - before.tx_packets - before.tx_dropped,
-	       "each of %u packets counted as sent or dropped", sent);
+	       "each of %u packets counted as sent or dropped, got %llu and %llu", sent,
+	       (unsigned long long)(after.tx_packets - before.tx_packets), (unsigned long long)(after.tx_dropped - before.tx_dropped));
 	close(own);
 	close(far);
 	close(sock);
@@ -286,6 +287,7 @@ static void into_itself(void)
 	getsockname(listener, (void *)&at, &len);
 	other = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	need(!unshare(CLONE_NEWNET), "another netns");
+	run("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6");
 	here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	run("ip link set lo up; ip link add w type veth peer name w2");
 	run("ip link set w2 netns /proc/%d/fd/%d", getpid(), other);
