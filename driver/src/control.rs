@@ -4,7 +4,8 @@ use crate::cipher::Ciphers;
 use crate::device::Dco;
 use crate::epoch;
 use crate::link::{Link, now};
-use crate::listener;
+use crate::listener::{self, Listener};
+use crate::listening::LISTENERS;
 use crate::peer::{self, Connecting};
 use crate::server;
 use crate::trace::{self, Gone};
@@ -42,6 +43,8 @@ pub struct State {
     pub up: bool,
     /// A server has, or had, a listener since the handle was opened.
     pub serving: bool,
+    /// A server's, by number.
+    pub listeners: [Option<Listener>; LISTENERS],
     /// Point to point: the peer's socket, while there is a peer.
     pub socket: Option<Shared<Transport>>,
     /// The peer to be, while it connects; then there is none yet.
@@ -67,6 +70,7 @@ impl State {
             open: false,
             up: false,
             serving: false,
+            listeners: [const { None }; LISTENERS],
             socket: None,
             connecting: None,
             client: None,

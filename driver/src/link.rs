@@ -196,8 +196,14 @@ impl Receive for Receiver {
     }
 
     fn dead(&self) {
-        // What expiry is told with: OpenVPN makes a new peer on it, as it should here.
-        self.link.messages.disconnected(Status::CONNECTION_DISCONNECTED);
+        if self.link.is_server() {
+            // Its clients are to notice nothing: the work item makes another.
+            self.link.listening.died(self.listener);
+            self.link.connected.enqueue();
+        } else {
+            // What expiry is told with: OpenVPN makes a new peer on it, as it should here.
+            self.link.messages.disconnected(Status::CONNECTION_DISCONNECTED);
+        }
         trace::socket_lost(self.link.traced.adapter, Status::CONNECTION_DISCONNECTED);
     }
 }

@@ -1,4 +1,7 @@
 //! Listeners come and go: MP_START_VPN, MP_LISTEN, MP_UNLISTEN. PASSIVE_LEVEL, under the control lock.
+//!
+//! A listener lives until it is closed. Its socket may not: where the network stack gives it up, the work item makes another at the same
+//! address, at once or as soon as it can.
 
 use crate::control::{State, parse};
 use crate::device::Dco;
@@ -15,6 +18,20 @@ use nt::status::{Result, Status};
 use nt::wdf::request::Ioctl;
 use nt::wsk::Client;
 use zerocopy::IntoBytes;
+
+/// A listener: how its socket was made.
+pub struct Listener {
+    /// Where it was bound, as a user knows it.
+    at: SocketAddr,
+    ipv6_only: bool,
+    /// It has no socket at present: one is made as soon as it can be, and userspace knows.
+    lost: bool,
+}
+
+/// Whether there is a listener of this number, with or without a socket.
+pub fn exists(state: &State, number: u32) -> bool {
+    state.listeners.get(number as usize).is_some_and(Option::is_some)
+}
 
 /// MP_START_VPN: makes the first socket, and says where it is bound.
 pub fn start(dco: &Dco, request: Ioctl) {
@@ -68,37 +85,86 @@ fn open(dco: &Dco, wanted: &MpListen, first: bool, room: bool) -> Result<(u32, S
     if wanted.protocol != uapi::Protocol::Udp {
         return Err(Status::NOT_SUPPORTED);
     }
-    let number = if first { FIRST } else { link.listening.free_number().ok_or(Status::INSUFFICIENT_RESOURCES)? };
+    let another = || link.listening.free_number(|number| exists(state, number)).ok_or(Status::INSUFFICIENT_RESOURCES);
+    let number = if first { FIRST } else { another()? };
     let client = match &state.client {
         Some(client) => client.clone(),
         // Here, not at start: there the network stack may not be up yet (ovpn-dco-win #24).
         None => state.client.insert(Client::register()?).clone(),
     };
-    let socket = Transport::listen(&client, link, number, wanted.listen, wanted.ipv6_only)?;
-    let bound = shown(socket.local_address()?, socket.is_ipv4());
-    let socket = Shared::try_new(socket)?;
-    link.listening.publish(number, socket.clone())?;
-    begin(dco, state);
-    if let Err(status) = socket.start() {
-        link.listening.withdraw(number);
-        return Err(status);
+    let begins = begin(dco, state);
+    let bound = make(link, &client, number, wanted.listen, wanted.ipv6_only).inspect_err(|_| {
+        if begins {
+            dco.timer.stop();
+            state.serving = false;
+        }
+    })?;
+    if let Some(listener) = state.listeners.get_mut(number as usize) {
+        *listener = Some(Listener { at: bound, ipv6_only: wanted.ipv6_only, lost: false });
     }
     if !first {
         link.listening.given(number);
     }
-    trace::server_listening(link.traced.adapter, bound.into());
     Ok((number, bound))
 }
 
-/// With the first listener of a handle the server begins.
-fn begin(dco: &Dco, state: &mut State) {
+/// Makes a listener's socket, and says where it is bound.
+fn make(link: &Shared<Link>, client: &Client, number: u32, listen: SocketAddr, ipv6_only: bool) -> Result<SocketAddr> {
+    let socket = Transport::listen(client, link, number, listen, ipv6_only)?;
+    let bound = shown(socket.local_address()?, socket.is_ipv4());
+    let socket = Shared::try_new(socket)?;
+    link.listening.publish(number, socket.clone())?;
+    if let Err(status) = socket.start() {
+        unmake(link, number);
+        return Err(status);
+    }
+    trace::server_listening(link.traced.adapter, bound.into());
+    Ok(bound)
+}
+
+/// Closes a listener's socket, if it has one.
+fn unmake(link: &Link, number: u32) {
+    let Some(socket) = link.listening.get(number) else { return };
+    // No callback after this, so nothing is added to the queue; then what is in it of this socket's goes back, and it can close.
+    socket.stop();
+    link.listening.take_dead(number);
+    link.listening.withdraw(number);
+    link.received.give_back_of(number);
+    rxqueue::discard_of(link, number);
+    drop(socket);
+    link.received.keep_all();
+}
+
+/// The work item: listeners whose sockets were given up get others. Where one cannot be made, one read is told, and each second it is
+/// tried again; peers, their keys and what is known of them stay meanwhile.
+pub fn renew(link: &Shared<Link>, state: &mut State, second: bool) {
+    let Some(client) = &state.client else { return };
+    for (number, listener) in (0u32..).zip(&mut state.listeners) {
+        let Some(listener) = listener else { continue };
+        let dead = link.listening.take_dead(number);
+        if dead {
+            unmake(link, number);
+        }
+        if dead || second && listener.lost {
+            let made = make(link, client, number, listener.at, listener.ipv6_only);
+            let before = core::mem::replace(&mut listener.lost, made.is_err());
+            if listener.lost && !before {
+                link.messages.disconnected(Status::CONNECTION_DISCONNECTED);
+            }
+        }
+    }
+}
+
+/// With the first listener of a handle the server begins; whether it was the first.
+fn begin(dco: &Dco, state: &mut State) -> bool {
     if core::mem::replace(&mut state.serving, true) {
-        return;
+        return false;
     }
     dco.link.many.restart_stats(&mut state.many);
     dco.link.restart();
     dco.link.received.keep_all();
     dco.timer.start();
+    true
 }
 
 /// MP_UNLISTEN: closes a listener. Its peers stay, without a way to them until they are heard by another.
@@ -106,27 +172,24 @@ fn begin(dco: &Dco, state: &mut State) {
 /// # Errors
 /// NOT_FOUND.
 pub fn unlisten(dco: &Dco, number: u32) -> Result<()> {
-    let _state = dco.control.lock();
+    let mut state = dco.control.lock();
     let link = &dco.link;
     server(link)?;
-    let socket = link.listening.get(number).ok_or(Status::NOT_FOUND)?;
-    // No callback after this, so nothing is added to the queue; then what is in it of this socket's goes back, and it can close.
-    socket.stop();
-    link.listening.withdraw(number);
-    link.received.give_back_of(number);
-    rxqueue::discard_of(link, number);
-    drop(socket);
-    link.received.keep_all();
+    let listener = state.listeners.get_mut(number as usize).ok_or(Status::NOT_FOUND)?;
+    listener.take().ok_or(Status::NOT_FOUND)?;
+    unmake(link, number);
     Ok(())
 }
 
 /// Takes all listeners away and gives back their sockets, which receive nothing any more.
-pub fn withdraw_all(link: &Link) -> [Option<Shared<Transport>>; LISTENERS] {
+pub fn withdraw_all(link: &Link, state: &mut State) -> [Option<Shared<Transport>>; LISTENERS] {
+    state.listeners = [const { None }; LISTENERS];
     let mut numbers = 0u32..;
     core::array::from_fn(|_| {
         let number = numbers.next()?;
         let socket = link.listening.get(number)?;
         socket.stop();
+        link.listening.take_dead(number);
         link.listening.withdraw(number);
         Some(socket)
     })

@@ -13,6 +13,8 @@ pub const FIRST: u32 = 0;
 /// How many listeners there may be, the first included.
 pub const LISTENERS: usize = 16;
 
+const _: () = assert!(LISTENERS <= u32::BITS as usize);
+
 /// The listeners there are, read in sections of their own domain.
 pub struct Listening {
     domain: Domain,
@@ -21,6 +23,8 @@ pub struct Listening {
     last: AtomicU32,
     /// MP_LISTEN was used: addresses of userspace's have listeners' numbers in them.
     several: AtomicBool,
+    /// Listeners whose sockets the network stack has given up, a bit each.
+    dead: AtomicU32,
 }
 
 /// What stands for a listener as our end of a peer's transport: the core tells peers at one remote end apart by it.
@@ -44,7 +48,13 @@ impl Listening {
     pub fn new() -> Result<Self> {
         let domain = Domain::try_new(time::max_processors())?;
         let listeners = core::array::from_fn(|_| Published::new(&domain, None));
-        Ok(Self { domain, listeners, last: AtomicU32::new(FIRST), several: AtomicBool::new(false) })
+        Ok(Self {
+            domain,
+            listeners,
+            last: AtomicU32::new(FIRST),
+            several: AtomicBool::new(false),
+            dead: AtomicU32::new(0),
+        })
     }
 
     fn place(&self, listener: u32) -> Option<&Published<Shared<Transport>>> {
@@ -82,18 +92,29 @@ impl Listening {
         self.place(listener)?.load(&guard).map(|socket| (*socket).clone())
     }
 
-    /// A number for another listener: one that was given back longest ago. Under the control lock.
-    pub fn free_number(&self) -> Option<u32> {
+    /// A number for another listener: of those that are not taken the one that was given back longest ago. Under the control lock.
+    pub fn free_number(&self, taken: impl Fn(u32) -> bool) -> Option<u32> {
         let last = self.last.load(Ordering::Relaxed);
         let others = LISTENERS.saturating_sub(1) as u32;
         let mut numbers = (0..others).map(|n| last.wrapping_add(n) % others + 1);
-        numbers.find(|number| self.get(*number).is_none())
+        numbers.find(|number| !taken(*number))
     }
 
     /// MP_LISTEN gave this number. Under the control lock.
     pub fn given(&self, listener: u32) {
         self.last.store(listener, Ordering::Relaxed);
         self.several.store(true, Ordering::Relaxed);
+    }
+
+    /// The network stack has given a listener's socket up. IRQL <= DISPATCH_LEVEL.
+    pub fn died(&self, listener: u32) {
+        self.dead.fetch_or(1u32.checked_shl(listener).unwrap_or(0), Ordering::AcqRel);
+    }
+
+    /// Whether it has, said once. Under the control lock.
+    pub fn take_dead(&self, listener: u32) -> bool {
+        let bit = 1u32.checked_shl(listener).unwrap_or(0);
+        self.dead.load(Ordering::Relaxed) & bit != 0 && self.dead.fetch_and(!bit, Ordering::AcqRel) & bit != 0
     }
 
     /// The handle is closed: the next one begins without listeners. Under the control lock.

@@ -181,7 +181,7 @@ fn unmake(dco: &Dco, state: &mut State, why: Gone) {
     if core::mem::take(&mut state.serving) {
         dco.timer.stop();
         // As above.
-        let sockets = listener::withdraw_all(link);
+        let sockets = listener::withdraw_all(link, state);
         server::drop_peers(link, state, why);
         link.received.give_back();
         rxqueue::discard(link);

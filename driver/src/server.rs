@@ -121,7 +121,7 @@ fn new_peer(dco: &Dco, new: &uapi::MpNewPeer) -> Result<()> {
     let link = &dco.link;
     server(link)?;
     let listener = link.listening.meant(new.listener);
-    if link.listening.get(listener).is_none() {
+    if !listener::exists(state, listener) {
         return Err(Status::INVALID_DEVICE_STATE);
     }
     let Some(PeerSelector::Id(id)) = selector(new.peer_id) else { return Err(Status::INVALID_DEVICE_REQUEST) };
@@ -276,6 +276,8 @@ pub fn work(dco: &Dco) {
     if !state.serving {
         return;
     }
+    let second = link.ticked.swap(false, Ordering::AcqRel);
+    listener::renew(link, state, second);
     let tell = |peer: &crate::link::Peer, endpoint: Endpoint| {
         let listener = listener_of(endpoint.local);
         // Of a listener that is gone meanwhile the address tells as much as there is to know.
@@ -289,7 +291,7 @@ pub fn work(dco: &Dco) {
         told
     };
     link.many.take_moved_while(&mut state.many, tell, time::pause);
-    if link.ticked.swap(false, Ordering::AcqRel) {
+    if second {
         let mut cursor = Some(Cursor::default());
         while let Some(at) = cursor {
             cursor = look(link, state, at);

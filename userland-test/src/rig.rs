@@ -518,6 +518,19 @@ impl Machine {
         Ok(fs::read_dir(&folder).with_context(|| folder.clone())?.count())
     }
 
+    /// Does something while the lab's process is stopped: what comes meanwhile waits in its sockets.
+    pub fn stopped_while<T>(&self, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        let signal = |name: &str| -> Result<()> {
+            let status = Command::new("kill").args([name, &self.process.child.id().to_string()]).status()?;
+            ensure!(status.success(), "kill {name}: ended with {status}");
+            Ok(())
+        };
+        signal("-STOP")?;
+        let done = act();
+        signal("-CONT")?;
+        done
+    }
+
     /// Whether the adapter's link is up.
     pub fn link_is_up(&self) -> Result<bool> {
         let text = query_lab(&self.lab, "adapter")?;

@@ -3,6 +3,8 @@
 
 mod listeners;
 
+mod power;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,12 +45,14 @@ pub fn run(options: Options) -> Result<ExitCode> {
     };
     let mut checks = Checks::default();
     let checked = check_all(&rig, &machine, &mut checks);
+    checks.check("adapter torn out under traffic", || power::surprise(&rig, &machine));
     checks.check("unload", || {
         machine.stop()?;
         rig.expect_no_tun()?;
         Ok("nothing left behind, nothing violated".into())
     });
     checked?;
+    power::check_mortal(&rig, &mut checks)?;
     println!("{} passed, {} failed", checks.passed, checks.failed);
     Ok(if checks.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -76,6 +80,8 @@ fn check_all(rig: &Rig, machine: &Machine, checks: &mut Checks) -> Result<()> {
     checks.check("several listeners", || server.several_listeners(&mut clients));
     checks.check("floats", || server.floats(&mut clients));
     checks.check("clients that come and go under traffic", || server.come_and_go(&mut clients));
+    checks.check("disable", || server.disable(&mut clients));
+    checks.check("sleep", || server.sleep(&mut clients));
     checks.check("close under traffic", || server.close_under_traffic(&mut clients));
     Ok(())
 }
