@@ -3,6 +3,7 @@
 
 mod listeners;
 
+mod mss;
 mod power;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -77,6 +78,7 @@ fn check_all(rig: &Rig, machine: &Machine, checks: &mut Checks) -> Result<()> {
     checks.check("nobody's address", || server.nobody(&mut clients));
     checks.check("networks behind clients", || server.networks(&mut clients));
     checks.check("client to client", || server.client_to_client(&mut clients));
+    checks.check("MSS", || server.mss(&mut clients));
     checks.check("several listeners", || server.several_listeners(&mut clients));
     checks.check("floats", || server.floats(&mut clients));
     checks.check("clients that come and go under traffic", || server.come_and_go(&mut clients));

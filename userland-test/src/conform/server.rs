@@ -3,6 +3,7 @@
 
 mod drops;
 mod flood;
+mod headers;
 mod listeners;
 mod races;
 mod scenarios;
@@ -95,6 +96,8 @@ pub fn all() -> Vec<Case> {
         run("server: data of several peers, each its own", scenarios::data),
         run("server: control packets, with addresses both ways", scenarios::addressed),
         run("server: control packets that nobody reads, of peers and strangers", flood::shares),
+        run("server: packets with no peer's id, found by the remote end", headers::undefined_id),
+        run("server: DATA_V1 is user space's, with its address", headers::data_v1),
         run("server: pings go to each, with its id", scenarios::pings),
         run("server: the longest iroute decides whose a source is", scenarios::sources),
         run("server: a rekey of one peer leaves the others alone", scenarios::rekey),

@@ -27,7 +27,7 @@ const EVENTS: i32 = 1024;
 const EXPIRED: i32 = 2;
 
 /// Where the stack is, inside the tunnel.
-const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));
+pub(super) const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));
 
 /// A client: where it is and its key.
 pub(super) struct Guest {
