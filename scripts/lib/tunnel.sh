@@ -37,12 +37,15 @@ inline_pki() {
 
 need_openvpn() { need openvpn:openvpn openssl:openssl; }
 
+# Debian's OpenVPN: the machine's, or another one of an unpacked package.
+openvpn_program=(openvpn)
+
 # start_openvpn NAME NAMESPACE < configuration: Debian's OpenVPN; returns once it is ready. Process id in $pid.
 start_openvpn() {
     local name=$1 ns=$2 ready=${3:-Initialization Sequence Completed}
     cat >"$run/$name.conf"
     # Without --disable-dco it would use a kernel module where the machine has one; the far end is to be stock userspace.
-    spawn "$name" ip netns exec "$ns" openvpn --disable-dco --cd "$run" --config "$name.conf"
+    spawn "$name" ip netns exec "$ns" "${openvpn_program[@]}" --disable-dco --cd "$run" --config "$name.conf"
     wait_for_line 20 "$pid" "$run/logs/$name.log" "$ready"
 }
 
@@ -221,7 +224,7 @@ CONF
             ;;
         debian)
             sed -i 's/^dev tun$/dev dco0\ndev-type tun/' "$run/client.conf"
-            spawn client ip netns exec "$ns_client" openvpn --disable-dco --cd "$run" --config client.conf
+            spawn client ip netns exec "$ns_client" "${openvpn_program[@]}" --disable-dco --cd "$run" --config client.conf
             ;;
     esac
     client_pid=$pid
