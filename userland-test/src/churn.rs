@@ -5,6 +5,8 @@
 //! tunnel both ways and have to come out as they went in, and both ends delete the peer: two lifecycles. Meanwhile other threads send
 //! forged packets, control packets and rubbish from each end to the other, and read what comes, whether a peer is there or not.
 
+mod server;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -41,30 +43,50 @@ const REST: Duration = Duration::from_millis(2);
 /// `churn`.
 pub fn run(mut options: Options) -> Result<ExitCode> {
     let help = format!(
-        "usage: dco-cli churn --lab PROGRAM --sys FILE --a NETNS,IP4,IP6 --b NETNS,IP4,IP6 [--seconds N] [--threads N]\n\n\
+        "usage: dco-cli churn --lab PROGRAM --sys FILE --a NETNS,IP4,IP6 --b NETNS,IP4,IP6 [--server] [--seconds N] [--lives N] [--threads N]\n\n\
          Peers come and go between labs, from NEW_PEER over keys and packets through the tunnel to DEL_PEER, while forged packets,\n\
-         replays, unknown key ids, control packets and rubbish flow. Prints how many, and ends with a clean unload of each driver.\n\n\
+         replays, unknown key ids, control packets and rubbish flow. Prints how many, and ends with a clean unload of each driver.\n\
+         With --server it is one lab, a server's, in the first namespace, and clients in the second: their peers come, are rekeyed, move, and\n\
+         go or expire, from several threads, while others stay and lose nothing.\n\n\
          {RIG_HELP}\n  --seconds N         how long (default 30)\n\
-         \x20 --threads N         threads that make peers; each has two labs of its own (default 2, at most 32)\n\n\
+         \x20 --threads N         threads that make peers; each has two labs of its own, but for a server's (default 2, at most 32; of a\n\
+         \x20                     server 15)\n\
+         \x20 --lives N           of a server: ends after so many lives, unless --seconds ends it before\n\n\
          example:\n  dco-cli churn --seconds 900 --threads 4 --lab target/release/dco-lab --sys target/driver/ovpn-dco.sys \\\n\
          \x20   --a left,10.87.0.1,fd87::1 --b right,10.87.0.2,fd87::2"
     );
-    let (mut rig, mut seconds, mut threads) = (RigOptions::default(), 30u64, 2u8);
+    let (mut rig, mut seconds, mut threads) = (RigOptions::default(), None, 2u8);
+    let (mut as_server, mut lives) = (false, None);
     while let Some(item) = options.item()? {
         match &item {
             Item::Option(name) if name == "help" => {
                 println!("{help}");
                 return Ok(ExitCode::SUCCESS);
             }
-            Item::Option(name) if name == "seconds" => seconds = options.value("seconds")?,
+            Item::Option(name) if name == "seconds" => seconds = Some(options.value("seconds")?),
+            Item::Option(name) if name == "lives" => lives = Some(options.value("lives")?),
+            Item::Option(name) if name == "server" => as_server = true,
             Item::Option(name) if name == "threads" => threads = options.value("threads")?,
             item if rig.take(item, &mut options)? => {}
             item => return Err(Options::unexpected(item)),
         }
     }
-    if !(1..=32).contains(&threads) {
-        return Err(Usage::new(format!("--threads: expected 1 to 32, got {threads}")).into());
+    let most = if as_server { 15 } else { 32 };
+    if !(1..=most).contains(&threads) {
+        return Err(Usage::new(format!("--threads: expected 1 to {most}, got {threads}")).into());
     }
+    if as_server {
+        let until = server::Until {
+            seconds: seconds.or(lives.is_none().then_some(30)),
+            lives: lives.unwrap_or(u64::MAX),
+            threads,
+        };
+        return server::run(&rig.rig()?, &until).map(|()| ExitCode::SUCCESS);
+    }
+    if lives.is_some() {
+        return Err(Usage::new("--lives: expected with --server").into());
+    }
+    let seconds = seconds.unwrap_or(30);
     let rigs = (0..threads).map(|number| rig.rig_number(number)).collect::<Result<Vec<_>>>()?;
     let totals = Totals::default();
     let began = Instant::now();

@@ -531,6 +531,15 @@ impl Machine {
         done
     }
 
+    /// Bytes of the host's memory that the lab has, its own and the driver's.
+    pub fn resident(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.process.child.id());
+        let text = fs::read_to_string(&path).with_context(|| path.clone())?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()).with_context(|| format!("{path}: VmRSS"))?;
+        Ok(kib.parse::<u64>()? << 10)
+    }
+
     /// Whether the adapter's link is up.
     pub fn link_is_up(&self) -> Result<bool> {
         let text = query_lab(&self.lab, "adapter")?;

@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use dco_uapi::raw;
 
 use crate::device::{ADAPTER, Client, Device, Event, Slot};
 use crate::far::{DRIVER, DataKey, Far, OVERHEAD};
@@ -221,8 +222,24 @@ impl Guest {
         Ok(Some(opened.inner))
     }
 
+    /// That the driver has counted what this client sent and got, and nothing else.
+    pub fn expect_counted(&self, peer: &raw::PeerStats) -> Result<()> {
+        let overhead = OVERHEAD as i64;
+        let link = [0, 1].map(|n| self.inner[n] + self.packets[n] * overhead);
+        let expected = [self.id.into(), link[0], link[1], self.inner[0], self.inner[1]];
+        let came = [
+            peer.peer_id.get().into(),
+            peer.link_rx_bytes.get(),
+            peer.link_tx_bytes.get(),
+            peer.vpn_rx_bytes.get(),
+            peer.vpn_tx_bytes.get(),
+        ];
+        ensure!(came == expected, "expected {expected:?}, got {came:?}");
+        Ok(())
+    }
+
     /// Sends an echo request and expects its reply.
-    fn pings(&mut self, from: IpAddr, to: IpAddr, length: usize, tag: u32) -> Result<()> {
+    pub fn pings(&mut self, from: IpAddr, to: IpAddr, length: usize, tag: u32) -> Result<()> {
         let request = echo_request(from, to, length, tag);
         self.send(&request)?;
         let (_, _, _, payload) = echo(&request).context("an echo request of our own")?;
@@ -302,19 +319,7 @@ impl Server<'_> {
         let mut all = self.device.all_client_stats()?;
         all.sort_by_key(|peer| peer.peer_id.get());
         ensure!(all.len() == clients.len(), "expected {} peers, got {}", clients.len(), all.len());
-        for (client, peer) in clients.iter().zip(&all) {
-            let overhead = OVERHEAD as i64;
-            let link = [0, 1].map(|n| client.inner[n] + client.packets[n] * overhead);
-            let expected = [client.id.into(), link[0], link[1], client.inner[0], client.inner[1]];
-            let came = [
-                peer.peer_id.get().into(),
-                peer.link_rx_bytes.get(),
-                peer.link_tx_bytes.get(),
-                peer.vpn_rx_bytes.get(),
-                peer.vpn_tx_bytes.get(),
-            ];
-            ensure!(came == expected, "expected {expected:?}, got {came:?}");
-        }
+        clients.iter().zip(&all).try_for_each(|(client, peer)| client.expect_counted(peer))?;
         let sum = |n: usize| clients.iter().map(|client| client.inner[n]).sum::<i64>();
         let stats = self.device.stats()?;
         let came = [stats.0.tun_bytes_received.get(), stats.0.tun_bytes_sent.get()];
