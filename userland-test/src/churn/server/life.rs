@@ -20,7 +20,7 @@ use crate::server::{echo, echo_request};
 use crate::status::NtStatus;
 
 /// Lives side by side on a thread: what is under way at once stays far below what a socket's buffer or a TUN holds.
-const TOGETHER: u32 = 24;
+const TOGETHER: u32 = 64;
 
 /// How long a reply may take before its request is sent again.
 const AGAIN: Duration = Duration::from_millis(100);

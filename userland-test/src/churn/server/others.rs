@@ -183,6 +183,8 @@ impl Crowd<'_> {
                 guest.pings(guest.vpn[version], self.inside[version], 60 + tag as usize % 1400, tag)?;
                 add(&self.totals.standing, 1);
             }
+            // The machine is for the lives.
+            thread::sleep(Duration::from_millis(5));
         }
         Ok(())
     }
