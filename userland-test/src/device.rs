@@ -443,6 +443,11 @@ impl Device {
 
     /// Closes the device.
     pub fn close(self) -> Result<()> {
+        self.close_beside()
+    }
+
+    /// Closes the device, which other threads may use meanwhile.
+    pub fn close_beside(&self) -> Result<()> {
         match self.file.close()? {
             NtStatus::SUCCESS => Ok(()),
             status => bail!("close: expected SUCCESS, got {status}"),

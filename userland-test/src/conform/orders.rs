@@ -52,7 +52,7 @@ const BACKLOG: usize = 64;
 
 /// The de Bruijn sequence of `symbols` symbols and sequences of `length`, with its beginning again at its end: every sequence once,
 /// without wrapping around. Fredricksen, Kessler and Maiorana's: Lyndon words in order.
-fn de_bruijn(symbols: usize, length: usize) -> Vec<usize> {
+pub fn de_bruijn(symbols: usize, length: usize) -> Vec<usize> {
     let mut sequence = Vec::new();
     let mut word = vec![0];
     loop {

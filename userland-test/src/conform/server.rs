@@ -1,10 +1,12 @@
 //! A handle as a server: modes, peers by every name they have, events, control packets with addresses. What takes clients is in
 //! [`scenarios`] and [`races`].
 
+mod closing;
 mod drops;
 mod flood;
 mod headers;
 mod listeners;
+mod orders;
 mod races;
 mod scenarios;
 
@@ -111,8 +113,10 @@ pub fn all() -> Vec<Case> {
         run("server: close ends all of it", scenarios::close),
         run("race: a server's close during all of its requests", races::close_during),
         run("race: many events, few requests, some cancelled", races::events),
+        run("orders: every order of a server's calls", orders::every_order),
         run("churn: a server's peers come and go from several threads, under traffic", races::churn),
     ]);
+    all.extend(closing::all());
     all
 }
 
