@@ -12,6 +12,7 @@
 pub mod control;
 pub mod epoch;
 pub mod key;
+pub mod requests;
 pub mod sequence;
 pub mod server;
 pub mod stream;

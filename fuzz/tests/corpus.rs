@@ -106,6 +106,11 @@ fn server() {
 }
 
 #[test]
+fn requests() {
+    replay("requests", dco_fuzz::requests::run);
+}
+
+#[test]
 fn control() {
     replay("control", dco_fuzz::control::run);
 }

@@ -1,8 +1,9 @@
 //! Every order of a server's calls, against a small model of what a handle promises: as [`crate::conform::orders`], whose sequence this
 //! follows, has it point to point.
 //!
-//! There are two peers, which want the same VPN address, so that one of the two can be there; one network, which is the one's, the other's or
-//! nobody's; a key of each format. A packet of the first peer's, sealed with the classic key, from behind it, shows whether all of that is so.
+//! A server's handle is made by three calls, so there is one of the sequence's that makes them all. There are two peers, and one that wants
+//! the first one's VPN address; a network, which is the one's, the other's or nobody's; a key of each format. A packet of the first peer's,
+//! sealed with the classic key, from behind it, shows whether all of that is so.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -25,11 +26,15 @@ use crate::targets::{Completion, Pending};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Call {
     Reopen,
-    Del(i32),
+    /// The handle is another one, a server's, with a socket and the first peer.
+    Serve,
+    Del,
     DelRoute,
     SetMode,
     Start,
     New(i32),
+    /// A peer with the first one's address. Where it can be made, it goes at once.
+    Rival,
     Key,
     Epoch,
     Swap,
@@ -38,15 +43,16 @@ enum Call {
     Notify,
 }
 
-const CALLS: [Call; 15] = [
+const CALLS: [Call; 16] = [
     Call::Reopen,
-    Call::Del(1),
-    Call::Del(2),
+    Call::Serve,
+    Call::Del,
     Call::DelRoute,
     Call::SetMode,
     Call::Start,
     Call::New(1),
     Call::New(2),
+    Call::Rival,
     Call::Key,
     Call::Epoch,
     Call::Swap,
@@ -99,26 +105,25 @@ impl Model {
             // Not a matter of the mode.
             Call::Key | Call::Epoch => or(there(1), NtStatus::OBJECTID_NOT_FOUND),
             _ if !self.server => NtStatus::INVALID_DEVICE_STATE,
-            Call::Del(id) => or(there(id), NtStatus::NOT_FOUND),
+            Call::Del => or(there(1), NtStatus::NOT_FOUND),
             Call::DelRoute => or(self.owner.is_some(), NtStatus::NOT_FOUND),
             Call::Start => or(!self.socket, NtStatus::ALREADY_INITIALIZED),
-            Call::New(_) if !self.socket => NtStatus::INVALID_DEVICE_STATE,
-            Call::New(id) if there(id) => NtStatus::OBJECTID_EXISTS,
-            // The other one has its address.
-            Call::New(_) => or(self.peers.is_empty(), NtStatus::NO_MEMORY),
+            Call::New(_) | Call::Rival if !self.socket => NtStatus::INVALID_DEVICE_STATE,
+            Call::New(id) => or(!there(id), NtStatus::OBJECTID_EXISTS),
+            Call::Rival => or(!there(1), NtStatus::NO_MEMORY),
             Call::Swap => or(there(1), NtStatus::INVALID_DEVICE_REQUEST),
             Call::AddRoute(id) if !there(id) => NtStatus::NOT_FOUND,
             Call::AddRoute(id) => or(self.owner.is_none_or(|owner| owner == id), NtStatus::OBJECTID_EXISTS),
-            Call::Reopen | Call::Packet | Call::Notify => NtStatus::SUCCESS,
+            Call::Reopen | Call::Serve | Call::Packet | Call::Notify => NtStatus::SUCCESS,
         }
     }
 
     /// What a call that succeeds changes, events apart.
     fn apply(&mut self, call: Call) {
         match call {
-            Call::Del(id) => {
-                self.peers.remove(&id);
-                self.owner = self.owner.filter(|&owner| owner != id);
+            Call::Del => {
+                self.peers.remove(&1);
+                self.owner = self.owner.filter(|&owner| owner != 1);
             }
             Call::DelRoute => self.owner = None,
             Call::SetMode => self.server = true,
@@ -132,7 +137,7 @@ impl Model {
                 }
             }
             Call::AddRoute(id) => self.owner = Some(id),
-            Call::Reopen | Call::Packet | Call::Notify => {}
+            Call::Reopen | Call::Serve | Call::Rival | Call::Packet | Call::Notify => {}
         }
     }
 
@@ -221,11 +226,15 @@ impl Run<'_> {
     fn call(&mut self, call: Call) -> Result<()> {
         match call {
             Call::Reopen => self.reopen()?,
-            Call::Del(id) => {
-                let there = self.model.peers.contains_key(&id);
-                self.ioctl(call, Ioctl::MpDelPeer, &cases::peer_ref(id), 0)?;
+            Call::Serve => {
+                self.reopen()?;
+                [Call::SetMode, Call::Start, Call::New(1)].into_iter().try_for_each(|call| self.call(call))?;
+            }
+            Call::Del => {
+                let there = self.model.peers.contains_key(&1);
+                self.ioctl(call, Ioctl::MpDelPeer, &cases::peer_ref(1), 0)?;
                 if there {
-                    self.told(Event::DelPeer(id, USERSPACE))?;
+                    self.told(Event::DelPeer(1, USERSPACE))?;
                 }
             }
             Call::DelRoute => self.ioctl(call, Ioctl::MpDelIroute, &network(-1), 0)?,
@@ -235,13 +244,18 @@ impl Run<'_> {
                 self.ioctl(call, Ioctl::MpStartVpn, request.as_bytes(), size_of::<raw::MpStartVpn>())?;
                 self.at = self.model.socket.then(|| LISTEN.into());
             }
-            Call::New(id) => {
-                let remote = match id {
-                    1 => self.far.far.address()?,
-                    _ => ([127, 9, 0, 2], 9).into(),
-                };
-                let client = Client { id, remote, vpn4: Some([10, 77, 0, 2].into()), vpn6: None };
-                self.ioctl(call, Ioctl::MpNewPeer, client.request().as_bytes(), 0)?;
+            Call::New(1) => {
+                let remote = self.far.far.address()?;
+                self.ioctl(call, Ioctl::MpNewPeer, &new_peer(1, remote, 1), 0)?;
+            }
+            Call::New(id) => self.ioctl(call, Ioctl::MpNewPeer, &new_peer(id, ([127, 9, 0, 2], 9).into(), 2), 0)?,
+            Call::Rival => {
+                let made = self.model.status(call) == NtStatus::SUCCESS;
+                self.ioctl(call, Ioctl::MpNewPeer, &new_peer(3, ([127, 9, 0, 3], 9).into(), 1), 0)?;
+                if made {
+                    self.device.del_client(3)?;
+                    self.told(Event::DelPeer(3, USERSPACE))?;
+                }
             }
             Call::Key => {
                 let request = key::request(&self.far.secret, Slot::Primary, 0, 1);
@@ -304,7 +318,8 @@ impl Run<'_> {
         let all = self.device.ioctl(Ioctl::GetPeerStats.code(), &cases::peer_ref(-1), 1000)?;
         ensure!(all.status == NtStatus::SUCCESS, "GET_PEER_STATS: expected SUCCESS, got {}", all.status);
         let Ok(all) = <[raw::PeerStats]>::ref_from_bytes(&all.output) else { bail!("expected records of 40 bytes") };
-        let ids: Vec<i32> = all.iter().map(|peer| peer.peer_id.get()).collect();
+        let mut ids: Vec<i32> = all.iter().map(|peer| peer.peer_id.get()).collect();
+        ids.sort_unstable();
         ensure!(ids.iter().eq(self.model.peers.keys()), "expected the peers {:?}, got {ids:?}", self.model.peers);
         if self.at.is_none() {
             return Ok(());
@@ -359,6 +374,11 @@ impl Fates {
     }
 }
 
+/// MP_NEW_PEER's input: id, where it is, the last number of its VPN address.
+fn new_peer(id: i32, remote: SocketAddr, host: u8) -> Vec<u8> {
+    Client { id, remote, vpn4: Some([10, 77, 0, host].into()), vpn6: None }.request().as_bytes().to_vec()
+}
+
 fn network(id: i32) -> Vec<u8> {
     route([172, 16, 1, 0], 24, id)
 }
@@ -403,7 +423,7 @@ mod tests {
     fn run(fault: Fault) -> Result<String> {
         let mock = Mock::new(fault);
         let own = ([127, 0, 0, 1], 1).into();
-        every_order(&Bench { target: &mock, own, depth: 3, seconds: Duration::ZERO })
+        every_order(&Bench { target: &mock, own, depth: 4, seconds: Duration::ZERO })
     }
 
     #[test]

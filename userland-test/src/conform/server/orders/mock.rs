@@ -183,7 +183,7 @@ impl Mock {
                 state.socket = Some(socket);
                 ends(NtStatus::SUCCESS, input.to_vec())
             }
-            Ioctl::MpNewPeer => no_data(self.new_peer(state, word(input, 76))),
+            Ioctl::MpNewPeer => no_data(self.new_peer(state, word(input, 76), input[59])),
             Ioctl::MpDelPeer => no_data(self.del_peer(state, word(input, 0))),
             Ioctl::MpSwapKeys => {
                 let swaps = !self.is(Fault::SwapDoesNothing);
@@ -215,14 +215,15 @@ impl Mock {
         }
     }
 
-    fn new_peer(&self, state: &mut State, id: i32) -> NtStatus {
+    fn new_peer(&self, state: &mut State, id: i32, host: u8) -> NtStatus {
         if state.socket.is_none() && !self.is(Fault::PeerBeforeSocket) {
             return NtStatus::INVALID_DEVICE_STATE;
         }
         if state.keys(id).is_some() {
             return NtStatus::OBJECTID_EXISTS;
         }
-        let taken = !state.peers.is_empty();
+        // The first peer's address is 1's, and 3 asks for it.
+        let taken = host == 1 && (state.keys(1).is_some() || state.keys(3).is_some());
         let keys = std::mem::take(&mut state.keys_left);
         if !taken || self.is(Fault::SameAddressTwice) || self.is(Fault::RefusedPeerStays) {
             state.peers.push((id, keys));

@@ -1,0 +1,541 @@
+//! Requests of a server's control program, byte by byte, in any order.
+//!
+//! The device is dco-core's, the buffers are read by dco-uapi, and between the two is what a shell has to do. The other side is a model that
+//! reads the same bytes by itself and looks through all peers and networks, one after the other. Statuses, counts and where packets would go
+//! have to agree after each request.
+
+use crate::key::Weak;
+use dco_core::{
+    Control, ControlError, Cursor, Destination, Device, Endpoint, Mode, Network, NewPeer, PeerSelector, PeerUpdate,
+    Tick,
+};
+use dco_crypto::{Key, KeyConfig, KeySlot, NonceTail};
+use dco_uapi::{Iroute, MpNewPeer, MpSetPeer, NewKey, PeerChoice, UapiError, parse_peer_id};
+use dco_wire::{PeerId, ip};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+/// Longest sequence: what comes after is not looked at.
+const REQUESTS: usize = 48;
+
+const SUCCESS: u32 = 0;
+const NO_MEMORY: u32 = 0xC000_0017;
+const INVALID_PARAMETER: u32 = 0xC000_000D;
+const INVALID_DEVICE_REQUEST: u32 = 0xC000_0010;
+const BUFFER_TOO_SMALL: u32 = 0xC000_0023;
+const NOT_FOUND: u32 = 0xC000_0225;
+const OBJECTID_EXISTS: u32 = 0xC000_022B;
+const OBJECTID_NOT_FOUND: u32 = 0xC000_02F0;
+
+/// The function numbers that are chosen from.
+const FUNCTIONS: [u32; 9] = [12, 12, 13, 3, 15, 16, 17, 17, 18];
+
+/// Requests one after the other. Each begins with a byte that chooses which, and how many bytes of it are changed; then come the choices that
+/// make it, then place and value of each change. The first byte of all is the number of buckets.
+pub fn run(input: &[u8]) {
+    let Some((&buckets, rest)) = input.split_first() else { return };
+    let mut bytes = Bytes(rest);
+    let mode = Mode::MultiPeer { seed: [5, 6], buckets: [1, 3, 64][usize::from(buckets) % 3] };
+    let device = Device::try_new(1).and_then(|device| device.with_mode(mode)).expect("memory");
+    device.set_own_remotes(true);
+    let control = device.take_control().expect("the first to ask");
+    let mut shell = Shell { device, control };
+    let mut model = Model::default();
+    for _ in 0..REQUESTS {
+        let Some((function, request)) = bytes.request() else { break };
+        let status = shell.answer(function, &request);
+        let expected = model.answer(function, &request);
+        assert!(
+            expected.contains(&status),
+            "{function}: expected one of {expected:x?}, got {status:x} for {request:02x?}"
+        );
+        if status == SUCCESS {
+            model.apply(function, &request);
+        }
+        shell.compare(&model);
+    }
+}
+
+/// Choices, as they come. Where there are none left they are zero.
+struct Bytes<'a>(&'a [u8]);
+
+impl Bytes<'_> {
+    fn next(&mut self) -> Option<u8> {
+        let (&first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(first)
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.next().unwrap_or(0)
+    }
+
+    /// Few ids that are some peer's, and those around what a header can say.
+    fn id(&mut self) -> [u8; 4] {
+        const ODD: [i32; 8] = [-1, -2, 0xFF_FFFE, 0xFF_FFFF, 0x100_0000, 0x100_0001, i32::MAX, i32::MIN];
+        let byte = self.byte();
+        let id = if byte & 0xF0 == 0xF0 { ODD[usize::from(byte % 8)] } else { i32::from(byte % 6) };
+        id.to_le_bytes()
+    }
+
+    /// A SOCKADDR of 28 bytes: few addresses, some of them the same in two forms.
+    fn sockaddr(&mut self) -> Vec<u8> {
+        let byte = self.byte();
+        let (v4, port) = (Ipv4Addr::new(192, 0, 2, byte % 3), 1194 + u16::from(byte >> 2 & 1));
+        let mut union = vec![0; 28];
+        union[2..4].copy_from_slice(&port.to_be_bytes());
+        union[0] = 23;
+        let v6 = match byte >> 4 {
+            0..8 => {
+                union[0] = 2;
+                union[4..8].copy_from_slice(&v4.octets());
+                return union;
+            }
+            8..11 => v4.to_ipv6_mapped(),
+            n => Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, u16::from(n & 1)),
+        };
+        union[8..24].copy_from_slice(&v6.octets());
+        // Flow information, which does not count, and scope, which does.
+        union[4] = byte >> 3 & 1;
+        union[24] = byte >> 7 & byte & 1;
+        union
+    }
+
+    fn request(&mut self) -> Option<(u32, Vec<u8>)> {
+        let first = self.next()?;
+        let function = FUNCTIONS[usize::from(first) % FUNCTIONS.len()];
+        let mut request = match function {
+            12 => self.new_peer(),
+            13 => {
+                let id = self.id();
+                let time = |byte: u8| (i32::from(byte) - 2).to_le_bytes();
+                [id, time(self.byte()), time(self.byte()), time(self.byte())].concat()
+            }
+            15 | 16 => self.id().to_vec(),
+            17 | 18 => self.iroute(),
+            _ => self.key(),
+        };
+        for _ in 0..(first >> 6).saturating_sub(1) {
+            let (at, value) = (self.byte(), self.byte());
+            if at >= 0xF8 {
+                request.truncate(usize::from(value) % (request.len() + 1));
+            } else if let Some(byte) = request.get_mut(usize::from(at)) {
+                *byte = value;
+            }
+        }
+        Some((function, request))
+    }
+
+    fn new_peer(&mut self) -> Vec<u8> {
+        let mut request = [self.sockaddr(), self.sockaddr()].concat();
+        let (v4, v6) = (self.byte(), self.byte());
+        request.extend([10, 8, 0, v4 % 5].map(|octet| if v4 % 5 == 0 { 0 } else { octet }));
+        let mut address = [0; 16];
+        if v6 % 5 != 0 {
+            (address[0], address[15]) = (0xfd, v6 % 5);
+        }
+        request.extend(address);
+        request.extend(self.id());
+        request
+    }
+
+    fn iroute(&mut self) -> Vec<u8> {
+        let (kind, a, b) = (self.byte(), self.byte(), self.byte());
+        let v6 = kind & 1 == 1;
+        let mut address = [0; 16];
+        (address[0], address[1], address[2]) = (if v6 { 0xfd } else { 10 }, a & 0x81, b & 0x83);
+        (address[3], address[15]) = (a >> 1 & 3, b >> 2 & 1);
+        let bits = i32::from(self.byte() % if v6 { 132 } else { 36 }) - 1;
+        let id = self.id();
+        [&address, bits.to_le_bytes().as_slice(), &id, &i32::from(v6).to_le_bytes()].concat()
+    }
+
+    fn key(&mut self) -> Vec<u8> {
+        let (kind, id) = (self.byte(), self.id());
+        let len = [16, 24, 32, 32][usize::from(kind >> 2) % 4];
+        let direction = [&[kind; 32], [len].as_slice(), &[7; 8]].concat();
+        let algorithm = if kind >> 2 & 3 == 3 { 2 } else { 1 };
+        let words = [i32::from(kind & 1), algorithm].map(i32::to_le_bytes).concat();
+        [&*direction, &direction, &[0; 2], &words, &[kind >> 4, 0, 0, 0], &id].concat()
+    }
+}
+
+/// What stands between userspace and the core.
+struct Shell {
+    device: Device<Weak, ()>,
+    control: Control,
+}
+
+fn selector(id: i32) -> Option<PeerSelector> {
+    let id = u32::try_from(id).ok().filter(|id| *id < 0xFF_FFFF)?;
+    Some(PeerSelector::Id(PeerId::from_low_bits(id)))
+}
+
+/// Never mapped, and without flow information.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    let SocketAddr::V6(v6) = address else { return address };
+    match v6.ip().to_ipv4_mapped() {
+        Some(v4) => (v4, v6.port()).into(),
+        None => SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into(),
+    }
+}
+
+fn code(error: UapiError) -> u32 {
+    error.status().cast_unsigned()
+}
+
+impl Shell {
+    fn answer(&mut self, function: u32, input: &[u8]) -> u32 {
+        let done = match function {
+            12 => MpNewPeer::parse(input).map_err(code).and_then(|new| self.new_peer(&new)),
+            13 => MpSetPeer::parse(input).map_err(code).and_then(|set| self.set_peer(&set)),
+            15 => parse_peer_id(input).map_err(code).and_then(|id| {
+                let peer = selector(id).ok_or(NOT_FOUND)?;
+                self.device.del_peer(&mut self.control, peer, || ()).map(drop).ok_or(NOT_FOUND)
+            }),
+            16 => parse_peer_id(input).map_err(code).and_then(|id| {
+                let peer = selector(id).ok_or(INVALID_DEVICE_REQUEST)?;
+                self.device.swap_keys(&mut self.control, peer, || ()).map_err(|_| INVALID_DEVICE_REQUEST)
+            }),
+            17 => Iroute::parse(input).map_err(code).and_then(|route| self.add_network(&route)),
+            18 => Iroute::parse(input).map_err(code).and_then(|route| self.del_network(&route)),
+            _ => NewKey::parse(input).map_err(code).and_then(|new| self.new_key(&new)),
+        };
+        done.err().unwrap_or(SUCCESS)
+    }
+
+    fn new_peer(&mut self, new: &MpNewPeer) -> Result<(), u32> {
+        let Some(PeerSelector::Id(id)) = selector(new.peer_id) else { return Err(INVALID_DEVICE_REQUEST) };
+        let remote = canonical(new.remote);
+        if self.device.peer_at(&self.control, remote).is_some_and(|there| there != id) {
+            return Err(NO_MEMORY);
+        }
+        let peer = NewPeer {
+            id,
+            tx_id: id,
+            endpoint: Some(Endpoint { remote, local: None }),
+            vpn4: new.vpn4,
+            vpn6: new.vpn6,
+            protocol: ip::UDP,
+            transport: (),
+        };
+        match self.device.new_peer(&mut self.control, peer, Tick(0), || ()) {
+            Ok(_) => Ok(()),
+            Err(ControlError::PeerExists) => Err(OBJECTID_EXISTS),
+            Err(_) => Err(NO_MEMORY),
+        }
+    }
+
+    fn set_peer(&mut self, set: &MpSetPeer) -> Result<(), u32> {
+        let peer = selector(set.peer_id).ok_or(INVALID_DEVICE_REQUEST)?;
+        let (interval, timeout, mss) = (set.settings.interval, set.settings.timeout, set.settings.mss);
+        let update = PeerUpdate { interval, timeout, mss, ..PeerUpdate::default() };
+        let changed = self.device.set_peer(&mut self.control, peer, &update, Tick(0), || ());
+        changed.map_err(|_| INVALID_DEVICE_REQUEST)
+    }
+
+    fn add_network(&mut self, route: &Iroute) -> Result<(), u32> {
+        let peer = selector(route.peer_id).ok_or(NOT_FOUND)?;
+        let network = Network::new(route.addr, route.netbits).expect("a length that was looked at");
+        match self.device.add_network(&mut self.control, peer, network, || ()) {
+            Ok(()) => Ok(()),
+            Err(ControlError::NoPeer) => Err(NOT_FOUND),
+            Err(_) => Err(OBJECTID_EXISTS),
+        }
+    }
+
+    fn del_network(&mut self, route: &Iroute) -> Result<(), u32> {
+        let owner = match selector(route.peer_id) {
+            Some(PeerSelector::Id(id)) => Some(id),
+            _ if route.peer_id == -1 => None,
+            _ => return Err(NOT_FOUND),
+        };
+        let network = Network::new(route.addr, route.netbits).expect("a length that was looked at");
+        if self.device.del_network(&mut self.control, owner, network, || ()) { Ok(()) } else { Err(NOT_FOUND) }
+    }
+
+    fn new_key(&mut self, new: &NewKey) -> Result<(), u32> {
+        let lengths = match new.algorithm {
+            dco_uapi::Algorithm::None => return Err(INVALID_DEVICE_REQUEST),
+            dco_uapi::Algorithm::AesGcm => [16, 24, 32].as_slice(),
+            dco_uapi::Algorithm::ChaCha20Poly1305 => &[32],
+        };
+        if ![&new.encrypt, &new.decrypt].iter().all(|direction| lengths.contains(&direction.key().len())) {
+            return Err(INVALID_PARAMETER);
+        }
+        let key = Key::try_new(KeyConfig {
+            key_id: new.key_id,
+            peer_id: Some(PeerId::from_low_bits(new.peer_id.cast_unsigned())),
+            seal: Weak,
+            open: Weak,
+            seal_tail: NonceTail::new(*new.encrypt.nonce_tail()),
+            open_tail: NonceTail::new(*new.decrypt.nonce_tail()),
+        })
+        .expect("memory");
+        let slot = if new.slot == dco_uapi::Slot::Primary { KeySlot::Primary } else { KeySlot::Secondary };
+        let peer = selector(new.peer_id).ok_or(OBJECTID_NOT_FOUND)?;
+        self.device.new_key(&mut self.control, peer, slot, key, || ()).map_err(|_| OBJECTID_NOT_FOUND)
+    }
+
+    /// Counts, and for each address of the model's where a packet to it would go, and under which key.
+    fn compare(&self, model: &Model) {
+        for choice in [-1, 0, 3] {
+            let PeerChoice::One(id) = PeerChoice::parse(&i32::to_le_bytes(choice)).expect("four bytes") else {
+                let mut cursor = Cursor::default();
+                let mut ids = Vec::new();
+                while let Some(peer) = self.device.next_peer(&self.control, &mut cursor) {
+                    ids.push(peer.id().get().cast_signed());
+                }
+                ids.sort_unstable();
+                assert_eq!(ids, model.ids());
+                continue;
+            };
+            let there = selector(id).is_some_and(|peer| self.device.peer(&self.control, peer).is_ok());
+            assert_eq!(there, model.ids().contains(&id));
+        }
+        let section = self.device.enter(0);
+        let mut batch = section.batch(Tick(0));
+        for address in model.probes() {
+            let to = Destination::Address(address);
+            let found = batch.receiver(to).map(|peer| peer.id().get().cast_signed());
+            assert_eq!(found, model.receiver(address), "{address}: {:?}", model.networks);
+            let inner = match address {
+                IpAddr::V4(v4) => {
+                    [&[0x45, 0, 0, 20, 0, 0, 0, 0, 64, 253, 0, 0, 10, 9, 9, 9], v4.octets().as_slice()].concat()
+                }
+                IpAddr::V6(v6) => {
+                    let head = [0x60, 0, 0, 0, 0, 0, 59, 64];
+                    [head.as_slice(), &Ipv6Addr::LOCALHOST.octets(), &v6.octets()].concat()
+                }
+            };
+            let mut out = [0; 128];
+            let sealed = batch.seal(to, &inner, &mut out).map(|sealed| sealed.len);
+            match found.and_then(|id| model.key(id).map(|key_id| (id, key_id))) {
+                Some((id, key_id)) => {
+                    assert_eq!(sealed.map_err(|reason| reason.name()), Ok(inner.len() + 24));
+                    let header = u32::from_be_bytes([out[0], out[1], out[2], out[3]]);
+                    assert_eq!(header & 0xFF_FFFF, id.cast_unsigned());
+                    assert_eq!(header >> 27, 9, "key id {key_id}");
+                    assert_eq!(header >> 24 & 7, u32::from(key_id & 7));
+                }
+                None => assert!(sealed.is_err()),
+            }
+        }
+    }
+}
+
+/// A peer of the model's.
+#[derive(Debug)]
+struct Peer {
+    id: i32,
+    remote: (Vec<u8>, [u8; 2]),
+    addresses: [Option<IpAddr>; 2],
+    /// Key ids, primary and secondary.
+    keys: [Option<u8>; 2],
+}
+
+/// A network: bits from the top, how many count, of which family, whose.
+#[derive(Debug, Clone)]
+struct Route {
+    bits: Vec<bool>,
+    v6: bool,
+    owner: i32,
+}
+
+#[derive(Default)]
+struct Model {
+    peers: Vec<Peer>,
+    networks: Vec<Route>,
+    /// Addresses that were spoken of last.
+    spoken: Vec<IpAddr>,
+}
+
+fn word(input: &[u8], at: usize) -> i32 {
+    i32::from_le_bytes([input[at], input[at + 1], input[at + 2], input[at + 3]])
+}
+
+/// What tells remote ends apart, from a SOCKADDR's bytes; `None` for a family that is none.
+fn place(union: &[u8]) -> Option<(Vec<u8>, [u8; 2])> {
+    let port = [union[2], union[3]];
+    match (union[0], union[1]) {
+        (2, 0) => Some((union[4..8].to_vec(), port)),
+        (23, 0) if union[8..18] == [0; 10] && union[18..20] == [0xFF; 2] => Some((union[20..24].to_vec(), port)),
+        (23, 0) => Some((union[8..28].to_vec(), port)),
+        _ => None,
+    }
+}
+
+fn own_addresses(input: &[u8]) -> [Option<IpAddr>; 2] {
+    let v4 = Ipv4Addr::new(input[56], input[57], input[58], input[59]);
+    let v6: [u8; 16] = std::array::from_fn(|n| input[60 + n]);
+    [(v4 != Ipv4Addr::UNSPECIFIED).then_some(v4.into()), (v6 != [0; 16]).then_some(Ipv6Addr::from(v6).into())]
+}
+
+fn bits(octets: &[u8], count: usize) -> Vec<bool> {
+    (0..count).map(|n| octets[n / 8] >> (7 - n % 8) & 1 == 1).collect()
+}
+
+/// A route's network, without an owner; `None` for a length that is none.
+fn asked(input: &[u8]) -> Option<Route> {
+    let v6 = word(input, 24) != 0;
+    let length = usize::try_from(word(input, 16)).ok().filter(|&length| length <= if v6 { 128 } else { 32 })?;
+    Some(Route { bits: bits(&input[..16], length), v6, owner: word(input, 20) })
+}
+
+fn first_address(input: &[u8]) -> IpAddr {
+    let octets: [u8; 16] = std::array::from_fn(|n| input[n]);
+    if word(input, 24) != 0 { octets.into() } else { [octets[0], octets[1], octets[2], octets[3]].into() }
+}
+
+impl Model {
+    fn ids(&self) -> Vec<i32> {
+        let mut ids: Vec<i32> = self.peers.iter().map(|peer| peer.id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    fn peer(&mut self, id: i32) -> Option<&mut Peer> {
+        self.peers.iter_mut().find(|peer| peer.id == id)
+    }
+
+    fn there(&self, id: i32) -> bool {
+        self.peers.iter().any(|peer| peer.id == id)
+    }
+
+    fn key(&self, id: i32) -> Option<u8> {
+        self.peers.iter().find(|peer| peer.id == id)?.keys[0]
+    }
+
+    fn probes(&self) -> Vec<IpAddr> {
+        let own = self.peers.iter().flat_map(|peer| peer.addresses).flatten();
+        own.chain(self.spoken.iter().copied()).collect()
+    }
+
+    fn receiver(&self, address: IpAddr) -> Option<i32> {
+        let own = self.peers.iter().find(|peer| peer.addresses.contains(&Some(address)));
+        if let Some(own) = own {
+            return Some(own.id);
+        }
+        let octets = match address {
+            IpAddr::V4(v4) => v4.octets().to_vec(),
+            IpAddr::V6(v6) => v6.octets().to_vec(),
+        };
+        let around = self
+            .networks
+            .iter()
+            .filter(|route| route.v6 == address.is_ipv6() && bits(&octets, route.bits.len()) == route.bits);
+        around.max_by_key(|route| route.bits.len()).map(|route| route.owner)
+    }
+
+    fn same(&self, asked: &Route) -> Option<&Route> {
+        self.networks.iter().find(|route| route.v6 == asked.v6 && route.bits == asked.bits)
+    }
+
+    /// The statuses that a request may end with.
+    fn answer(&self, function: u32, input: &[u8]) -> Vec<u32> {
+        let needed = match function {
+            12 => 80,
+            13 => 16,
+            15 | 16 => 4,
+            17 | 18 => 28,
+            _ => 100,
+        };
+        if input.len() < needed {
+            return vec![BUFFER_TOO_SMALL];
+        }
+        let found = |id: i32, otherwise| vec![if self.there(id) { SUCCESS } else { otherwise }];
+        match function {
+            12 => self.answer_new_peer(input),
+            13 if word(input, 4) < -1 || word(input, 8) < -1 => vec![INVALID_PARAMETER],
+            13 => found(word(input, 0), INVALID_DEVICE_REQUEST),
+            15 => found(word(input, 0), NOT_FOUND),
+            16 => found(word(input, 0), INVALID_DEVICE_REQUEST),
+            17 => match asked(input) {
+                None => vec![INVALID_PARAMETER],
+                Some(asked) if !self.there(asked.owner) => vec![NOT_FOUND],
+                Some(asked) if self.same(&asked).is_some_and(|route| route.owner != asked.owner) => {
+                    vec![OBJECTID_EXISTS]
+                }
+                Some(_) => vec![SUCCESS],
+            },
+            18 => match asked(input) {
+                None => vec![INVALID_PARAMETER],
+                Some(asked) => match self.same(&asked) {
+                    Some(route) if asked.owner == -1 || route.owner == asked.owner => vec![SUCCESS],
+                    _ => vec![NOT_FOUND],
+                },
+            },
+            _ => self.answer_key(input),
+        }
+    }
+
+    fn answer_new_peer(&self, input: &[u8]) -> Vec<u32> {
+        let (id, remote) = (word(input, 76), place(&input[28..56]));
+        let Some(remote) = remote.filter(|_| place(&input[..28]).is_some()) else {
+            return vec![INVALID_DEVICE_REQUEST];
+        };
+        if !(0..0xFF_FFFF).contains(&id) {
+            return vec![INVALID_DEVICE_REQUEST];
+        }
+        let own = own_addresses(input);
+        let taken = |peer: &Peer| {
+            peer.remote == remote || own.iter().flatten().any(|address| peer.addresses.contains(&Some(*address)))
+        };
+        // One that is both may be told of either.
+        let both = [(self.there(id), OBJECTID_EXISTS), (self.peers.iter().any(taken), NO_MEMORY)];
+        let refused: Vec<u32> = both.into_iter().filter(|(is, _)| *is).map(|(_, status)| status).collect();
+        if refused.is_empty() { vec![SUCCESS] } else { refused }
+    }
+
+    fn answer_key(&self, input: &[u8]) -> Vec<u32> {
+        let (lengths, slot, algorithm, id) =
+            ([input[32], input[73]], word(input, 84), word(input, 88), word(input, 96));
+        let known =
+            (0..=1).contains(&slot) && (1..=2).contains(&algorithm) && lengths.iter().all(|&length| length <= 32);
+        let fits = |length: &u8| if algorithm == 1 { [16, 24, 32].contains(length) } else { *length == 32 };
+        if !known {
+            vec![INVALID_DEVICE_REQUEST]
+        } else if !lengths.iter().all(fits) {
+            vec![INVALID_PARAMETER]
+        } else {
+            vec![if self.there(id) { SUCCESS } else { OBJECTID_NOT_FOUND }]
+        }
+    }
+
+    /// What a request that succeeded changes.
+    fn apply(&mut self, function: u32, input: &[u8]) {
+        match function {
+            12 => {
+                let remote = place(&input[28..56]).expect("it succeeded");
+                self.peers.push(Peer { id: word(input, 76), remote, addresses: own_addresses(input), keys: [None; 2] });
+            }
+            15 => {
+                let id = word(input, 0);
+                self.peers.retain(|peer| peer.id != id);
+                self.networks.retain(|route| route.owner != id);
+            }
+            16 => {
+                if let Some(peer) = self.peer(word(input, 0)) {
+                    peer.keys.swap(0, 1);
+                }
+            }
+            17 | 18 => {
+                let asked = asked(input).expect("it succeeded");
+                self.networks.retain(|route| route.v6 != asked.v6 || route.bits != asked.bits);
+                if function == 17 {
+                    self.networks.push(asked);
+                }
+                if self.spoken.len() > 8 {
+                    self.spoken.remove(0);
+                }
+                self.spoken.push(first_address(input));
+            }
+            3 => {
+                let slot = word(input, 84) as usize;
+                if let Some(peer) = self.peer(word(input, 96)) {
+                    peer.keys[slot] = Some(input[92]);
+                }
+            }
+            _ => {}
+        }
+    }
+}
