@@ -7,7 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use dco_uapi::raw;
 use socket2::SockRef;
+use zerocopy::FromBytes;
 
 use crate::commands::query_lab;
 use crate::device::{ADAPTER, Device, Hang, PeerSettings, Protocol, READ_LENGTH, Slot, VERSION};
@@ -37,6 +39,7 @@ pub const LIFE: &[Step] = steps![
     "first tunnel" => first_tunnel,
     "packets" => packets,
     "rekey" => rekey,
+    "epoch keys" => epochs,
     "control packets" => control,
     "forged packets" => forged,
     "connections" => connections,
@@ -64,6 +67,7 @@ pub const SERVER: &[Step] = steps![
     "rekey" => server_rekey,
     "float" => server_float,
     "echoes after that" => server_echoes,
+    "epoch keys" => server_epochs,
     "end" => server_ends,
 ];
 
@@ -74,6 +78,8 @@ pub const KEEPALIVE: &[Step] = steps![
     "packets" => packets,
     "ping" => ping,
     "key event" => keys_last,
+    "epoch keys" => epochs,
+    "rotation" => rotation,
     "expiry" => expiry,
     "close" => close,
 ];
@@ -368,6 +374,45 @@ impl<'a> Scene<'a> {
         b.swap_keys()?;
         a.del_key(Slot::Secondary)?;
         self.packets()
+    }
+
+    /// A key of the other format, under which A leaves its first epoch.
+    fn epochs(&mut self) -> Result<()> {
+        // Another key each time: what one epoch key has sealed, no second one may.
+        self.sent += 1;
+        let (number, key_id) = (100 + self.sent, 2 + (self.sent % 6) as u8);
+        let (a, b) = (self.device()?, self.other()?);
+        for (device, direction) in [(b, Direction::Inverse), (a, Direction::Normal)] {
+            device.new_epoch_key(&StaticKey::of_test(number, Cipher::Aes256, direction), Slot::Secondary, key_id, 7)?;
+        }
+        a.swap_keys()?;
+        b.swap_keys()?;
+        (0..3).try_for_each(|_| self.packets())
+    }
+
+    /// A has left its first epoch, or does with more packets. Where its next key was refused once, it is made a second later.
+    fn rotation(&mut self) -> Result<()> {
+        let until = Instant::now() + TICKS;
+        loop {
+            let mut event = self.device()?.key_event(1)?;
+            let Some(told) = event.wait(TICKS)? else { return Err(Hang("a key event".into()).into()) };
+            ensure!(told.status == NtStatus::SUCCESS, "KEY_EVENT: expected SUCCESS, got {}", told.status);
+            let event = raw::KeyEvent::read_from_bytes(&told.output);
+            let event = event.map_err(|_| anyhow::anyhow!("KEY_EVENT: expected 16 bytes, got {:?}", told.output))?;
+            if event.packet_id.get() >> 16 > 1 || self.without_limit()? {
+                return Ok(());
+            }
+            ensure!(Instant::now() < until, "expected an epoch above 1, got the packet id {:x}", event.packet_id.get());
+            self.packets()?;
+        }
+    }
+
+    /// Whether the keyword that has epochs left early could not be read: then none is left.
+    fn without_limit(&self) -> Result<bool> {
+        let refused = |stack: String| {
+            ["NetDeviceOpenConfiguration ", "NetConfigurationQueryUlong "].iter().any(|call| stack.starts_with(call))
+        };
+        Ok(self.injected()?.is_some_and(refused))
     }
 
     /// Control packets both ways, to reads that wait and to reads that come later.

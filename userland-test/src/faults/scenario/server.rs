@@ -1,6 +1,7 @@
 //! The driver as a server with one client, a far end of this process's own in the other namespace.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use dco_uapi::{raw, sockaddr};
@@ -8,6 +9,7 @@ use dco_uapi::{raw, sockaddr};
 use super::{Scene, TICKS, ended};
 use crate::device::{Event, Hang, PeerSettings, READ_LENGTH, Slot};
 use crate::far::DRIVER;
+use crate::far::epoch::EpochKey;
 use crate::key::{Cipher, StaticKey};
 use crate::rig::{Side, Transport};
 use crate::server::{Guest, echo, echo_request};
@@ -137,6 +139,62 @@ impl Scene<'_> {
         let guest = self.guest.as_mut().context("there is no client")?;
         guest.key = crate::far::DataKey::opposite(&key, 5, ID.cast_unsigned())?;
         self.server_echoes()
+    }
+
+    /// A key of the other format. First the client goes through epochs, each of which the driver has to follow, which takes the keys that it makes
+    /// meanwhile; then the driver does. Where a key was refused once, it is made a second later.
+    pub(super) fn server_epochs(&mut self) -> Result<()> {
+        const FOLLOWED: u16 = 7;
+        const LED: u16 = 10;
+        self.sent += 1;
+        let key_id = (self.sent % 7) as u8;
+        let secret = StaticKey::of_test(100 + self.sent, Cipher::Aes256, DRIVER);
+        let device = self.device()?;
+        device.new_epoch_key(&secret, Slot::Secondary, key_id, ID.cast_unsigned())?;
+        device.swap_client_keys(ID)?;
+        let mut key = EpochKey::opposite(&secret, key_id, ID.cast_unsigned())?;
+        let (mut came, mut counter, until) = (0, 0, Instant::now() + 2 * TICKS);
+        for epoch in 1..=FOLLOWED {
+            counter = 0;
+            while came < epoch {
+                ensure!(Instant::now() < until, "expected to be followed to epoch {epoch}, got {came}");
+                came = self.epoch_echo(&mut key, epoch, &mut counter)?;
+            }
+        }
+        while came < LED && !self.without_limit()? {
+            ensure!(Instant::now() < until, "expected to be led to epoch {LED}, got {came}");
+            came = self.epoch_echo(&mut key, FOLLOWED, &mut counter)?;
+        }
+        Ok(())
+    }
+
+    /// An echo in this epoch; the epoch of its reply.
+    fn epoch_echo(&mut self, key: &mut EpochKey, epoch: u16, counter: &mut u64) -> Result<u16> {
+        self.sent += 1;
+        let guest = self.guest.as_ref().context("there is no client")?;
+        let inside = self.rig.tunnel(Side::A, Transport::V4);
+        let request = echo_request(guest.vpn[0], inside, 600, self.sent as u32);
+        let (from, to, _, payload) = echo(&request).context("an echo request of our own")?;
+        let (key, mut replied) = (std::cell::RefCell::new(key), 0);
+        self.deliver(
+            "an echo request of a client's, in an epoch",
+            &mut || {
+                *counter += 1;
+                guest.far.send(&key.borrow_mut().seal(epoch, *counter, &request)?)
+            },
+            &mut |wait| {
+                while let Some(packet) = guest.far.receive(wait)? {
+                    // Replies under the key before it, to what was sent twice, are no matter here.
+                    let Some(opened) = key.borrow_mut().open(&packet)? else { continue };
+                    if echo(&opened.inner) == Some((to, from, true, payload)) {
+                        replied = opened.epoch;
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            },
+        )?;
+        Ok(replied)
     }
 
     /// The client is elsewhere, and userspace is told.
