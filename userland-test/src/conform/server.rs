@@ -9,6 +9,7 @@ mod listeners;
 mod orders;
 mod races;
 mod scenarios;
+mod trackers;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -111,6 +112,10 @@ pub fn all() -> Vec<Case> {
         run("server: IPv4 clients of a dual-stack socket", |bench| scenarios::dual(bench, false)),
         run("server: IPv6 clients of a dual-stack socket", |bench| scenarios::dual(bench, true)),
         run("server: close ends all of it", scenarios::close),
+        run("tracker 140: a server's peers that are refused leave no name behind", trackers::refused_peers),
+        run("tracker 143: a server's networks go with their peer, under traffic", trackers::networks_under_traffic),
+        run("tracker 141, 146: a server's peers expire while they are deleted", trackers::expiry_against_deletion),
+        run("tracker selfsend: a server writes to its own address while peers come and go", trackers::own_address),
         run("race: a server's close during all of its requests", races::close_during),
         run("race: many events, few requests, some cancelled", races::events),
         run("orders: every order of a server's calls", orders::every_order),
