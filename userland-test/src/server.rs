@@ -1,8 +1,8 @@
 //! The driver as a server, with clients that are far ends of this process's own: traffic of both IP versions through the machine's
 //! stack, from client to client, networks behind clients, floats, clients that come and go, a close under traffic.
 
+mod crowd;
 mod listeners;
-
 mod mss;
 mod power;
 
@@ -19,7 +19,7 @@ use crate::device::{ADAPTER, Client, Device, Event, Slot};
 use crate::far::{DRIVER, DataKey, Far, OVERHEAD};
 use crate::join::joined;
 use crate::key::{Cipher, StaticKey};
-use crate::options::Options;
+use crate::options::{Item, Options, Usage};
 use crate::rig::{Checks, Machine, RIG_HELP, Rig, RigOptions, Side, Transport};
 use crate::tunnel::wait_for_queue;
 
@@ -29,25 +29,50 @@ const SOON: Duration = Duration::from_secs(10);
 /// Clients, half of them over IPv4 and half over IPv6.
 const CLIENTS: u8 = 20;
 
+/// Peers of a crowd: enough for those that send to be some, no more than an address's three bytes tell apart.
+const CROWD: std::ops::RangeInclusive<i32> = 1000..=2_000_000;
+
 /// `server`.
-pub fn run(options: Options) -> Result<ExitCode> {
+pub fn run(mut options: Options) -> Result<ExitCode> {
     let help = format!(
-        "usage: dco-cli server --lab PROGRAM --sys FILE --a NETNS,IP4,IP6 --b NETNS,IP4,IP6\n\n\
+        "usage: dco-cli server --lab PROGRAM --sys FILE --a NETNS,IP4,IP6 --b NETNS,IP4,IP6 [--peers N]\n\n\
          A lab loads the driver in the first namespace; it serves {CLIENTS} clients, sockets of this process in the second one, with\n\
          static keys: echoes over both IP versions, from client to client, networks behind clients, floats, clients that come and go, a\n\
          close under traffic, and a clean unload.\n\n\
-         {RIG_HELP}\n\n\
+         {RIG_HELP}\n\
+         \x20 --peers N           instead, so many peers (1000 and more), of which some send: what it takes in time and memory\n\n\
          example:\n  dco-cli server --lab target/release/dco-lab --sys target/driver/ovpn-dco.sys \\\n\
          \x20   --a left,10.87.0.1,fd87::1 --b right,10.87.0.2,fd87::2"
     );
-    let Some(rig) = RigOptions::alone(options, &help)? else { return Ok(ExitCode::SUCCESS) };
+    let (mut rig, mut peers) = (RigOptions::default(), None);
+    while let Some(item) = options.item()? {
+        match &item {
+            Item::Option(name) if name == "help" => {
+                println!("{help}");
+                return Ok(ExitCode::SUCCESS);
+            }
+            Item::Option(name) if name == "peers" => peers = Some(options.value("peers")?),
+            item if rig.take(item, &mut options)? => {}
+            item => return Err(Options::unexpected(item)),
+        }
+    }
+    if let Some(peers) = peers.filter(|peers| !CROWD.contains(peers)) {
+        return Err(Usage::new(format!("--peers: expected {CROWD:?}, got {peers}")).into());
+    }
+    let rig = rig.rig()?;
     let machine = match rig.start_one(Side::A, &[])? {
         Ok(machine) => machine,
         Err(ended) => bail!("the lab ended with {:?}:\n{}", ended.code, ended.log),
     };
     let mut checks = Checks::default();
-    let checked = check_all(&rig, &machine, &mut checks);
-    checks.check("adapter torn out under traffic", || power::surprise(&rig, &machine));
+    let checked = match peers {
+        None => {
+            let checked = check_all(&rig, &machine, &mut checks);
+            checks.check("adapter torn out under traffic", || power::surprise(&rig, &machine));
+            checked
+        }
+        Some(peers) => crowd::check_all(&rig, &machine, peers, &mut checks),
+    };
     checks.check("unload", || {
         machine.stop()?;
         rig.expect_no_tun()?;

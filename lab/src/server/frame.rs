@@ -4,7 +4,7 @@ use crate::nt::NTSTATUS;
 use std::io::{self, Read};
 
 /// Longest frame, without its length word.
-pub const MAX_FRAME: usize = 1 << 20;
+pub const MAX_FRAME: usize = 1 << 24;
 /// Longest output that fits into a response.
 pub const MAX_OUTPUT: usize = MAX_FRAME - 20;
 

@@ -16,7 +16,7 @@ use super::{Completion, File, Null, Pending, Request, Target};
 use crate::status::NtStatus;
 
 /// The longest frame that either side may send.
-const MAX_FRAME: usize = 1 << 20;
+const MAX_FRAME: usize = 1 << 24;
 
 /// How long an answer may take that does not depend on the network or on a peer.
 const PATIENCE: Duration = Duration::from_secs(30);

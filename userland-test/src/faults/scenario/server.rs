@@ -145,7 +145,8 @@ impl Scene<'_> {
     /// meanwhile; then the driver does. Where a key was refused once, it is made a second later.
     pub(super) fn server_epochs(&mut self) -> Result<()> {
         const FOLLOWED: u16 = 7;
-        const LED: u16 = 10;
+        // A driver leads by two, and then waits.
+        const LED: u16 = FOLLOWED + 2;
         self.sent += 1;
         let key_id = (self.sent % 7) as u8;
         let secret = StaticKey::of_test(100 + self.sent, Cipher::Aes256, DRIVER);
