@@ -112,7 +112,8 @@ impl Crowd<'_> {
             let client = Client { id, remote, vpn4: Some(vpn4), vpn6: Some(vpn6) };
             Ok((Ioctl::MpNewPeer, client.request().as_bytes().to_vec()))
         })?;
-        for id in (1..=self.peers).filter(|&id| self.is_guest(id)) {
+        let guests: Vec<i32> = (1..=self.peers).filter(|&id| self.is_guest(id)).collect();
+        for id in guests {
             self.guests.push(Guest::join(self.rig, &self.device, id, Some(vpn(id)))?);
         }
         ensure!(self.guests.len() as i32 == GUESTS, "expected {GUESTS} that send, got {}", self.guests.len());
