@@ -480,9 +480,14 @@ pub struct Begun {
 
 impl Begun {
     /// Waits for its end, which has to be a success; gives its output.
-    pub fn end(mut self) -> Result<Vec<u8>> {
+    pub fn end(self) -> Result<Vec<u8>> {
+        self.end_within(PROMPT)
+    }
+
+    /// The same for one that may take longer, because of what stands before it.
+    pub fn end_within(mut self, patience: Duration) -> Result<Vec<u8>> {
         let name = self.name;
-        match self.pending.wait(PROMPT).with_context(|| name)? {
+        match self.pending.wait(patience).with_context(|| name)? {
             Some(Completion { status: NtStatus::SUCCESS, output, .. }) => Ok(output),
             Some(completion) => bail!("{name}: expected SUCCESS, got {}", completion.status),
             None => Err(Hang(name.to_owned()).into()),

@@ -13,10 +13,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// A CNG handle as the driver holds it.
 pub type Handle = usize;
 
-const SLOTS: usize = 4096;
+/// Handles at once: a server's peers have two for each classic key, sixteen for each epoch key. CNG's own limit is memory.
+const SLOTS: usize = 1 << INDEX_BITS;
+/// Of a handle above its lowest four bits; the generation is above them.
+const INDEX_BITS: u32 = 20;
+const GENERATION_SHIFT: u32 = INDEX_BITS + 4;
 /// Looks like an address of system space, is never mapped.
 const BASE: usize = 0xFFFF_D000_0000_0000;
-const GENERATIONS: u32 = 0x00FF_FFFF;
+const GENERATIONS: u32 = 0x000F_FFFF;
 
 const BAD_HANDLE: Rule = Rule::new(
     "cng.bad-handle",
@@ -73,8 +77,8 @@ fn split(handle: Handle) -> Option<(&'static Slot, u32, u32)> {
     if body & 0xF != 0 {
         return None;
     }
-    let index = (body >> 4) & 0xFFFF;
-    let generation = u32::try_from(body >> 20).ok()?;
+    let index = (body >> 4) & (SLOTS - 1);
+    let generation = u32::try_from(body >> GENERATION_SHIFT).ok()?;
     if generation == 0 || generation > GENERATIONS {
         return None;
     }
@@ -96,7 +100,7 @@ pub fn insert(object: Object) -> Option<Handle> {
     slot.object.store(Box::into_raw(Box::new(object)), Ordering::Release);
     // Added, not stored: a call with a stale handle may be between its count up and down.
     slot.state.fetch_add(u64::from(generation) << 32, Ordering::Release);
-    let handle = BASE + ((generation as usize) << 20) + ((index as usize) << 4);
+    let handle = BASE + ((generation as usize) << GENERATION_SHIFT) + ((index as usize) << 4);
     made().insert(handle, Origin::here());
     Some(handle)
 }
@@ -195,7 +199,7 @@ pub fn live() -> Vec<(Handle, String)> {
         if generation == 0 {
             continue;
         }
-        let handle = BASE + (generation << 20) + (index << 4);
+        let handle = BASE + (generation << GENERATION_SHIFT) + (index << 4);
         if let Some(e) = enter_quietly(handle) {
             let what = match e.object() {
                 Object::Provider(p) => format!("provider {}", p.algorithm.name()),

@@ -19,6 +19,9 @@ use crate::tunnel::wait_for_queue;
 /// Requests under way at once.
 const TOGETHER: i32 = 256;
 
+/// How long a request may take that stands behind so many, and behind the driver's looks at all peers.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Peers that send.
 const GUESTS: i32 = 64;
 
@@ -77,10 +80,10 @@ impl Crowd<'_> {
             begun.push(self.device.begin(ioctl, &input, 0)?);
             count += 1;
             if begun.len() as i32 == TOGETHER {
-                begun.drain(..).try_for_each(|begun| begun.end().map(drop))?;
+                begun.drain(..).try_for_each(|begun| begun.end_within(PATIENCE).map(drop))?;
             }
         }
-        begun.into_iter().try_for_each(|begun| begun.end().map(drop))?;
+        begun.into_iter().try_for_each(|begun| begun.end_within(PATIENCE).map(drop))?;
         Ok(count)
     }
 
