@@ -156,6 +156,15 @@ const KINDS: &[Kind] = &[
         },
         &[],
     ),
+    Kind(
+        "MP_LISTEN and MP_UNLISTEN",
+        Before::Serving,
+        |device, n| match n / 2 % 2 {
+            0 => device.start_ioctl(additive::MP_LISTEN, &super::listen_by(0), size_of::<raw::MpListener>()),
+            _ => device.start_ioctl(additive::MP_UNLISTEN, &((1 + n % 15) as u32).to_le_bytes(), 0),
+        },
+        &[NtStatus::INSUFFICIENT_RESOURCES, NtStatus::NOT_FOUND, OVER],
+    ),
     Kind("NOTIFY_EVENT, parked", Before::Serving, |device, _| device.notify_event(), &[CANCELLED]),
     Kind("NOTIFY_EVENT, while peers move", Before::Moving, |device, _| device.notify_event(), &[CANCELLED]),
     Kind("reads, parked", Before::Serving, |device, _| device.read(READ_LENGTH), &[CANCELLED]),
