@@ -123,6 +123,7 @@ pub const CALLS: &[(By, &[&str])] = &[
             "WskSocket",
             "WskBind",
             "WskSocketConnect",
+            "WskAccept",
             "WskConnect",
             "WskDisconnect",
             "WskSend",

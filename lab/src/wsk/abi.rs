@@ -191,6 +191,24 @@ pub struct ConnectionDispatch {
     pub receive_ex: usize,
 }
 
+/// `WSK_PROVIDER_LISTEN_DISPATCH`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct ListenDispatch {
+    /// WskControlSocket.
+    pub control: usize,
+    /// WskCloseSocket.
+    pub close: usize,
+    /// WskBind.
+    pub bind: usize,
+    /// WskAccept.
+    pub accept: usize,
+    /// WskInspectComplete.
+    pub inspect_complete: usize,
+    /// WskGetLocalAddress.
+    pub get_local_address: usize,
+}
+
 /// `WSK_PROVIDER_STREAM_DISPATCH`.
 #[repr(C)]
 #[derive(Debug)]
@@ -355,6 +373,7 @@ const _: () = {
     assert!(size_of::<ProviderDispatch>() == 56 && offset_of!(ProviderDispatch, wsk_control_client) == 24);
     assert!(size_of::<DatagramDispatch>() == 64 && offset_of!(DatagramDispatch, release) == 40);
     assert!(size_of::<ConnectionDispatch>() == 104 && offset_of!(ConnectionDispatch, disconnect) == 64);
+    assert!(size_of::<ListenDispatch>() == 48 && offset_of!(ListenDispatch, accept) == 24);
     assert!(size_of::<StreamDispatch>() == 120 && offset_of!(StreamDispatch, disconnect) == 64);
     assert!(size_of::<ClientConnectionDispatch>() == 24 && size_of::<ClientStreamDispatch>() == 16);
     assert!(size_of::<DataIndication>() == 32 && offset_of!(DataIndication, buffer) == 8);

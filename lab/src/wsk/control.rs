@@ -221,6 +221,10 @@ fn event_callback(socket: &'static AnySocket, input: *const c_void, len: usize, 
             (EVENT_RECEIVE_FROM, if d.event.is_some() { EVENT_RECEIVE_FROM } else { 0 }, d.is_bound())
         }
         AnySocket::Stream(s) => (EVENT_RECEIVE | EVENT_DISCONNECT | EVENT_SEND_BACKLOG, s.present(), s.is_connected()),
+        AnySocket::Listening(_) => {
+            not_implemented("events of a listening socket");
+            return status::NOT_SUPPORTED;
+        }
     };
     if events == 0 || events & !known != 0 || disable && !events.is_power_of_two() {
         record(
@@ -243,6 +247,7 @@ fn event_callback(socket: &'static AnySocket, input: *const c_void, len: usize, 
         return match socket {
             AnySocket::Datagram(d) => receive::disable(d, held),
             AnySocket::Stream(s) => s.disable(events, held),
+            AnySocket::Listening(_) => status::NOT_SUPPORTED,
         };
     }
     if !irp.is_null() {
@@ -259,6 +264,7 @@ fn event_callback(socket: &'static AnySocket, input: *const c_void, len: usize, 
     match socket {
         AnySocket::Datagram(d) => receive::enable(d, false),
         AnySocket::Stream(s) => s.enable(events),
+        AnySocket::Listening(_) => return status::NOT_SUPPORTED,
     }
     status::SUCCESS
 }
@@ -296,6 +302,10 @@ pub extern "win64" fn control_socket(
         IOCTL => match socket {
             AnySocket::Datagram(d) => (ioctl(d, code, input, input_len), 0),
             AnySocket::Stream(s) => both(stream_ioctl(s, code, output, output_len)),
+            AnySocket::Listening(_) => {
+                not_implemented(&format!("ioctl {code:#x} of a listening socket"));
+                (status::NOT_SUPPORTED, 0)
+            }
         },
         other => {
             record(BAD_PARAMETER, &format!("RequestType {other}"));

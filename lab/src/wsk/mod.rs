@@ -2,7 +2,7 @@
 //!
 //! Files: `registration` and `provider` (NPI), `socket` (life), `control` (options), `irp` (IRPs and their completion),
 //! `pending` (calls that pend, their cancellation), `lent` (what they use meanwhile), `buffer` (WSK_BUF), `address`.
-//! Datagrams: `datagram`, `send`, `receive` with `nodes` (indications). Connections: `stream`. `lease` says whose an
+//! Listening sockets: `listen`. Datagrams: `datagram`, `send`, `receive` with `nodes` (indications). Connections: `stream`. `lease` says whose an
 //! indication is. `net` and `line` are the network that `--net` describes.
 //!
 //! Threads: one receiver per socket with callbacks enabled or receives pending, one sender per socket that has had to
@@ -17,6 +17,7 @@ mod irp;
 mod lease;
 mod lent;
 mod line;
+mod listen;
 mod net;
 mod nodes;
 mod pending;
@@ -82,7 +83,7 @@ pub fn counters() -> String {
     format!(
         "rx_datagrams {}\nrx_lists {}\ntx_datagrams {}\ntx_bytes {}\ntx_late {}\n\
          stream_received {}\nstream_receives {}\nstream_sends {}\nstream_sends_late {}\n\
-         net_dropped {}\nnet_reordered {}\n",
+         stream_accepted {}\nnet_dropped {}\nnet_reordered {}\n",
         receive::DATAGRAMS.load(Ordering::Relaxed),
         receive::LISTS.load(Ordering::Relaxed),
         send::DATAGRAMS.load(Ordering::Relaxed),
@@ -92,6 +93,7 @@ pub fn counters() -> String {
         stream::RECEIVES.load(Ordering::Relaxed),
         stream::SENDS.load(Ordering::Relaxed),
         stream::LATE.load(Ordering::Relaxed),
+        listen::ACCEPTED.load(Ordering::Relaxed),
         line::DROPPED.load(Ordering::Relaxed),
         line::REORDERED.load(Ordering::Relaxed),
     )

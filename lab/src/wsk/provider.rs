@@ -7,6 +7,7 @@ use super::abi::{
 };
 use super::datagram::Datagram;
 use super::irp::Held;
+use super::listen::Listening;
 use super::registration;
 use super::socket::address_of;
 use super::stream::{self, Stream};
@@ -58,9 +59,9 @@ extern "win64" fn socket(
     let Some(held) = (unsafe { Held::take(irp) }) else { return status::INVALID_PARAMETER };
     let Some(inside) = registration::enter(client) else { return held.complete(status::INVALID_PARAMETER, 0) };
     match flags {
-        FLAG_DATAGRAM | FLAG_CONNECTION | FLAG_STREAM => {}
-        FLAG_LISTEN | 0 => {
-            not_implemented(&format!("socket category {flags} (the lab has datagram, connection and stream sockets)"));
+        FLAG_DATAGRAM | FLAG_CONNECTION | FLAG_STREAM | FLAG_LISTEN => {}
+        0 => {
+            not_implemented("basic sockets (the lab has datagram, connection, listening and stream sockets)");
             return held.complete(status::NOT_SUPPORTED, 0);
         }
         _ => {
@@ -86,6 +87,8 @@ extern "win64" fn socket(
                 unsafe { callbacks.cast::<ClientDatagramDispatch>().as_ref() }.and_then(|c| c.receive_from_event);
             Datagram::create(inside.client(), family, context, event)
         }
+        // Its callbacks are for events that the lab has not.
+        FLAG_LISTEN => Listening::create(inside.client(), family, context),
         _ => {
             // SAFETY: null or the driver's dispatch of the category that Flags names.
             let events = unsafe { connection_events(callbacks, flags) };

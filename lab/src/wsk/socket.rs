@@ -6,6 +6,7 @@ use super::address::{self, LinuxAddress};
 use super::control;
 use super::datagram::Datagram;
 use super::irp::{Held, later_do};
+use super::listen::Listening;
 use super::receive;
 use super::registration::Client;
 use super::stream::Stream;
@@ -16,7 +17,7 @@ use crate::objects::Kind;
 use crate::pool;
 use crate::report::{InCall, Rule, current_call, record, record_about};
 use std::ffi::c_void;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -59,6 +60,8 @@ pub enum AnySocket {
     Datagram(Datagram),
     /// `WSK_FLAG_CONNECTION_SOCKET`, `WSK_FLAG_STREAM_SOCKET`.
     Stream(Stream),
+    /// `WSK_FLAG_LISTEN_SOCKET`.
+    Listening(Listening),
 }
 
 /// What every socket has. Never freed (its buffers are): a driver that uses it late is told, not crashed into.
@@ -141,7 +144,7 @@ fn narrow<T>(
 pub fn enter_datagram(handle: *mut c_void) -> Option<Entered<Datagram>> {
     narrow(enter(handle), |s| match s {
         AnySocket::Datagram(d) => Some(d),
-        AnySocket::Stream(_) => None,
+        AnySocket::Stream(_) | AnySocket::Listening(_) => None,
     })
 }
 
@@ -149,7 +152,15 @@ pub fn enter_datagram(handle: *mut c_void) -> Option<Entered<Datagram>> {
 pub fn enter_stream(handle: *mut c_void) -> Option<Entered<Stream>> {
     narrow(enter(handle), |s| match s {
         AnySocket::Stream(d) => Some(d),
-        AnySocket::Datagram(_) => None,
+        AnySocket::Datagram(_) | AnySocket::Listening(_) => None,
+    })
+}
+
+/// [`enter`] for a function of listening sockets only.
+pub fn enter_listening(handle: *mut c_void) -> Option<Entered<Listening>> {
+    narrow(enter(handle), |s| match s {
+        AnySocket::Listening(l) => Some(l),
+        AnySocket::Datagram(_) | AnySocket::Stream(_) => None,
     })
 }
 
@@ -192,7 +203,13 @@ impl Base {
             // Windows' default.
             control::set_int(raw, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
         }
-        Ok(Self {
+        Ok(Self::of(client, family, context, fd, false))
+    }
+
+    /// The same for a Linux socket that there is: an accepted connection, which is bound.
+    pub fn of(client: &'static Client, family: u16, context: *mut c_void, fd: OwnedFd, bound: bool) -> Self {
+        let raw = fd.as_raw_fd();
+        Self {
             family,
             context: context.addr(),
             client,
@@ -201,12 +218,12 @@ impl Base {
             state: AtomicU8::new(OPEN),
             calls: AtomicUsize::new(0),
             later: AtomicUsize::new(0),
-            bound: AtomicBool::new(false),
+            bound: AtomicBool::new(bound),
             dead: AtomicBool::new(false),
             told: AtomicBool::new(false),
             threads: Mutex::new(Vec::new()),
             whole: OnceLock::new(),
-        })
+        }
     }
 
     /// The Linux socket; valid until the closer has joined every thread.
@@ -275,6 +292,7 @@ impl AnySocket {
         match self {
             AnySocket::Datagram(d) => d,
             AnySocket::Stream(s) => s,
+            AnySocket::Listening(l) => l,
         }
     }
 
@@ -295,6 +313,7 @@ impl AnySocket {
         match self {
             AnySocket::Datagram(d) => d.wake(),
             AnySocket::Stream(s) => s.wake(),
+            AnySocket::Listening(l) => l.wake(),
         }
     }
 
@@ -303,6 +322,7 @@ impl AnySocket {
         match self {
             AnySocket::Datagram(d) => d.cancel(irp),
             AnySocket::Stream(s) => s.cancel(irp),
+            AnySocket::Listening(l) => l.cancel(irp),
         }
     }
 
@@ -310,6 +330,7 @@ impl AnySocket {
         match self {
             AnySocket::Datagram(d) => d.rx.retained(),
             AnySocket::Stream(s) => s.retained(),
+            AnySocket::Listening(_) => 0,
         }
     }
 
@@ -336,6 +357,7 @@ impl AnySocket {
         match self {
             AnySocket::Datagram(d) => d.cancel_all(),
             AnySocket::Stream(s) => s.cancel_all(),
+            AnySocket::Listening(l) => l.cancel_all(),
         }
         while base.later.load(Ordering::SeqCst) != 0 {
             crate::ke::sched::sleep(Duration::from_micros(200));
@@ -344,6 +366,7 @@ impl AnySocket {
         match self {
             AnySocket::Datagram(d) => d.free_buffers(),
             AnySocket::Stream(s) => s.free_buffers(),
+            AnySocket::Listening(l) => l.free_buffers(),
         }
         base.fd.lock().unwrap_or_else(PoisonError::into_inner).take();
         base.state.store(GONE, Ordering::SeqCst);
@@ -400,6 +423,11 @@ pub extern "win64" fn bind(handle: *mut c_void, local: *const u8, flags: u32, ir
         return held.finish(Some(base), status::INSUFFICIENT_RESOURCES, 0);
     }
     if let Err(s) = base.bind(&address) {
+        return held.finish(Some(base), s, 0);
+    }
+    if let AnySocket::Listening(l) = entered.socket()
+        && let Err(s) = l.listen()
+    {
         return held.finish(Some(base), s, 0);
     }
     if let AnySocket::Datagram(d) = entered.socket()

@@ -3,7 +3,7 @@
 //! Files: `out` (connect, send, disconnect, in one queue, so that their order is that of the calls), `input` (receives,
 //! events), `indication` (what `WskReceiveEvent` lends).
 //!
-//! `WskListen`, `WskAccept` and the calls with `Ex` in their names are not implemented.
+//! `WskListen` and `WskAccept` of stream sockets, and the calls with `Ex` in their names, are not implemented.
 
 mod indication;
 mod input;
@@ -27,6 +27,7 @@ use input::{Input, Receive};
 use out::{Out, Output};
 use std::ffi::c_void;
 use std::ops::Deref;
+use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -144,19 +145,34 @@ impl Stream {
         let base = Base::new(client, family, context, libc::SOCK_STREAM)?;
         // A port that a closed connection waits in may be bound again, as on Windows.
         control::set_int(base.raw(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
-        let socket = Stream {
+        let dispatch = if category == FLAG_STREAM { stream_dispatch() } else { connection_dispatch() };
+        Ok(AnySocket::Stream(Self::of(base, events, UNCONNECTED)?).publish(dispatch))
+    }
+
+    /// Makes one of a connection that a listening socket accepted; all of its events are disabled.
+    pub fn accepted(
+        client: &'static Client,
+        family: u16,
+        context: *mut c_void,
+        events: ClientConnectionDispatch,
+        fd: OwnedFd,
+    ) -> Result<&'static AnySocket, NTSTATUS> {
+        let base = Base::of(client, family, context, fd, true);
+        Ok(AnySocket::Stream(Self::of(base, events, CONNECTED)?).publish(connection_dispatch()))
+    }
+
+    fn of(base: Base, events: ClientConnectionDispatch, phase: u8) -> Result<Self, NTSTATUS> {
+        Ok(Self {
             base,
             events,
-            phase: AtomicU8::new(UNCONNECTED),
+            phase: AtomicU8::new(phase),
             finished: AtomicBool::new(false),
             out: Pending::new(Output::default()),
             input: Pending::new(Input::default()),
             indications: Indications::default(),
             out_wake: Wake::new()?,
             input_wake: Wake::new()?,
-        };
-        let dispatch = if category == FLAG_STREAM { stream_dispatch() } else { connection_dispatch() };
-        Ok(AnySocket::Stream(socket).publish(dispatch))
+        })
     }
 
     /// The events that the client gave callbacks for.

@@ -1,5 +1,7 @@
 //! Connection-oriented sockets, called as a driver does, against TCP of the host.
 
+mod accept;
+
 use super::abi::*;
 use super::tests::*;
 use super::{Completion, address, net, set_completion};

@@ -37,5 +37,9 @@ pub const CASES: &[Case] = &[
     case("wsk.wrong-dispatch", FaultyWsk, 26, Request),
     case("wsk.indication-released-twice", FaultyWsk, 27, Request),
     case("wsk.bad-indication", FaultyWsk, 28, Request),
+    case("wsk.accept-unbound", FaultyWsk, 31, Request),
+    case("wsk.buffer-freed-before-completion", FaultyWsk, 32, Request).says(&["ExFreePoolWithTag", "WskAccept"]),
+    case("wsk.deregister-with-open-sockets", FaultyWsk, 33, Request),
+    case("wsk.wrong-dispatch", FaultyWsk, 34, Request),
     case("wsk.wait-at-start", FaultyWsk, 30, Load),
 ];

@@ -99,7 +99,7 @@ pub unsafe fn run(request: Irp) {
         match fault() {
             0 => return everything(client),
             2 => {
-                client.socket(LISTEN, null());
+                client.socket(BASIC, null());
             }
             9 | 16 => client.fix(RECEIVE_FROM),
             18 => {
@@ -155,6 +155,7 @@ pub unsafe fn run(request: Irp) {
         close(unbound);
         match fault() {
             7 | 17 | 26 => connection(&client),
+            31..=34 => listening(&client),
             _ => datagrams(&client),
         }
         client.end();
@@ -265,10 +266,69 @@ unsafe fn connection(client: &Client) {
     }
 }
 
+unsafe fn listening(client: &Client) {
+    unsafe {
+        let (s, at) = client.listening();
+        match fault() {
+            31 => {
+                let unbound = client.socket(LISTEN, null());
+                let call = Call::new();
+                accept(unbound, null_mut(), (*call).irp);
+                Call::finish(call);
+                close(unbound);
+            }
+            32 => {
+                let (remote, call) = (allocate(28), Call::new());
+                accept(s, remote, (*call).irp);
+                free(remote);
+            }
+            33 => {
+                // The accepted socket is the driver's, too.
+                let call = Call::new();
+                accept(s, null_mut(), (*call).irp);
+                close(client.connected_to(&at));
+                Call::finish(call);
+                close(s);
+                client.release();
+                client.deregister();
+            }
+            34 => {
+                // The connection's function on a listening socket.
+                let c = client.connected_to(&at);
+                let (m, call) = (Memory::new(10), Call::new());
+                function::<BufCall>(c, RECEIVE_CALL)(s, &m.buf(), 0, (*call).irp);
+            }
+            _ => {}
+        }
+        // An accept that is cancelled, one that is served, one that the close ends.
+        let (call, remote) = (Call::new(), allocate(28));
+        accept(s, remote, (*call).irp);
+        IoCancelIrp((*call).irp);
+        Call::finish(call);
+        let call = Call::new();
+        accept(s, remote, (*call).irp);
+        let c = client.connected_to(&at);
+        let accepted = Call::finish(call).1 as Socket;
+        free(remote);
+        let (out, back) = (Memory::new(1000), Memory::new(1000));
+        buf_call_waited(c, SEND, &out.buf(), 0);
+        buf_call_waited(accepted, RECEIVE_CALL, &back.buf(), 2);
+        let call = Call::new();
+        accept(s, null_mut(), (*call).irp);
+        close(s);
+        Call::finish(call);
+        close(accepted);
+        close(c);
+        out.free();
+        back.free();
+    }
+}
+
 /// All that the cases use, by the rules.
 unsafe fn everything(client: Client) {
     unsafe {
         datagrams(&client);
+        listening(&client);
         let called = expect_callback();
         let s = client.connection(connection_events());
         let (out, back) = (Memory::new(50_000), Memory::new(50_000));

@@ -9,6 +9,7 @@ pub const MORE_PROCESSING: Status = 0xC000_0016u32 as i32;
 pub const NOT_ACCEPTED: Status = 0xC000_021Bu32 as i32;
 pub const UNSUCCESSFUL: Status = 0xC000_0001u32 as i32;
 
+pub const BASIC: u32 = 0;
 pub const LISTEN: u32 = 1;
 pub const CONNECTION: u32 = 2;
 pub const DATAGRAM: u32 = 4;
@@ -27,6 +28,8 @@ pub const SEND_TO: usize = 3;
 pub const RECEIVE_FROM_CALL: usize = 4;
 pub const RELEASE: usize = 5;
 pub const LOCAL: usize = 6;
+pub const ACCEPT: usize = 3;
+pub const LISTEN_LOCAL: usize = 5;
 pub const CONNECT: usize = 3;
 pub const TCP_LOCAL: usize = 4;
 pub const SEND: usize = 6;
@@ -264,6 +267,27 @@ impl Client {
         }
     }
 
+    /// A listening socket on 127.0.0.1, and its address.
+    pub unsafe fn listening(&self) -> (Socket, [u8; 28]) {
+        unsafe {
+            let s = self.socket(LISTEN, null());
+            bind(s, &LOOPBACK);
+            (s, local(s, LISTEN_LOCAL))
+        }
+    }
+
+    /// A connection to there.
+    pub unsafe fn connected_to(&self, at: &[u8; 28]) -> Socket {
+        unsafe {
+            let s = self.socket(CONNECTION, null());
+            bind(s, &LOOPBACK);
+            let call = Call::new();
+            function::<AddressCall>(s, CONNECT)(s, at.as_ptr(), 0, (*call).irp);
+            Call::finish(call);
+            s
+        }
+    }
+
     /// A connection from a socket to itself: TCP lets both ends open at once.
     pub unsafe fn connection(&self, events: *const u8) -> Socket {
         type F = unsafe extern "C" fn(Socket, *const u8, u32, Irp) -> Status;
@@ -299,7 +323,7 @@ pub const LOOPBACK: [u8; 28] = {
 };
 
 pub type AddressCall = unsafe extern "C" fn(Socket, *const u8, u32, Irp) -> Status;
-type BufCall = unsafe extern "C" fn(Socket, *const Buf, u32, Irp) -> Status;
+pub type BufCall = unsafe extern "C" fn(Socket, *const Buf, u32, Irp) -> Status;
 
 pub unsafe fn bind(s: Socket, at: &[u8; 28]) -> Status {
     unsafe {
@@ -330,6 +354,12 @@ unsafe fn local(s: Socket, index: usize) -> [u8; 28] {
         free(out);
         address
     }
+}
+
+/// WskAccept; `remote`: where the other end's address goes, if anywhere.
+pub unsafe fn accept(listener: Socket, remote: *mut u8, irp: Irp) -> Status {
+    type F = unsafe extern "C" fn(Socket, u32, *mut u8, *const u8, *mut u8, *mut u8, Irp) -> Status;
+    unsafe { function::<F>(listener, ACCEPT)(listener, 0, null_mut(), null(), null_mut(), remote, irp) }
 }
 
 pub unsafe fn close(s: Socket) {
