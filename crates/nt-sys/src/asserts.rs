@@ -1110,6 +1110,18 @@ const _: () = {
 };
 
 const _: () = {
+    use crate::wsk::WSK_PROVIDER_LISTEN_DISPATCH as T;
+    assert!(size_of::<T>() == 48);
+    assert!(align_of::<T>() == 8);
+    assert!(offset_of!(T, WskControlSocket) == 0);
+    assert!(offset_of!(T, WskCloseSocket) == 8);
+    assert!(offset_of!(T, WskBind) == 16);
+    assert!(offset_of!(T, WskAccept) == 24);
+    assert!(offset_of!(T, WskInspectComplete) == 32);
+    assert!(offset_of!(T, WskGetLocalAddress) == 40);
+};
+
+const _: () = {
     use crate::wsk::WSK_PROVIDER_CONNECTION_DISPATCH as T;
     assert!(size_of::<T>() == 104);
     assert!(align_of::<T>() == 8);

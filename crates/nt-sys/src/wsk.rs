@@ -105,6 +105,19 @@ pub type PFN_WSK_CONTROL_SOCKET = Option<
 pub type PFN_WSK_CLOSE_SOCKET = Option<unsafe extern "C" fn(Socket: PWSK_SOCKET, Irp: PIRP) -> NTSTATUS>;
 pub type PFN_WSK_BIND =
     Option<unsafe extern "C" fn(Socket: PWSK_SOCKET, LocalAddress: PSOCKADDR, Flags: ULONG, Irp: PIRP) -> NTSTATUS>;
+pub type PFN_WSK_ACCEPT = Option<
+    unsafe extern "C" fn(
+        ListenSocket: PWSK_SOCKET,
+        Flags: ULONG,
+        AcceptSocketContext: PVOID,
+        AcceptSocketDispatch: *const WSK_CLIENT_CONNECTION_DISPATCH,
+        LocalAddress: PSOCKADDR,
+        RemoteAddress: PSOCKADDR,
+        Irp: PIRP,
+    ) -> NTSTATUS,
+>;
+/// Not called, so its arguments are not spelled out.
+pub type PFN_WSK_INSPECT_COMPLETE = Option<unsafe extern "C" fn()>;
 pub type PFN_WSK_CONNECT =
     Option<unsafe extern "C" fn(Socket: PWSK_SOCKET, RemoteAddress: PSOCKADDR, Flags: ULONG, Irp: PIRP) -> NTSTATUS>;
 pub type PFN_WSK_SEND_TO = Option<
@@ -264,6 +277,18 @@ pub struct WSK_PROVIDER_BASIC_DISPATCH {
     pub WskCloseSocket: PFN_WSK_CLOSE_SOCKET,
 }
 pub type PWSK_PROVIDER_BASIC_DISPATCH = *mut WSK_PROVIDER_BASIC_DISPATCH;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct WSK_PROVIDER_LISTEN_DISPATCH {
+    pub WskControlSocket: PFN_WSK_CONTROL_SOCKET,
+    pub WskCloseSocket: PFN_WSK_CLOSE_SOCKET,
+    pub WskBind: PFN_WSK_BIND,
+    pub WskAccept: PFN_WSK_ACCEPT,
+    pub WskInspectComplete: PFN_WSK_INSPECT_COMPLETE,
+    pub WskGetLocalAddress: PFN_WSK_GET_LOCAL_ADDRESS,
+}
+pub type PWSK_PROVIDER_LISTEN_DISPATCH = *mut WSK_PROVIDER_LISTEN_DISPATCH;
 
 #[repr(C)]
 #[derive(Clone, Copy)]

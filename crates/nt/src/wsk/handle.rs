@@ -66,6 +66,25 @@ unsafe impl Category for wsk::WSK_PROVIDER_CONNECTION_DISPATCH {
     }
 }
 
+// SAFETY: WSK gives listening sockets a WSK_PROVIDER_LISTEN_DISPATCH.
+unsafe impl Category for wsk::WSK_PROVIDER_LISTEN_DISPATCH {
+    const TYPE: u32 = wsk::SOCK_STREAM;
+    const PROTOCOL: u32 = wsk::IPPROTO_TCP;
+    const FLAGS: u32 = wsk::WSK_FLAG_LISTEN_SOCKET;
+    fn control(&self) -> wsk::PFN_WSK_CONTROL_SOCKET {
+        self.WskControlSocket
+    }
+    fn close(&self) -> wsk::PFN_WSK_CLOSE_SOCKET {
+        self.WskCloseSocket
+    }
+    fn bind(&self) -> wsk::PFN_WSK_BIND {
+        self.WskBind
+    }
+    fn get_local_address(&self) -> wsk::PFN_WSK_GET_LOCAL_ADDRESS {
+        self.WskGetLocalAddress
+    }
+}
+
 /// WSK's socket object, once there is one, and the IRP for calls on it that are waited for.
 pub(super) struct Handle<C> {
     socket: AtomicPtr<wsk::WSK_SOCKET>,
@@ -138,6 +157,14 @@ impl<C: Category> Handle<C> {
         }?;
         self.socket.store(core::ptr::with_exposed_provenance_mut(socket as usize), Ordering::Release);
         Ok(())
+    }
+
+    /// Takes over a socket that was accepted. IRQL <= DISPATCH_LEVEL.
+    ///
+    /// # Safety
+    /// It is open, of this category, and nobody else's; there is none yet.
+    pub(super) unsafe fn adopt(&self, socket: NonNull<wsk::WSK_SOCKET>) {
+        self.socket.store(socket.as_ptr(), Ordering::Release);
     }
 
     /// Binds it. PASSIVE_LEVEL.

@@ -4,6 +4,7 @@ use super::address::RawAddress;
 use super::client::Client;
 use super::handle::Handle;
 use super::intake::{Arrived, BufferSizes, Intake};
+use super::listen::Accepted;
 use super::pending::{InFlight, Notify, PendingIrp};
 use super::send::{Chain, PREFIX_LEN, SendPool};
 use crate::status::{Result, Status};
@@ -37,10 +38,14 @@ pub(super) struct Core {
     pub(super) lent: AtomicUsize,
     /// Nothing more is received.
     pub(super) closing: AtomicBool,
+    /// The close waits for nobody at the other end.
+    hurry: AtomicBool,
     pub(super) intake: Intake,
     pub(super) events: Box<dyn StreamEvents>,
     connect: PendingIrp,
     disconnect: PendingIrp,
+    /// It was connected from the start.
+    accepted: bool,
     /// Where to; read by WSK until the connect has ended.
     remote: UnsafeCell<RawAddress>,
 }
@@ -75,30 +80,66 @@ impl StreamSocket {
         buffers: BufferSizes,
         events: impl StreamEvents,
     ) -> Result<Self> {
+        let this = Self::without_socket(client, pool, local, buffers, events, false)?;
+        // SAFETY: no callbacks, so neither context nor table; called once.
+        unsafe { this.core().handle.open(client, local, null_mut(), null()) }?;
+        this.set_options();
+        Ok(this)
+    }
+
+    /// Makes one of a connection that was accepted. It does not receive until [`start`](Self::start). PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// NO_MEMORY, INSUFFICIENT_RESOURCES; the connection is reset then.
+    pub fn accepted(
+        accepted: Accepted<'_>,
+        pool: &Shared<SendPool>,
+        buffers: BufferSizes,
+        events: impl StreamEvents,
+    ) -> Result<Self> {
+        let remote = accepted.remote().ok_or(Status::INTERNAL_ERROR)?;
+        let this = Self::without_socket(accepted.client(), pool, remote, buffers, events, true)?;
+        // SAFETY: what was accepted is an open connection, and was the caller's alone.
+        unsafe { this.core().handle.adopt(accepted.into_socket()) };
+        this.set_options();
+        Ok(this)
+    }
+
+    /// All but the socket. `accepted`: it will be connected from the start.
+    fn without_socket(
+        client: &Client,
+        pool: &Shared<SendPool>,
+        remote: SocketAddr,
+        buffers: BufferSizes,
+        events: impl StreamEvents,
+        accepted: bool,
+    ) -> Result<Self> {
         let core = Core {
             handle: Handle::new()?,
             in_flight: InFlight::new(),
             lent: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
+            hurry: AtomicBool::new(false),
             intake: Intake::new(buffers)?,
             events: dco_sync::try_box(events)?,
             connect: PendingIrp::new()?,
             disconnect: PendingIrp::new()?,
-            remote: UnsafeCell::new(RawAddress::new(local)),
+            accepted,
+            remote: UnsafeCell::new(RawAddress::new(remote)),
         };
         let core = NonNull::from(Box::leak(dco_sync::try_box(core)?));
-        let this = Self { core, pool: pool.clone(), _client: client.clone() };
-        // SAFETY: no callbacks, so neither context nor table; called once.
-        unsafe { this.core().handle.open(client, local, null_mut(), null()) }?;
+        Ok(Self { core, pool: pool.clone(), _client: client.clone() })
+    }
+
+    fn set_options(&self) {
         // Packets are not held back to be sent together: they are whole tunnel packets. Each send asks for the same, so a network stack
         // that refuses the option changes nothing that matters.
-        let _ = this.core().handle.control(
+        let _ = self.core().handle.control(
             wsk::WSK_CONTROL_SOCKET_TYPE::WskSetOption,
             wsk::TCP_NODELAY,
             wsk::IPPROTO_TCP,
             &mut 1u32.to_ne_bytes(),
         );
-        Ok(this)
     }
 
     fn core(&self) -> &Core {
@@ -147,6 +188,22 @@ impl StreamSocket {
         self.disconnect(wsk::WSK_FLAG_ABORTIVE);
     }
 
+    /// Begins to end the connection in order: what was sent goes out first. Once is enough. IRQL <= DISPATCH_LEVEL.
+    pub fn finish(&self) {
+        self.disconnect(0);
+    }
+
+    /// Whether the end that was begun by [`finish`](Self::finish) or [`abort`](Self::abort) has come. Any IRQL.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.core().disconnect.outcome().is_some()
+    }
+
+    /// From now on the close does not wait for the other end: what it has not taken is lost. Any IRQL.
+    pub fn hurry(&self) {
+        self.core().hurry.store(true, Ordering::Relaxed);
+    }
+
     fn disconnect(&self, flags: u32) {
         let core = self.core();
         let Some(f) = core.handle.dispatch().and_then(|d| d.WskDisconnect) else { return };
@@ -177,7 +234,8 @@ impl StreamSocket {
         while core.lent.load(Ordering::Acquire) != 0 {
             time::pause();
         }
-        if core.connect.outcome().is_some_and(Status::is_success) {
+        let connected = core.accepted || core.connect.outcome().is_some_and(Status::is_success);
+        if connected && !core.hurry.load(Ordering::Relaxed) {
             self.disconnect(0);
             // One that is not done by then is ended by the close.
             core.disconnect.wait(Some(GRACE_MS));
