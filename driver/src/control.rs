@@ -1,6 +1,7 @@
 //! Ioctls. PASSIVE_LEVEL; those that change anything hold the control lock.
 
 use crate::cipher::Ciphers;
+use crate::connection::{self, Leaving};
 use crate::device::Dco;
 use crate::epoch;
 use crate::link::{Link, now};
@@ -13,7 +14,7 @@ use crate::transport::Transport;
 use core::sync::atomic::Ordering;
 use dco_core::{Control, ControlError, DropReason, PeerSelector, PeerUpdate};
 use dco_crypto::{Key, KeyConfig, KeySlot, NonceTail};
-use dco_sync::Shared;
+use dco_sync::{Box, Shared};
 use dco_uapi::raw::DropCount;
 use dco_uapi::{self as uapi, Ioctl as Code, UapiError};
 use dco_wire::PeerId;
@@ -45,6 +46,8 @@ pub struct State {
     pub serving: bool,
     /// A server's, by number.
     pub listeners: [Option<Listener>; LISTENERS],
+    /// A server's connections that are being ended, by their places.
+    pub leaving: Box<[Option<Leaving>]>,
     /// Point to point: the peer's socket, while there is a peer.
     pub socket: Option<Shared<Transport>>,
     /// The peer to be, while it connects; then there is none yet.
@@ -58,7 +61,7 @@ impl State {
     /// Nothing yet. PASSIVE_LEVEL.
     ///
     /// # Errors
-    /// INTERNAL_ERROR for a second state of one device.
+    /// NO_MEMORY; INTERNAL_ERROR for a second state of one device.
     pub fn new(link: &Link) -> Result<Self> {
         let core = link.core.take_control().ok_or(Status::INTERNAL_ERROR)?;
         let many = link.many.take_control().ok_or(Status::INTERNAL_ERROR)?;
@@ -71,6 +74,7 @@ impl State {
             up: false,
             serving: false,
             listeners: [const { None }; LISTENERS],
+            leaving: connection::nobody_leaving()?,
             socket: None,
             connecting: None,
             client: None,
@@ -115,14 +119,11 @@ pub fn ioctl(dco: &Dco, mut request: Ioctl, code: u32) {
         };
     }
     let server = dco.link.is_server();
-    if code == uapi::additive::MP_LISTEN || code == uapi::additive::MP_UNLISTEN {
-        return match code {
-            _ if !server => request.complete(Status::INVALID_DEVICE_STATE),
-            uapi::additive::MP_LISTEN => listener::listen(dco, request),
-            _ => {
-                let closed = parse(&request, uapi::additive::parse_unlisten);
-                request.complete_result(closed.and_then(|number| listener::unlisten(dco, number)));
-            }
+    if let uapi::additive::MP_LISTEN | uapi::additive::MP_UNLISTEN | uapi::additive::MP_DISCONNECT = code {
+        return if server {
+            listener::ioctl(dco, request, code)
+        } else {
+            request.complete(Status::INVALID_DEVICE_STATE)
         };
     }
     if Code::from_code(code).is_some_and(|code| !server::allows(server, code)) {

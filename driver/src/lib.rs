@@ -27,6 +27,7 @@
 #![deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unreachable, clippy::string_slice)]
 
 mod cipher;
+mod connection;
 mod control;
 mod device;
 mod entry;

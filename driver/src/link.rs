@@ -1,6 +1,7 @@
 //! What socket callbacks, packet queues, the timer and ioctls share: the core's device, buffers, queues.
 
 use crate::cipher::CipherKey;
+use crate::connection::Connections;
 use crate::device::Dco;
 use crate::epoch;
 use crate::event::Events;
@@ -12,14 +13,14 @@ use crate::trace::{self, Traced};
 use crate::transport::Transport;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use dco_core::{Device, DropReason, Mode, OVERHEAD, Tick};
-use dco_sync::Shared;
+use dco_sync::{Box, Shared};
 use nt::bcrypt;
 use nt::status::{Result, Status};
 use nt::time;
 use nt::wdf::deferred::{Dpc, WorkItem};
 use nt::wdf::device::Handle;
 use nt::wdf::queue::ManualQueue;
-use nt::wsk::{DatagramList, Receive, SendPool, StreamEvents, Traffic};
+use nt::wsk::{AcceptEvents, DatagramList, Receive, SendPool, StreamEvents, Traffic};
 
 /// The core's device with this shell's cipher and transport.
 pub type Core = Device<CipherKey, Shared<Transport>>;
@@ -43,7 +44,9 @@ pub struct Link {
     /// Multi-peer mode; written under the control lock, while neither has peers.
     server: AtomicBool,
     /// The server's sockets.
-    pub listening: Listening,
+    pub listening: Box<Listening>,
+    /// The server's TCP connections.
+    pub connections: Box<Connections>,
     /// What all peers of a server's have that come over UDP.
     pub served: Shared<Transport>,
     pub events: Events,
@@ -87,6 +90,7 @@ impl Link {
             many: core(Mode::MultiPeer { seed: bcrypt::random()?, buckets: BUCKETS }, mtu)?,
             server: AtomicBool::new(false),
             listening: Listening::new()?,
+            connections: Connections::new()?,
             served: Shared::try_new(Transport::Served)?,
             events: Events::new(device)?,
             ticked: AtomicBool::new(false),
@@ -215,5 +219,11 @@ impl StreamEvents for Receiver {
 
     fn received(&self) {
         self.link.streamed.enqueue();
+    }
+}
+
+impl AcceptEvents for Receiver {
+    fn accepted(&self) {
+        self.link.connected.enqueue();
     }
 }

@@ -3,12 +3,13 @@
 //! A listener lives until it is closed. Its socket may not: where the network stack gives it up, the work item makes another at the same
 //! address, at once or as soon as it can.
 
+use crate::connection;
 use crate::control::{State, parse};
 use crate::device::Dco;
 use crate::link::Link;
 use crate::listening::{FIRST, LISTENERS};
 use crate::rxqueue;
-use crate::server::{server, shown};
+use crate::server::{canonical, server, shown};
 use crate::trace;
 use crate::transport::Transport;
 use core::net::SocketAddr;
@@ -21,9 +22,8 @@ use zerocopy::IntoBytes;
 
 /// A listener: how its socket was made.
 pub struct Listener {
-    /// Where it was bound, as a user knows it.
-    at: SocketAddr,
-    ipv6_only: bool,
+    /// What was asked for, with the address where it was bound, as a user knows it.
+    made: MpListen,
     /// It has no socket at present: one is made as soon as it can be, and userspace knows.
     lost: bool,
 }
@@ -31,6 +31,27 @@ pub struct Listener {
 /// Whether there is a listener of this number, with or without a socket.
 pub fn exists(state: &State, number: u32) -> bool {
     state.listeners.get(number as usize).is_some_and(Option::is_some)
+}
+
+/// Whether it takes TCP connections.
+pub fn accepts(state: &State, number: u32) -> bool {
+    let listener = state.listeners.get(number as usize).and_then(Option::as_ref);
+    listener.is_some_and(|listener| listener.made.protocol == uapi::Protocol::Tcp)
+}
+
+/// Answers MP_LISTEN, MP_UNLISTEN and MP_DISCONNECT. Not inlined, for the frame of its caller.
+#[inline(never)]
+pub fn ioctl(dco: &Dco, request: Ioctl, code: u32) {
+    let done = match code {
+        uapi::additive::MP_LISTEN => return listen(dco, request),
+        uapi::additive::MP_UNLISTEN => {
+            parse(&request, uapi::additive::parse_unlisten).and_then(|number| unlisten(dco, number))
+        }
+        uapi::additive::MP_DISCONNECT => parse(&request, uapi::additive::parse_disconnect)
+            .and_then(|(remote, number)| disconnect(dco, remote, number)),
+        _ => Err(Status::INVALID_DEVICE_REQUEST),
+    };
+    request.complete_result(done);
 }
 
 /// MP_START_VPN: makes the first socket, and says where it is bound.
@@ -52,7 +73,7 @@ pub fn start(dco: &Dco, request: Ioctl) {
 }
 
 /// MP_LISTEN: makes another one, and says where it is bound and what its number is.
-pub fn listen(dco: &Dco, request: Ioctl) {
+fn listen(dco: &Dco, request: Ioctl) {
     let wanted = match parse(&request, MpListen::parse) {
         Ok(wanted) => wanted,
         Err(status) => return request.complete(status),
@@ -73,7 +94,7 @@ fn open(dco: &Dco, wanted: &MpListen, first: bool, room: bool) -> Result<(u32, S
     let state = &mut *guard;
     let link = &dco.link;
     server(link)?;
-    if first && link.listening.get(FIRST).is_some() {
+    if first && exists(state, FIRST) {
         return Err(Status::ALREADY_INITIALIZED);
     }
     if !room {
@@ -81,9 +102,6 @@ fn open(dco: &Dco, wanted: &MpListen, first: bool, room: bool) -> Result<(u32, S
     }
     if !state.started {
         return Err(Status::DEVICE_NOT_READY);
-    }
-    if wanted.protocol != uapi::Protocol::Udp {
-        return Err(Status::NOT_SUPPORTED);
     }
     let another = || link.listening.free_number(|number| exists(state, number)).ok_or(Status::INSUFFICIENT_RESOURCES);
     let number = if first { FIRST } else { another()? };
@@ -93,14 +111,14 @@ fn open(dco: &Dco, wanted: &MpListen, first: bool, room: bool) -> Result<(u32, S
         None => state.client.insert(Client::register()?).clone(),
     };
     let begins = begin(dco, state);
-    let bound = make(link, &client, number, wanted.listen, wanted.ipv6_only).inspect_err(|_| {
+    let bound = make(link, &client, number, wanted).inspect_err(|_| {
         if begins {
             dco.timer.stop();
             state.serving = false;
         }
     })?;
     if let Some(listener) = state.listeners.get_mut(number as usize) {
-        *listener = Some(Listener { at: bound, ipv6_only: wanted.ipv6_only, lost: false });
+        *listener = Some(Listener { made: MpListen { listen: bound, ..*wanted }, lost: false });
     }
     if !first {
         link.listening.given(number);
@@ -109,8 +127,8 @@ fn open(dco: &Dco, wanted: &MpListen, first: bool, room: bool) -> Result<(u32, S
 }
 
 /// Makes a listener's socket, and says where it is bound.
-fn make(link: &Shared<Link>, client: &Client, number: u32, listen: SocketAddr, ipv6_only: bool) -> Result<SocketAddr> {
-    let socket = Transport::listen(client, link, number, listen, ipv6_only)?;
+fn make(link: &Shared<Link>, client: &Client, number: u32, wanted: &MpListen) -> Result<SocketAddr> {
+    let socket = Transport::listen(client, link, number, wanted)?;
     let bound = shown(socket.local_address()?, socket.is_ipv4());
     let socket = Shared::try_new(socket)?;
     link.listening.publish(number, socket.clone())?;
@@ -129,8 +147,9 @@ fn unmake(link: &Link, number: u32) {
     socket.stop();
     link.listening.take_dead(number);
     link.listening.withdraw(number);
-    link.received.give_back_of(number);
-    rxqueue::discard_of(link, number);
+    let source = rxqueue::Source::Listener(number);
+    link.received.give_back_of(source);
+    rxqueue::discard_of(link, source);
     drop(socket);
     link.received.keep_all();
 }
@@ -146,7 +165,7 @@ pub fn renew(link: &Shared<Link>, state: &mut State, second: bool) {
             unmake(link, number);
         }
         if dead || second && listener.lost {
-            let made = make(link, client, number, listener.at, listener.ipv6_only);
+            let made = make(link, client, number, &listener.made);
             let before = core::mem::replace(&mut listener.lost, made.is_err());
             if listener.lost && !before {
                 link.messages.disconnected(Status::CONNECTION_DISCONNECTED);
@@ -167,17 +186,18 @@ fn begin(dco: &Dco, state: &mut State) -> bool {
     true
 }
 
-/// MP_UNLISTEN: closes a listener. Its peers stay, without a way to them until they are heard by another.
+/// MP_UNLISTEN: closes a listener. Its peers over UDP stay, without a way to them until they are heard by another; its connections end.
 ///
 /// # Errors
 /// NOT_FOUND.
-pub fn unlisten(dco: &Dco, number: u32) -> Result<()> {
+fn unlisten(dco: &Dco, number: u32) -> Result<()> {
     let mut state = dco.control.lock();
     let link = &dco.link;
     server(link)?;
     let listener = state.listeners.get_mut(number as usize).ok_or(Status::NOT_FOUND)?;
     listener.take().ok_or(Status::NOT_FOUND)?;
     unmake(link, number);
+    connection::end_of(link, number);
     Ok(())
 }
 
@@ -193,4 +213,14 @@ pub fn withdraw_all(link: &Link, state: &mut State) -> [Option<Shared<Transport>
         link.listening.withdraw(number);
         Some(socket)
     })
+}
+
+/// MP_DISCONNECT: ends a connection that is no peer's.
+///
+/// # Errors
+/// NOT_FOUND; INVALID_DEVICE_STATE for a peer's.
+fn disconnect(dco: &Dco, remote: SocketAddr, number: u32) -> Result<()> {
+    let mut state = dco.control.lock();
+    server(&dco.link)?;
+    connection::disconnect(&dco.link, &mut state, dco.link.listening.meant(number), canonical(remote))
 }

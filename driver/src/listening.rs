@@ -3,7 +3,7 @@
 use crate::transport::Transport;
 use core::net::{IpAddr, Ipv4Addr};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use dco_sync::{Domain, Published, Shared, try_box};
+use dco_sync::{Box, Domain, Published, Shared, try_box};
 use nt::status::Result;
 use nt::time;
 
@@ -41,20 +41,17 @@ pub fn listener_of(our_end: Option<IpAddr>) -> u32 {
 }
 
 impl Listening {
-    /// No listener. PASSIVE_LEVEL.
+    /// No listener. Boxed, for the frame of its caller. PASSIVE_LEVEL.
     ///
     /// # Errors
     /// NO_MEMORY.
-    pub fn new() -> Result<Self> {
+    #[inline(never)]
+    pub fn new() -> Result<Box<Self>> {
         let domain = Domain::try_new(time::max_processors())?;
         let listeners = core::array::from_fn(|_| Published::new(&domain, None));
-        Ok(Self {
-            domain,
-            listeners,
-            last: AtomicU32::new(FIRST),
-            several: AtomicBool::new(false),
-            dead: AtomicU32::new(0),
-        })
+        let last = AtomicU32::new(FIRST);
+        let (several, dead) = (AtomicBool::new(false), AtomicU32::new(0));
+        Ok(try_box(Self { domain, listeners, last, several, dead })?)
     }
 
     fn place(&self, listener: u32) -> Option<&Published<Shared<Transport>>> {

@@ -6,8 +6,10 @@
 
 use crate::link::{Link, now};
 use crate::listening::FIRST;
-use crate::{server, transport};
+use crate::transport::{self, Transport};
+use crate::{connection::Connection, server};
 use core::net::SocketAddr;
+use core::sync::atomic::Ordering;
 use dco_core::{Backlog, DropReason, Sender, Shares};
 use dco_sync::Shared;
 use dco_uapi::sockaddr::{V6_LEN, encoded_len, split_union, write_prefix_by};
@@ -145,17 +147,19 @@ pub fn read(link: &Link, mut request: Request) {
 /// Who sent a control packet, and what stands before a server's: the sender's address. Point to point, nothing.
 struct Source {
     remote: Option<SocketAddr>,
+    /// It is known for a peer, whatever its address.
+    is_peer: bool,
     bytes: [u8; V6_LEN],
     len: usize,
 }
 
 impl Source {
-    const THE_PEER: Self = Self { remote: None, bytes: [0; V6_LEN], len: 0 };
+    const THE_PEER: Self = Self { remote: None, is_peer: true, bytes: [0; V6_LEN], len: 0 };
 
     /// In the form of the listener's family, as its user knows addresses, with its number.
     fn of(remote: SocketAddr, ipv4_socket: bool, listener: u32) -> Self {
         let shown = server::shown(remote, ipv4_socket);
-        let mut from = Self { remote: Some(remote), bytes: [0; V6_LEN], len: encoded_len(&shown) };
+        let mut from = Self { remote: Some(remote), is_peer: false, bytes: [0; V6_LEN], len: encoded_len(&shown) };
         // The longest address fits.
         if write_prefix_by(shown, listener, &mut from.bytes).is_err() {
             from.len = 0;
@@ -174,7 +178,7 @@ impl Source {
 
     /// Room for its packet in the backlog.
     fn room<'w>(&self, link: &Link, cpu: usize, packets: &'w mut Backlog) -> Option<&'w mut [u8]> {
-        let is_peer = || self.remote.is_none_or(|remote| link.many.enter(cpu).has_remote(remote));
+        let is_peer = || self.is_peer || self.remote.is_none_or(|remote| link.many.enter(cpu).has_remote(remote));
         packets.free(self.sender(link), is_peer)
     }
 
@@ -237,6 +241,15 @@ pub fn receive_datagram(link: &Link, cpu: usize, listener: u32, datagram: &Datag
 pub fn receive(link: &Link, cpu: usize, packet: &[u8]) {
     link.active().count_control_in(cpu);
     deliver(link, cpu, &Source::THE_PEER, packet);
+}
+
+/// A control packet arrived over a server's connection: with the address that it came from. DISPATCH_LEVEL.
+pub fn receive_from(link: &Link, cpu: usize, connection: &Connection, packet: &[u8]) {
+    link.many.count_control_in(cpu);
+    connection.spoken.store(true, Ordering::Relaxed);
+    let mut from = Source::of(connection.remote, connection.shown.is_ipv4(), connection.listener);
+    from.is_peer = connection.peer().is_some();
+    deliver(link, cpu, &from, packet);
 }
 
 fn deliver(link: &Link, cpu: usize, from: &Source, packet: &[u8]) {
@@ -332,24 +345,40 @@ fn send_addressed(link: &Link, request: &mut Request) -> Result<()> {
             if socket.is_ipv4() && to.is_ipv6() {
                 return Err(Status::INVALID_ADDRESS);
             }
-            let Some(mut buffer) = link.sends.take() else {
-                link.many.count_drop(cpu, DropReason::ControlOutNoBuffer);
-                return Err(Status::INSUFFICIENT_RESOURCES);
-            };
-            let room = buffer.bytes().get_mut(..MAX_WRITE).ok_or(Status::INTERNAL_ERROR);
-            match room.and_then(|room| request.copy_input_from(skip, room)) {
-                Ok(len) => {
-                    let mut chain = Chain::new(&link.sends, Traffic::Control);
-                    chain.push(buffer, len);
-                    link.many.count_control_out(cpu);
-                    socket.send(chain, Some(to));
-                    Ok(())
-                }
-                Err(status) => {
-                    link.sends.put(buffer);
-                    Err(status)
-                }
+            if !matches!(socket, Transport::Accepting(_)) {
+                socket.send(copied(link, cpu, request, skip)?, Some(to));
+                return Ok(());
             }
+            let sent = link.connections.with(cpu, listener, to, |connection| {
+                if !transport::has_room(link, &connection.transport, 0) {
+                    link.many.count_drop(cpu, DropReason::ControlOutNoBuffer);
+                    return Err(Status::INSUFFICIENT_RESOURCES);
+                }
+                connection.transport.send(copied(link, cpu, request, skip)?, None);
+                Ok(())
+            });
+            sent.unwrap_or(Err(Status::NOT_FOUND))
         })
         .unwrap_or(Err(Status::INVALID_DEVICE_STATE))
+}
+
+/// What a server writes, behind its address, in a send buffer.
+fn copied<'l>(link: &'l Link, cpu: usize, request: &mut Request, skip: usize) -> Result<Chain<'l>> {
+    let Some(mut buffer) = link.sends.take() else {
+        link.many.count_drop(cpu, DropReason::ControlOutNoBuffer);
+        return Err(Status::INSUFFICIENT_RESOURCES);
+    };
+    let room = buffer.bytes().get_mut(..MAX_WRITE).ok_or(Status::INTERNAL_ERROR);
+    match room.and_then(|room| request.copy_input_from(skip, room)) {
+        Ok(len) => {
+            let mut chain = Chain::new(&link.sends, Traffic::Control);
+            chain.push(buffer, len);
+            link.many.count_control_out(cpu);
+            Ok(chain)
+        }
+        Err(status) => {
+            link.sends.put(buffer);
+            Err(status)
+        }
+    }
 }

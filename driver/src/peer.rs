@@ -11,7 +11,7 @@ use crate::device::Dco;
 use crate::link::{Link, now};
 use crate::trace::{self, Gone};
 use crate::transport::Transport;
-use crate::{listener, rxqueue, server};
+use crate::{connection, listener, rxqueue, server};
 use core::sync::atomic::Ordering;
 use dco_core::{Endpoint, NewPeer, PeerSelector};
 use dco_sync::Shared;
@@ -182,9 +182,11 @@ fn unmake(dco: &Dco, state: &mut State, why: Gone) {
         dco.timer.stop();
         // As above.
         let sockets = listener::withdraw_all(link, state);
+        connection::withdraw_all(link, state);
         server::drop_peers(link, state, why);
         link.received.give_back();
         rxqueue::discard(link);
+        connection::close_all(state);
         drop(sockets);
         link.listening.reset();
         trace::drops(link);

@@ -6,7 +6,7 @@ use crate::{message, stream};
 use core::net::IpAddr;
 use dco_core::{DropReason, Endpoint, Opened, Origin};
 use dco_sync::Queue;
-use dco_wire::{Class, DATA_HEADER_LEN, classify};
+use dco_wire::{Class, DATA_HEADER_LEN, PeerId, classify};
 use nt::lock::SpinLock;
 use nt::netcx::{RxNotifier, RxRing};
 use nt::status::Result;
@@ -31,6 +31,7 @@ fn origin(server: bool, packet: &Packet<'_>) -> Option<Origin> {
             let source = Endpoint { remote: datagram.remote()?, local: Some(our_end(*listener)) };
             Some(Origin { peer: None, source: Some(source) })
         }
+        Packet::Frame(_, Some(peer)) => Some(Origin { peer: Some(*peer), source: None }),
         _ => Some(FROM_THE_PEER),
     }
 }
@@ -45,13 +46,27 @@ pub enum Arrival {
     /// Datagrams that WSK indicated to this listener's socket.
     Datagrams(DatagramList, u32),
     /// Whole frames of a stream.
-    Stream(StreamBuffer),
+    Stream(Stream),
+}
+
+/// Whole frames of a stream.
+pub struct Stream {
+    pub buffer: StreamBuffer,
+    /// A server's: the connection's place, and whose it was when they arrived.
+    pub peer: Option<(u32, PeerId)>,
+}
+
+/// A socket of a server's: a listener's, by its number, or a connection's, by its place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Listener(u32),
+    Connection(u32),
 }
 
 /// One packet of an arrival.
 enum Packet<'a> {
     Datagram(Datagram<'a>, u32),
-    Frame(&'a [u8]),
+    Frame(&'a [u8], Option<PeerId>),
 }
 
 impl Arrival {
@@ -60,12 +75,18 @@ impl Arrival {
             Self::Datagrams(list, listener) => {
                 list.next_datagram().map(|datagram| Packet::Datagram(datagram, *listener))
             }
-            Self::Stream(buffer) => stream::next_frame(buffer).map(Packet::Frame),
+            Self::Stream(Stream { buffer, peer }) => {
+                let peer = peer.map(|(_, id)| id);
+                stream::next_frame(buffer).map(|frame| Packet::Frame(frame, peer))
+            }
         }
     }
 
-    fn is_of(&self, number: u32) -> bool {
-        matches!(self, Self::Datagrams(_, listener) if *listener == number)
+    fn is_of(&self, source: Source) -> bool {
+        match self {
+            Self::Datagrams(_, listener) => source == Source::Listener(*listener),
+            Self::Stream(Stream { peer, .. }) => peer.is_some_and(|(place, _)| source == Source::Connection(place)),
+        }
     }
 }
 
@@ -73,28 +94,28 @@ impl Packet<'_> {
     fn class(&self) -> Class {
         match self {
             Self::Datagram(datagram, _) => class(datagram),
-            Self::Frame(frame) => classify(frame),
+            Self::Frame(frame, _) => classify(frame),
         }
     }
 
     fn len(&self) -> usize {
         match self {
             Self::Datagram(datagram, _) => datagram.len(),
-            Self::Frame(frame) => frame.len(),
+            Self::Frame(frame, _) => frame.len(),
         }
     }
 
     fn contiguous(&self) -> Option<&[u8]> {
         match self {
             Self::Datagram(datagram, _) => datagram.contiguous(),
-            Self::Frame(frame) => Some(frame),
+            Self::Frame(frame, _) => Some(frame),
         }
     }
 
     fn gather<'o>(&self, out: &'o mut [u8]) -> Option<&'o mut [u8]> {
         match self {
             Self::Datagram(datagram, _) => datagram.gather(out),
-            Self::Frame(_) => None,
+            Self::Frame(..) => None,
         }
     }
 }
@@ -118,8 +139,8 @@ struct Current {
 enum Closing {
     Nothing,
     All,
-    /// What came by this listener.
-    Of(u32),
+    /// What came from this socket.
+    Of(Source),
 }
 
 impl Closing {
@@ -127,7 +148,7 @@ impl Closing {
         match self {
             Self::Nothing => false,
             Self::All => true,
-            Self::Of(listener) => arrival.is_of(listener),
+            Self::Of(source) => arrival.is_of(source),
         }
     }
 }
@@ -171,9 +192,9 @@ impl Received {
         self.current.lock().closing = Closing::All;
     }
 
-    /// The same of one listener's socket.
-    pub fn give_back_of(&self, listener: u32) {
-        self.current.lock().closing = Closing::Of(listener);
+    /// The same of one socket.
+    pub fn give_back_of(&self, source: Source) {
+        self.current.lock().closing = Closing::Of(source);
     }
 
     /// No socket is going. PASSIVE_LEVEL.
@@ -181,9 +202,9 @@ impl Received {
         self.current.lock().closing = Closing::Nothing;
     }
 
-    /// Takes `current` if it came by this listener.
-    fn resume_of(&self, listener: u32) -> Option<Arrival> {
-        self.current.lock().arrival.take_if(|arrival| arrival.is_of(listener))
+    /// Takes `current` if it came from this socket.
+    fn resume_of(&self, source: Source) -> Option<Arrival> {
+        self.current.lock().arrival.take_if(|arrival| arrival.is_of(source))
     }
 }
 
@@ -313,17 +334,17 @@ pub fn discard(link: &Link) {
     }
 }
 
-/// The same for what came by one listener. PASSIVE_LEVEL; what goes on is what came by others.
-pub fn discard_of(link: &Link, listener: u32) {
+/// The same for what came from one socket, which receives nothing any more. PASSIVE_LEVEL; what came from others goes on.
+pub fn discard_of(link: &Link, source: Source) {
     let cpu = time::processor();
     let received = &link.received;
-    if let Some(mut arrival) = received.resume_of(listener) {
+    if let Some(mut arrival) = received.resume_of(source) {
         lose(link, cpu, &mut arrival, DropReason::RxNoQueue);
     }
-    // Once around: what is added meanwhile is not this listener's.
+    // Once around: what is added meanwhile is not this one's.
     for _ in 0..received.arrivals.len() {
         let Some(mut arrival) = received.arrivals.pop() else { break };
-        if arrival.is_of(listener) {
+        if arrival.is_of(source) {
             lose(link, cpu, &mut arrival, DropReason::RxNoQueue);
         } else if let Err(mut arrival) = received.arrivals.push(arrival) {
             lose(link, cpu, &mut arrival, DropReason::RxQueueFull);

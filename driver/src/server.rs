@@ -1,8 +1,9 @@
 //! Multi-peer mode: its requests, and what is done for many peers at once. PASSIVE_LEVEL, under the control lock.
 
+use crate::connection;
 use crate::control::{State, parse};
 use crate::device::Dco;
-use crate::link::{Link, now};
+use crate::link::{Link, Peer, now};
 use crate::listener;
 use crate::listening::{listener_of, our_end};
 use crate::trace::{self, Gone};
@@ -10,8 +11,9 @@ use crate::transport;
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering;
 use dco_core::{ControlError, Cursor, Endpoint, Network, NewPeer, PeerSelector, PeerUpdate};
+use dco_sync::Shared;
 use dco_uapi::{self as uapi, DelReason, Ioctl as Code, Notification, PeerChoice};
-use dco_wire::PeerId;
+use dco_wire::{PeerId, ip};
 use nt::status::{Result, Status};
 use nt::time;
 use nt::wdf::request::Ioctl;
@@ -127,8 +129,17 @@ fn new_peer(dco: &Dco, new: &uapi::MpNewPeer) -> Result<()> {
     let Some(PeerSelector::Id(id)) = selector(new.peer_id) else { return Err(Status::INVALID_DEVICE_REQUEST) };
     let remote = canonical(new.remote);
     let endpoint = Endpoint { remote, local: Some(our_end(listener)) };
+    let connection = if listener::accepts(state, listener) {
+        Some(link.connections.from(listener, remote).ok_or(Status::NOT_FOUND)?)
+    } else {
+        None
+    };
+    if connection.as_ref().is_some_and(|connection| connection.peer().is_some()) {
+        return Err(Status::NO_MEMORY);
+    }
+    let transport = connection.as_ref().map_or(&link.served, |connection| &connection.transport).clone();
     // The core lets several peers be at one end; the existing driver's index does not.
-    let there = link.many.peer_at_ends(&state.many, endpoint);
+    let there = link.many.peer_at_ends(&state.many, endpoint).filter(|_| connection.is_none());
     if there.is_some_and(|there| there != id) {
         return Err(Status::NO_MEMORY);
     }
@@ -138,11 +149,14 @@ fn new_peer(dco: &Dco, new: &uapi::MpNewPeer) -> Result<()> {
         endpoint: Some(endpoint),
         vpn4: new.vpn4,
         vpn6: new.vpn6,
-        protocol: link.served.protocol(),
-        transport: link.served.clone(),
+        protocol: transport.protocol(),
+        transport,
     };
     match link.many.new_peer(&mut state.many, peer, now(), time::pause) {
         Ok(_) => {
+            if let Some(connection) = connection {
+                connection::belongs(&connection, id);
+            }
             link.traced.client(new.peer_id, remote);
             Ok(())
         }
@@ -167,11 +181,22 @@ fn del_peer(dco: &Dco, id: i32) -> Result<()> {
     let mut state = dco.control.lock();
     server(&dco.link)?;
     let peer = selector(id).ok_or(Status::NOT_FOUND)?;
-    drop(dco.link.many.del_peer(&mut state.many, peer, time::pause).ok_or(Status::NOT_FOUND)?);
+    let gone = dco.link.many.del_peer(&mut state.many, peer, time::pause).ok_or(Status::NOT_FOUND)?;
+    part(&dco.link, &mut state, gone);
     // One that finds no room is forgotten: who asked for it knows.
     let _ = dco.link.events.post(Notification::DelPeer { peer_id: id, reason: DelReason::Userspace });
     trace::peer_deleted(dco.link.traced.adapter, id, Gone::Deleted.name());
     Ok(())
+}
+
+/// What a peer leaves that was removed from the core: over TCP its connection, which ends in order.
+fn part(link: &Link, state: &mut State, gone: Shared<Peer>) {
+    let connected = gone.protocol() == ip::TCP;
+    let id = gone.id();
+    drop(gone);
+    if connected {
+        connection::peer_gone(link, state, id);
+    }
 }
 
 fn swap_keys(dco: &Dco, id: i32) -> Result<()> {
@@ -259,7 +284,7 @@ pub fn peer_stats(dco: &Dco, request: Ioctl) {
 
 /// Removes all peers, in one wait for readers.
 pub fn drop_peers(link: &Link, state: &mut State, why: Gone) {
-    let tell = |peer: &crate::link::Peer| {
+    let tell = |peer: &Peer| {
         trace::peer_deleted(link.traced.adapter, peer.id().get().cast_signed(), why.name());
     };
     link.many.del_peers(&mut state.many, tell, time::pause);
@@ -278,7 +303,7 @@ pub fn work(dco: &Dco) {
     }
     let second = link.ticked.swap(false, Ordering::AcqRel);
     listener::renew(link, state, second);
-    let tell = |peer: &crate::link::Peer, endpoint: Endpoint| {
+    let tell = |peer: &Peer, endpoint: Endpoint| {
         let listener = listener_of(endpoint.local);
         // Of a listener that is gone meanwhile the address tells as much as there is to know.
         let ipv4 = link.listening.get(listener).map_or(endpoint.remote.is_ipv4(), |socket| socket.is_ipv4());
@@ -291,6 +316,7 @@ pub fn work(dco: &Dco) {
         told
     };
     link.many.take_moved_while(&mut state.many, tell, time::pause);
+    connection::work(link, state, second);
     if second {
         let mut cursor = Some(Cursor::default());
         while let Some(at) = cursor {
@@ -319,6 +345,7 @@ fn look(link: &Link, state: &mut State, mut cursor: Cursor) -> Option<Cursor> {
         if due.expired {
             *expired = Some(peer.id());
         } else if due.ping
+            && transport::has_room(link, peer.transport(), 0)
             && let Some(mut buffer) = link.sends.take()
         {
             match batch.seal_ping(PeerSelector::Id(peer.id()), buffer.bytes()) {
@@ -337,7 +364,9 @@ fn look(link: &Link, state: &mut State, mut cursor: Cursor) -> Option<Cursor> {
         let gone = Notification::DelPeer { peer_id: id.get().cast_signed(), reason: DelReason::Expired };
         // Where there is no room it stays: it is expired at the next look, too.
         if link.events.post(gone) {
-            drop(link.many.del_peer(&mut state.many, PeerSelector::Id(id), time::pause));
+            if let Some(gone) = link.many.del_peer(&mut state.many, PeerSelector::Id(id), time::pause) {
+                part(link, state, gone);
+            }
             trace::peer_expired(link.traced.adapter, id.get().cast_signed());
             trace::peer_deleted(link.traced.adapter, id.get().cast_signed(), Gone::Expired.name());
         }

@@ -104,6 +104,8 @@ pub enum Gone {
     Failed,
     /// Nothing came from it for its timeout.
     Expired,
+    /// Its connection to a server ended.
+    Ended,
 }
 
 impl Gone {
@@ -116,6 +118,7 @@ impl Gone {
             Self::Stopped => "stopped",
             Self::Failed => "failed",
             Self::Expired => "expired",
+            Self::Ended => "ended",
         }
     }
 }

@@ -6,10 +6,10 @@ use crate::message::MAX_WRITE;
 use core::net::SocketAddr;
 use dco_core::{Endpoint, MAX_SEALED};
 use dco_sync::Shared;
-use dco_uapi as uapi;
+use dco_uapi::{self as uapi, additive::MpListen};
 use dco_wire::{ip, stream};
 use nt::status::{Result, Status};
-use nt::wsk::{BufferSizes, Chain, Client, DatagramSocket, PREFIX_LEN, StreamSocket};
+use nt::wsk::{BufferSizes, Chain, Client, DatagramSocket, ListenSocket, PREFIX_LEN, StreamSocket};
 
 /// What one connection receives into: enough for the receive queue to be busy with some while the network fills others. What lies in
 /// all of them at most is what TCP's own window is on top of. The rest of one frame is less than a send buffer and a length.
@@ -41,12 +41,24 @@ pub fn send(link: &Link, cpu: usize, peer: &Peer, chain: Chain<'_>) {
     }
 }
 
+/// Whether `more` packets may be sent by this transport beside those that it has not got rid of. A connection may hold a part of the send
+/// buffers that are free, so that however many other ends stand still, those that do not find some. Any IRQL.
+pub fn has_room(link: &Link, transport: &Transport, more: usize) -> bool {
+    /// Connections leave so many alone.
+    const KEPT: usize = 64;
+    let Some(stream) = transport.stream() else { return true };
+    let free = link.sends.free().saturating_sub(KEPT);
+    free != 0 && stream.unsent().saturating_add(more) <= free / 4
+}
+
 /// The socket of a peer.
 pub enum Transport {
     Udp(DatagramSocket<Receiver>),
     Tcp(StreamSocket),
     /// A server's listener.
     Listening(DatagramSocket<Receiver>),
+    /// A server's listener for TCP connections.
+    Accepting(ListenSocket),
     /// None of its own: the listener by which it was heard last.
     Served,
 }
@@ -76,16 +88,15 @@ impl Transport {
     ///
     /// # Errors
     /// WSK's status; no memory.
-    pub fn listen(
-        client: &Client,
-        link: &Shared<Link>,
-        listener: u32,
-        listen: SocketAddr,
-        ipv6_only: bool,
-    ) -> Result<Self> {
+    pub fn listen(client: &Client, link: &Shared<Link>, listener: u32, wanted: &MpListen) -> Result<Self> {
         let receiver = Receiver::new(link, listener);
-        let socket = DatagramSocket::listening(client, &link.sends, listen, !ipv6_only, receiver)?;
-        Ok(Self::Listening(socket))
+        let MpListen { listen, ipv6_only, protocol } = *wanted;
+        Ok(match protocol {
+            uapi::Protocol::Udp => {
+                Self::Listening(DatagramSocket::listening(client, &link.sends, listen, !ipv6_only, receiver)?)
+            }
+            uapi::Protocol::Tcp => Self::Accepting(ListenSocket::new(client, listen, !ipv6_only, receiver)?),
+        })
     }
 
     /// Where a listener is bound. PASSIVE_LEVEL.
@@ -95,27 +106,32 @@ impl Transport {
     pub fn local_address(&self) -> Result<SocketAddr> {
         match self {
             Self::Listening(socket) => socket.local_address(),
+            Self::Accepting(socket) => socket.local_address(),
             Self::Udp(_) | Self::Tcp(_) | Self::Served => Err(Status::INVALID_DEVICE_STATE),
         }
     }
 
     /// Whether it is a listener of IPv4.
     pub fn is_ipv4(&self) -> bool {
-        matches!(self, Self::Listening(socket) if socket.is_ipv4())
+        match self {
+            Self::Listening(socket) => socket.is_ipv4(),
+            Self::Accepting(socket) => socket.is_ipv4(),
+            Self::Udp(_) | Self::Tcp(_) | Self::Served => false,
+        }
     }
 
     /// The IP number of its protocol.
     pub fn protocol(&self) -> u8 {
         match self {
             Self::Udp(_) | Self::Listening(_) | Self::Served => ip::UDP,
-            Self::Tcp(_) => ip::TCP,
+            Self::Tcp(_) | Self::Accepting(_) => ip::TCP,
         }
     }
 
     /// The stream, if it is one.
     pub fn stream(&self) -> Option<&StreamSocket> {
         match self {
-            Self::Udp(_) | Self::Listening(_) | Self::Served => None,
+            Self::Udp(_) | Self::Listening(_) | Self::Accepting(_) | Self::Served => None,
             Self::Tcp(socket) => Some(socket),
         }
     }
@@ -139,6 +155,10 @@ impl Transport {
                 socket.start();
                 Ok(())
             }
+            Self::Accepting(socket) => {
+                socket.post();
+                Ok(())
+            }
             Self::Served => Ok(()),
         }
     }
@@ -148,7 +168,7 @@ impl Transport {
     pub fn stop(&self) {
         match self {
             Self::Udp(socket) | Self::Listening(socket) => socket.stop(),
-            Self::Tcp(_) | Self::Served => {}
+            Self::Tcp(_) | Self::Accepting(_) | Self::Served => {}
         }
     }
 
@@ -161,7 +181,7 @@ impl Transport {
                     socket.send_to(chain, to);
                 }
             }
-            Self::Served => {}
+            Self::Accepting(_) | Self::Served => {}
             // The fallback is never taken: no packet is longer than a frame.
             Self::Tcp(socket) => socket.send(chain, |len| stream::prefix_within(len, usize::MAX).unwrap_or_default()),
         }

@@ -13,6 +13,7 @@ use nt::wsk::{Chain, Traffic};
 /// The chain goes out inside the read section, which keeps its socket open; no lock is held.
 pub fn advance(link: &Link, ring: &mut TxRing<'_>) {
     let cpu = time::processor();
+    let server = link.is_server();
     let section = link.active().enter(cpu);
     let mut batch = section.batch(now());
     let mut chain = Chain::new(&link.sends, Traffic::Data);
@@ -32,6 +33,12 @@ pub fn advance(link: &Link, ring: &mut TxRing<'_>) {
         };
         match sealed {
             Ok(sealed) => {
+                let waiting = if to.is_some_and(|to| core::ptr::eq(to, sealed.peer)) { chain.len() } else { 0 };
+                if server && !transport::has_room(link, sealed.peer.transport(), waiting.saturating_add(1)) {
+                    link.sends.put(buffer);
+                    batch.drop(DropReason::TxQueueFull);
+                    return TxFlow::Done;
+                }
                 // A chain goes to one peer.
                 if let Some(other) = to.filter(|other| !core::ptr::eq(*other, sealed.peer)) {
                     transport::send(

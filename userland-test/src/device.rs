@@ -348,6 +348,12 @@ impl Device {
         }
     }
 
+    /// Ends a connection that is no peer's; whatever comes of it.
+    pub fn disconnect(&self, remote: SocketAddr, listener: u32) -> Result<NtStatus> {
+        let request = raw::MpDisconnect { remote: raw::SockaddrUnion::from(remote).with_listener(listener) };
+        Ok(self.ioctl(additive::MP_DISCONNECT, request.as_bytes(), 0).context("MP_DISCONNECT")?.status)
+    }
+
     /// Adds a peer that came by this listener.
     pub fn add_peer_by(&self, client: &Client, listener: u32) -> Result<()> {
         self.call(Ioctl::MpNewPeer, client.request_by(listener).as_bytes(), 0)?;

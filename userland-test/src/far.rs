@@ -7,6 +7,7 @@ mod chacha;
 pub mod epoch;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aes_gcm::aead::consts::U12;
@@ -16,6 +17,7 @@ use aes_gcm::{AeadInPlace, Aes128Gcm, Aes256Gcm, AesGcm, KeyInit};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::key::{self, Cipher, Direction, StaticKey};
+use crate::tcp;
 
 /// P_DATA_V2, in the top five bits of the first byte.
 const OPCODE: u32 = 9 << 27;
@@ -159,9 +161,12 @@ impl DataKey {
 }
 
 /// A far end.
-pub struct Far {
-    socket: UdpSocket,
-    driver: SocketAddr,
+pub struct Far(Wire);
+
+enum Wire {
+    /// A socket, and where the driver is.
+    Udp(UdpSocket, SocketAddr),
+    Tcp(Mutex<tcp::Far>, SocketAddr),
 }
 
 impl Far {
@@ -179,40 +184,79 @@ impl Far {
         let socket = UdpSocket::bind((here, 0))?;
         // More than any burst of the suite.
         socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20)?;
-        Ok(Self { socket, driver })
+        Ok(Self(Wire::Udp(socket, driver)))
+    }
+
+    /// Connected to a driver that accepts TCP.
+    pub fn connected(driver: SocketAddr) -> Result<Self> {
+        let far = tcp::Far::connect(driver)?;
+        let here = far.address()?;
+        Ok(Self(Wire::Tcp(Mutex::new(far), here)))
+    }
+
+    /// Over this connection, which is from `here`.
+    pub fn over(connection: tcp::Far, here: SocketAddr) -> Self {
+        Self(Wire::Tcp(Mutex::new(connection), here))
     }
 
     /// The same socket, to talk to another listener of the driver's. What comes is whosever looks first.
     pub fn to(&self, driver: SocketAddr) -> Result<Self> {
-        Ok(Self { socket: self.socket.try_clone()?, driver })
+        match &self.0 {
+            Wire::Udp(socket, _) => Ok(Self(Wire::Udp(socket.try_clone()?, driver))),
+            Wire::Tcp(..) => bail!("a connection has one other end"),
+        }
+    }
+
+    /// The connection, of one that is connected.
+    pub fn connection(self) -> Result<tcp::Far> {
+        match self.0 {
+            Wire::Udp(..) => bail!("expected a connection, this is a socket of UDP"),
+            Wire::Tcp(far, _) => Ok(far.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        }
     }
 
     /// Where the driver has to send to.
     pub fn address(&self) -> Result<SocketAddr> {
-        Ok(self.socket.local_addr()?)
+        match &self.0 {
+            Wire::Udp(socket, _) => Ok(socket.local_addr()?),
+            Wire::Tcp(_, here) => Ok(*here),
+        }
     }
 
     /// Sends a packet to the driver. One that nobody takes is no error: the peer may be gone.
     pub fn send(&self, packet: &[u8]) -> Result<()> {
-        match self.socket.send_to(packet, self.driver) {
-            Ok(_) => Ok(()),
-            Err(error) if is_refusal(&error) => Ok(()),
-            Err(error) => Err(error.into()),
+        match &self.0 {
+            Wire::Udp(socket, driver) => match socket.send_to(packet, *driver) {
+                Ok(_) => Ok(()),
+                Err(error) if is_refusal(&error) => Ok(()),
+                Err(error) => Err(error.into()),
+            },
+            Wire::Tcp(far, _) => {
+                let sent = far.lock().unwrap_or_else(PoisonError::into_inner).send(&tcp::frame(packet), 0);
+                let gone = |error: &anyhow::Error| error.downcast_ref().is_some_and(is_gone);
+                if sent.as_ref().is_err_and(gone) { Ok(()) } else { sent }
+            }
         }
     }
 
-    /// The next packet that comes from the driver; `None` if none comes in time.
+    /// The next packet that comes from the driver; `None` if none comes in time, or, of a connection, ever.
     pub fn receive(&self, patience: Duration) -> Result<Option<Vec<u8>>> {
+        let (socket, driver) = match &self.0 {
+            Wire::Udp(socket, driver) => (socket, driver),
+            Wire::Tcp(far, _) => {
+                return far.lock().unwrap_or_else(PoisonError::into_inner).receive_within(patience);
+            }
+        };
         let deadline = Instant::now() + patience;
-        let mut bytes = [0; 2048];
+        let mut bytes = [0; 65536];
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(None);
             }
-            self.socket.set_read_timeout(Some(left))?;
-            match self.socket.recv_from(&mut bytes) {
-                Ok((length, from)) if from == self.driver => return Ok(bytes.get(..length).map(<[u8]>::to_vec)),
+            socket.set_read_timeout(Some(left))?;
+            match socket.recv_from(&mut bytes) {
+                Ok((length, from)) if from == *driver => return Ok(bytes.get(..length).map(<[u8]>::to_vec)),
                 Ok(_) => {}
                 Err(error) if is_refusal(&error) => {}
                 Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
@@ -226,6 +270,11 @@ impl Far {
 /// An ICMP answer to an earlier packet, for which nobody was there.
 fn is_refusal(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::ConnectionReset)
+}
+
+/// The driver has closed the connection.
+fn is_gone(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset)
 }
 
 /// A packet of `length` bytes between two addresses of one family, as [`ipv4`] and [`ipv6`] make them.

@@ -5,6 +5,7 @@ mod crowd;
 mod listeners;
 mod mss;
 mod power;
+mod tcp;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Command, ExitCode};
@@ -35,22 +36,25 @@ const CROWD: std::ops::RangeInclusive<i32> = 1000..=2_000_000;
 /// `server`.
 pub fn run(mut options: Options) -> Result<ExitCode> {
     let help = format!(
-        "usage: dco-cli server --lab PROGRAM --sys FILE --a NETNS,IP4,IP6 --b NETNS,IP4,IP6 [--peers N]\n\n\
+        "usage: dco-cli server [--tcp] --lab PROGRAM --sys FILE --a NETNS,IP4,IP6 --b NETNS,IP4,IP6 [--peers N]\n\n\
          A lab loads the driver in the first namespace; it serves {CLIENTS} clients, sockets of this process in the second one, with\n\
          static keys: echoes over both IP versions, from client to client, networks behind clients, floats, clients that come and go, a\n\
          close under traffic, and a clean unload.\n\n\
+         \x20 --tcp               the clients are connections to TCP listeners instead: also control packets under traffic, connects\n\
+         \x20                     that never speak, resets, clients that do not read\n\
          {RIG_HELP}\n\
          \x20 --peers N           instead, so many peers (1000 and more), of which some send: what it takes in time and memory\n\n\
          example:\n  dco-cli server --lab target/release/dco-lab --sys target/driver/ovpn-dco.sys \\\n\
          \x20   --a left,10.87.0.1,fd87::1 --b right,10.87.0.2,fd87::2"
     );
-    let (mut rig, mut peers) = (RigOptions::default(), None);
+    let (mut rig, mut peers, mut over_tcp) = (RigOptions::default(), None, false);
     while let Some(item) = options.item()? {
         match &item {
             Item::Option(name) if name == "help" => {
                 println!("{help}");
                 return Ok(ExitCode::SUCCESS);
             }
+            Item::Option(name) if name == "tcp" => over_tcp = true,
             Item::Option(name) if name == "peers" => peers = Some(options.value("peers")?),
             item if rig.take(item, &mut options)? => {}
             item => return Err(Options::unexpected(item)),
@@ -67,7 +71,8 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
     let mut checks = Checks::default();
     let checked = match peers {
         None => {
-            let checked = check_all(&rig, &machine, &mut checks);
+            let check = if over_tcp { tcp::check_all } else { check_all };
+            let checked = check(&rig, &machine, &mut checks);
             checks.check("adapter torn out under traffic", || power::surprise(&rig, &machine));
             checked
         }
@@ -219,6 +224,11 @@ impl Guest {
         device.new_key(&key, Slot::Primary, (id % 8) as u8, id.cast_unsigned())?;
         let key = DataKey::opposite(&key, (id % 8) as u8, id.cast_unsigned())?;
         Ok(Self { id, far, key, vpn, sent: 0, came: 0, inner: [0; 2], packets: [0; 2] })
+    }
+
+    /// A client that is there, and what it seals and opens with.
+    pub fn of(rig: &Rig, id: i32, far: Far, key: DataKey) -> Self {
+        Self { id, far, key, vpn: Self::vpn(rig, id), sent: 0, came: 0, inner: [0; 2], packets: [0; 2] }
     }
 
     /// Sends an inner packet.

@@ -106,6 +106,39 @@ impl Far {
         Ok(Self { stream, bytes: Vec::new() })
     }
 
+    /// Connects to a driver that accepts connections.
+    pub fn connect(driver: SocketAddr) -> Result<Self> {
+        Self::new(TcpStream::connect_timeout(&driver, PATIENCE).with_context(|| format!("connecting to {driver}"))?)
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> Result<SocketAddr> {
+        Ok(self.stream.local_addr()?)
+    }
+
+    /// The next packet; `None` if none comes in time, or the driver has closed or reset the connection.
+    pub fn receive_within(&mut self, patience: Duration) -> Result<Option<Vec<u8>>> {
+        let deadline = Instant::now() + patience;
+        let mut more = [0; 65536];
+        loop {
+            if let Some(packet) = whole(&mut self.bytes) {
+                return Ok(Some(packet));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.stream.set_read_timeout(Some(left))?;
+            match self.stream.read(&mut more) {
+                Ok(0) => return Ok(None),
+                Ok(length) => self.bytes.extend(more.iter().take(length)),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Ok(None),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     /// Sends bytes, so many at a time (0: all at once), each in a segment of its own.
     pub fn send(&mut self, bytes: &[u8], pieces: usize) -> Result<()> {
         send(&mut self.stream, bytes, pieces)
@@ -128,6 +161,7 @@ impl Far {
 
     /// Receives until the end, and says which it was.
     pub fn end(&mut self) -> Result<End> {
+        self.stream.set_read_timeout(Some(PATIENCE))?;
         let mut sink = [0; 4096];
         loop {
             match self.stream.read(&mut sink) {
@@ -184,15 +218,19 @@ fn send(stream: &mut TcpStream, bytes: &[u8], pieces: usize) -> Result<()> {
     Ok(())
 }
 
+/// Takes the first frame's packet, if all of it is there.
+fn whole(bytes: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let (&[high, low], rest) = bytes.split_first_chunk()?;
+    let length = usize::from(high) << 8 | usize::from(low);
+    let packet = rest.get(..length)?.to_vec();
+    bytes.drain(..2 + length);
+    Some(packet)
+}
+
 fn receive(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Result<Option<Vec<u8>>> {
     loop {
-        if let Some((&[high, low], rest)) = bytes.split_first_chunk() {
-            let length = usize::from(high) << 8 | usize::from(low);
-            if rest.len() >= length {
-                let packet = rest.iter().take(length).copied().collect();
-                bytes.drain(..2 + length);
-                return Ok(Some(packet));
-            }
+        if let Some(packet) = whole(bytes) {
+            return Ok(Some(packet));
         }
         let mut more = [0; 65536];
         match stream.read(&mut more).context("receiving from the driver")? {

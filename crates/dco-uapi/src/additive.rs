@@ -35,6 +35,11 @@ pub const MP_LISTEN: u32 = ctl_code(0x805);
 /// MP: closes a listener. In: its number, [`MpUnlisten`](raw::MpUnlisten); 0 is MP_START_VPN's. No such listener is NOT_FOUND.
 pub const MP_UNLISTEN: u32 = ctl_code(0x806);
 
+/// MP: ends a TCP connection that is no peer's, once what was written to it is sent. In: [`MpDisconnect`](raw::MpDisconnect), where it came
+/// from with its listener's number. A peer's is INVALID_DEVICE_STATE, none NOT_FOUND.
+pub const MP_DISCONNECT: u32 = ctl_code(0x807);
+
+const _: () = assert!(MP_DISCONNECT == 0x22_201C);
 const _: () = assert!(GET_PEER_DROPS == 0x22_2010 && MP_LISTEN == 0x22_2014 && MP_UNLISTEN == 0x22_2018);
 
 /// The names of [`GET_PEER_DROPS`]'s first records: data packets from the peer that were opened, data packets sealed for it, inner packets
@@ -91,6 +96,16 @@ impl MpListen {
             protocol: Protocol::parse(raw.proto.get())?,
         })
     }
+}
+
+/// Reads the input of [`MP_DISCONNECT`]: an address and its listener's number.
+///
+/// # Errors
+///
+/// [`UapiError::TooShort`], [`UapiError::BadFamily`].
+pub fn parse_disconnect(input: &[u8]) -> Result<(SocketAddr, u32), UapiError> {
+    let raw: &raw::MpDisconnect = prefix(input)?;
+    Ok((raw.remote.parse()?, raw.remote.listener()))
 }
 
 /// Reads the input of [`MP_UNLISTEN`]: a listener's number.

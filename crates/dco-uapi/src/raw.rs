@@ -228,6 +228,12 @@ layouts! {
         pub listener @ 28: U32,
     }
 
+    /// Input of [`MP_DISCONNECT`](crate::additive::MP_DISCONNECT).
+    MpDisconnect, 28 {
+        /// Where the connection came from.
+        pub remote @ 0: SockaddrUnion,
+    }
+
     /// Input of [`MP_UNLISTEN`](crate::additive::MP_UNLISTEN).
     MpUnlisten, 4 {
         /// The listener's number.

@@ -195,6 +195,9 @@ pub enum DelReason {
     TransportDisconnect = 4,
 }
 
+/// The command of [`Notification::Disconnected`]: beyond OpenVPN's, as additive requests' function numbers are.
+pub const DISCONNECTED: i32 = 0x800;
+
 /// An event, for `OVPN_IOCTL_NOTIFY_EVENT`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Notification {
@@ -219,6 +222,13 @@ pub enum Notification {
         /// By which listener; 0 is MP_START_VPN's.
         listener: u32,
     },
+    /// A TCP connection that is no peer's has ended. Only for who listens for such ([`MP_LISTEN`](crate::additive::MP_LISTEN)).
+    Disconnected {
+        /// Where it came from.
+        address: SocketAddr,
+        /// By which listener.
+        listener: u32,
+    },
 }
 
 /// An address with a listener's number in it; 0 leaves it as it is.
@@ -235,6 +245,7 @@ impl Notification {
             Self::DelPeer { peer_id, reason } => (0, peer_id, reason as i32, SockaddrUnion::ZERO),
             Self::SwapKeys { peer_id } => (1, peer_id, 0, SockaddrUnion::ZERO),
             Self::FloatPeer { peer_id, address, listener } => (2, peer_id, 0, tagged(address, listener)),
+            Self::Disconnected { address, listener } => (DISCONNECTED, -1, 0, tagged(address, listener)),
         };
         raw::NotifyEvent {
             cmd: cmd.into(),

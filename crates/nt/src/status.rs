@@ -49,6 +49,8 @@ impl Status {
     pub const CONNECTION_ABORTED: Self = raw(0xC000_0241);
     /// No object has this id.
     pub const OBJECTID_NOT_FOUND: Self = raw(0xC000_02F0);
+    /// The network stack has given the socket up.
+    pub const FILE_FORCED_CLOSED: Self = raw(0xC000_00B6);
     /// The device is not ready.
     pub const DEVICE_NOT_READY: Self = raw(0xC000_00A3);
     /// Something that cannot happen did.

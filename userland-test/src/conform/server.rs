@@ -2,6 +2,7 @@
 //! [`scenarios`] and [`races`].
 
 mod closing;
+mod connections;
 mod drops;
 mod flood;
 mod headers;
@@ -93,6 +94,7 @@ pub fn all() -> Vec<Case> {
     all.extend(events());
     all.extend(control());
     all.extend(listeners::all());
+    all.extend(connections::all());
     let run =
         |name: &str, run: fn(&Bench<'_>) -> Result<String>| Case { name: name.into(), body: Body::Run(Box::new(run)) };
     all.extend([

@@ -1,7 +1,7 @@
 //! Every request as a row: what it takes, what it gives, what it is answered. The cases about buffers, values and codes are
 //! made from the rows, so that a request that comes to work is a changed row.
 
-use dco_uapi::{Ioctl, additive};
+use dco_uapi::{Ioctl, additive, raw};
 
 use super::cases::{self, OPEN, case, with_peer};
 use super::{Case, Expected, Step, server};
@@ -49,7 +49,7 @@ struct Row {
 const NOT_HERE: Answer = Answer::Never(NtStatus::INVALID_DEVICE_STATE);
 
 /// The additive requests that the driver serves, by function number.
-const ADDITIVE: &[u32] = &[0x801, 0x802, 0x803, 0x804, 0x805, 0x806];
+const ADDITIVE: &[u32] = &[0x801, 0x802, 0x803, 0x804, 0x805, 0x806, 0x807];
 
 fn rows() -> Vec<Row> {
     use Answer::{Done, Pends, Refused};
@@ -123,6 +123,13 @@ fn rows() -> Vec<Row> {
             name: "MP_UNLISTEN",
             code: additive::MP_UNLISTEN,
             input: vec![9, 0, 0, 0],
+            output: Output::Exactly(0),
+            answers: [NOT_HERE, NOT_HERE, not_found],
+        },
+        Row {
+            name: "MP_DISCONNECT",
+            code: additive::MP_DISCONNECT,
+            input: raw::SockaddrUnion::from(std::net::SocketAddr::from(([127, 9, 0, 1], 9))).bytes.to_vec(),
             output: Output::Exactly(0),
             answers: [NOT_HERE, NOT_HERE, not_found],
         },

@@ -10,17 +10,33 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use nt_sys::{_EVENT_TYPE, _KWAIT_REASON, _MODE, DEVICE_OBJECT, IRP, KEVENT, LARGE_INTEGER, NTSTATUS, PIRP, ntddk};
 
-/// IRPs in flight. Whatever they refer to waits for [`settle`](Self::settle) before it goes.
-pub(super) struct InFlight(AtomicUsize);
+/// IRPs in flight, and the packets that they carry. Whatever they refer to waits for [`settle`](Self::settle) before it goes.
+pub(super) struct InFlight(AtomicUsize, AtomicUsize);
 
 impl InFlight {
     pub(super) const fn new() -> Self {
-        Self(AtomicUsize::new(0))
+        Self(AtomicUsize::new(0), AtomicUsize::new(0))
     }
 
     /// One more. Any IRQL.
     pub(super) fn begin(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One more, with so many packets. Any IRQL.
+    pub(super) fn begin_with(&self, packets: usize) {
+        self.1.fetch_add(packets, Ordering::Relaxed);
+        self.begin();
+    }
+
+    /// So many packets fewer: before [`end`](Self::end). Any IRQL.
+    pub(super) fn sent(&self, packets: usize) {
+        self.1.fetch_sub(packets, Ordering::Relaxed);
+    }
+
+    /// Packets that were not sent yet. Any IRQL.
+    pub(super) fn packets(&self) -> usize {
+        self.1.load(Ordering::Relaxed)
     }
 
     /// One less: the last act of a completion routine. After it, `this` may be gone. Any IRQL.

@@ -209,6 +209,12 @@ impl SendPool {
         let _ = self.free.push(buffer);
     }
 
+    /// How many buffers are free: a hint.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.free.len()
+    }
+
     /// Whether the Tx queue waits for buffers although some are there.
     #[must_use]
     pub fn can_resume(&self) -> bool {
@@ -244,18 +250,25 @@ pub struct Chain<'p> {
     tail: Option<NonNull<Buffer>>,
     pool: &'p SendPool,
     traffic: Traffic,
+    len: usize,
 }
 
 impl<'p> Chain<'p> {
     /// An empty chain for buffers of `pool`.
     #[must_use]
     pub fn new(pool: &'p SendPool, traffic: Traffic) -> Self {
-        Self { head: None, tail: None, pool, traffic }
+        Self { head: None, tail: None, pool, traffic, len: 0 }
     }
 
     /// The pool its buffers go back to.
     pub(super) fn pool(&self) -> &'p SendPool {
         self.pool
+    }
+
+    /// How many packets it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
     }
 
     /// Whether there is nothing to send.
@@ -284,6 +297,7 @@ impl<'p> Chain<'p> {
             None => self.head = Some(raw),
         }
         self.tail = Some(raw);
+        self.len = self.len.saturating_add(1);
     }
 
     /// Gives the buffers back and counts their packets as failed. IRQL <= DISPATCH_LEVEL.
@@ -352,7 +366,7 @@ impl<'p> Chain<'p> {
     fn prepare(mut self, in_flight: &InFlight) -> Option<(NonNull<Buffer>, PIRP)> {
         let head = self.head.take()?;
         self.tail = None;
-        in_flight.begin();
+        in_flight.begin_with(self.len);
         // SAFETY: the chain owned its buffers; from here on the IRP's completion does.
         let b = unsafe { &mut *head.as_ptr() };
         b.in_flight = Some(NonNull::from(in_flight));
@@ -417,6 +431,7 @@ unsafe extern "C" fn sent(_: *mut DEVICE_OBJECT, irp: *mut IRP, head: *mut c_voi
                 (*pool).failures(traffic).fetch_add(count, Ordering::Relaxed);
             }
             if let Some(in_flight) = in_flight {
+                in_flight.as_ref().sent(count as usize);
                 InFlight::end(in_flight);
             }
         }

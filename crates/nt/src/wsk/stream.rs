@@ -225,6 +225,12 @@ impl StreamSocket {
         });
     }
 
+    /// Packets that the network stack has not taken yet. Any IRQL.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.core().in_flight.packets()
+    }
+
     /// Ends everything in order: the connect, receiving, the connection, the socket. PASSIVE_LEVEL.
     fn close(&self) {
         let core = self.core();

@@ -105,7 +105,7 @@ fn steps() -> Vec<Case> {
 }
 
 /// A packet behind an address that names a listener.
-fn by(address: SocketAddr, listener: u32, packet: &[u8]) -> Vec<u8> {
+pub(super) fn by(address: SocketAddr, listener: u32, packet: &[u8]) -> Vec<u8> {
     let mut bytes = prefixed(address, packet);
     // Where a SOCKADDR_IN is zero, and where a SOCKADDR_IN6 has flow information.
     let at = if address.is_ipv4() { 8 } else { 4 };
@@ -114,7 +114,7 @@ fn by(address: SocketAddr, listener: u32, packet: &[u8]) -> Vec<u8> {
 }
 
 /// What the next read brings.
-fn read(party: &Party) -> Result<Vec<u8>> {
+pub(super) fn read(party: &Party) -> Result<Vec<u8>> {
     let came = party.device.read(READ_LENGTH)?.wait(SOON)?.context("expected a control packet, none came")?;
     ensure!(came.status == NtStatus::SUCCESS, "read: expected SUCCESS, got {}", came.status);
     Ok(came.output)
@@ -134,7 +134,7 @@ fn floated(party: &Party, id: i32, remote: SocketAddr, listener: u32) -> Result<
 }
 
 /// A control packet each way by this listener.
-fn talks(party: &Party, far: &Far, listener: u32, tag: u8) -> Result<()> {
+pub(super) fn talks(party: &Party, far: &Far, listener: u32, tag: u8) -> Result<()> {
     let (hello, answer) = ([[0x38, tag, 1, 0]; 5].concat(), [[0x38, tag, 2, 0]; 5].concat());
     far.send(&hello)?;
     let came = read(party)?;
@@ -147,7 +147,7 @@ fn talks(party: &Party, far: &Far, listener: u32, tag: u8) -> Result<()> {
     Ok(())
 }
 
-fn loopback(v6: bool) -> SocketAddr {
+pub(super) fn loopback(v6: bool) -> SocketAddr {
     if v6 { (Ipv6Addr::LOCALHOST, 0).into() } else { (Ipv4Addr::LOCALHOST, 0).into() }
 }
 

@@ -54,7 +54,7 @@ fn start_any(file: &dyn File, dice: &mut Dice) -> std::io::Result<Box<dyn Pendin
         }
         15 => {
             let (code, null) = (additive::MP_LISTEN, Null::default());
-            file.start(Request::Ioctl { code, input: &super::listen_by(0), output: 32, null })
+            file.start(Request::Ioctl { code, input: &super::listen_by((dice.below(2)) as i32), output: 32, null })
         }
         16 => {
             let (code, null) = (additive::MP_UNLISTEN, Null::default());

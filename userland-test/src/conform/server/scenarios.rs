@@ -142,6 +142,12 @@ impl Party {
 }
 
 impl Guest {
+    /// One that the driver does not know for a peer.
+    pub(super) fn stranger(far: Far) -> Result<Self> {
+        let key = DataKey::opposite(&static_key(0), 0, 0)?;
+        Ok(Self { id: 0, far, key, vpn: Ipv4Addr::UNSPECIFIED.into(), next: 0 })
+    }
+
     pub(super) fn seal(&mut self, source: IpAddr) -> Result<Vec<u8>> {
         self.seal_as(source, self.id.cast_unsigned())
     }
@@ -163,7 +169,7 @@ impl Guest {
     }
 }
 
-fn told(mut pending: Box<dyn Pending>) -> Result<Event> {
+pub(super) fn told(mut pending: Box<dyn Pending>) -> Result<Event> {
     match pending.wait(SOON)? {
         Some(came) if came.status == NtStatus::SUCCESS => Event::from_bytes(&came.output),
         Some(came) => bail!("NOTIFY_EVENT: expected SUCCESS, got {}", came.status),
