@@ -34,7 +34,7 @@ struct Variant {
 /// Epoch keys rotate after some packets: after so few that the scenarios do not get ahead of the other lab's keys, whatever its work item does.
 const ROTATES: [&str; 2] = ["--keyword", "TestAeadUsageLimit=400"];
 
-const VARIANTS: [Variant; 4] = [
+const VARIANTS: [Variant; 5] = [
     Variant { name: "life", steps: scenario::LIFE, options: &[], left_open: true },
     Variant {
         name: "life, fragments, unmapped datagrams, completion on other threads, software cipher",
@@ -43,6 +43,7 @@ const VARIANTS: [Variant; 4] = [
         left_open: false,
     },
     Variant { name: "server", steps: scenario::SERVER, options: &[], left_open: false },
+    Variant { name: "server, TCP", steps: scenario::CONNECTION, options: &[], left_open: false },
     Variant { name: "keepalive", steps: scenario::KEEPALIVE, options: &[], left_open: false },
 ];
 

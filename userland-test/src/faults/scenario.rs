@@ -1,5 +1,6 @@
 //! What a run does with the driver: a list of steps, each of which can be done again after it failed.
 
+mod connection;
 mod server;
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -68,6 +69,14 @@ pub const SERVER: &[Step] = steps![
     "float" => server_float,
     "echoes after that" => server_echoes,
     "epoch keys" => server_epochs,
+    "end" => server_ends,
+];
+
+/// The same with a client that comes over TCP.
+pub const CONNECTION: &[Step] = steps![
+    "open" => open,
+    "server" => serve,
+    "connection" => server_connection,
     "end" => server_ends,
 ];
 

@@ -70,7 +70,7 @@ impl Scene<'_> {
         }
     }
 
-    fn echo(&self, guest: &mut Guest, version: usize, inside: IpAddr) -> Result<()> {
+    pub(super) fn echo(&self, guest: &mut Guest, version: usize, inside: IpAddr) -> Result<()> {
         let request = echo_request(guest.vpn[version], inside, 600, self.sent as u32);
         let (from, to, _, payload) = echo(&request).context("an echo request of our own")?;
         let guest = std::cell::RefCell::new(guest);
