@@ -60,14 +60,15 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
          Runs a scenario again and again. In each run one call that may fail on Windows fails, once, at the first call stack\n\
          that has not failed yet, until no stack is new. What the driver refuses for it is done again and has to work, as has\n\
          everything else; a hang, a violation, or anything left at unload is a failure.\n\n\
-         {RIG_HELP}\n  --log FILE          stacks that have failed, one a line; those in it are passed over (default: none, and the\n\
+         {RIG_HELP}\n  --only TEXT         the variants whose name has this in it (default: all)\n\
+         \x20 --log FILE          stacks that have failed, one a line; those in it are passed over (default: none, and the\n\
          \x20                     file goes away)\n  --report FILE       writes the outcome of each stack and the counts of each call, tab-separated\n\
          \x20 --sources FOLDER    calls through a table that no .rs file below names are listed apart (may be repeated)\n\
          \x20 --at STACK          one run, in which this stack fails\n\n\
          example:\n  dco-cli faults --lab target/release/dco-lab --sys target/driver/ovpn-dco.sys \\\n\
          \x20   --a left,10.87.0.1,fd87::1 --b right,10.87.0.2,fd87::2"
     );
-    let (mut rig, mut log, mut report, mut at) = (RigOptions::default(), None, None, None);
+    let (mut rig, mut log, mut report, mut at, mut only) = (RigOptions::default(), None, None, None, String::new());
     let mut sources: Vec<PathBuf> = Vec::new();
     while let Some(item) = options.item()? {
         match &item {
@@ -79,6 +80,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
             Item::Option(name) if name == "report" => report = Some(options.value::<PathBuf>("report")?),
             Item::Option(name) if name == "sources" => sources.push(options.value("sources")?),
             Item::Option(name) if name == "at" => at = Some(options.value::<String>("at")?),
+            Item::Option(name) if name == "only" => only = options.value("only")?,
             item if rig.take(item, &mut options)? => {}
             item => return Err(Options::unexpected(item)),
         }
@@ -91,7 +93,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
     rig.configure_some(&[Side::B])?;
     let log = log.unwrap_or_else(|| rig.folder().join("faults.log"));
     let mut summary = Summary::new(sources);
-    let runs = Runs { rig: &rig, b: &b, log };
+    let runs = Runs { rig: &rig, b: &b, log, only };
     match at {
         Some(stack) => runs.repeat(&stack, &mut summary)?,
         None => runs.to_fixpoint(&mut summary)?,
@@ -109,13 +111,15 @@ struct Runs<'a> {
     rig: &'a Rig,
     b: &'a Machine,
     log: PathBuf,
+    /// Part of the names of the variants that are run to the fixpoint.
+    only: String,
 }
 
 impl Runs<'_> {
     fn to_fixpoint(&self, summary: &mut Summary) -> Result<()> {
         let began = Instant::now();
         let mut reported = began;
-        for variant in &VARIANTS {
+        for variant in VARIANTS.iter().filter(|variant| variant.name.contains(&self.only)) {
             let mut quiet = 0;
             while quiet < QUIET {
                 let before = self.stacks()?.len();
