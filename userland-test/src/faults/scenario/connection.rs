@@ -99,7 +99,7 @@ impl Scene<'_> {
     }
 
     /// No event waits that another step would take for its own.
-    fn drained(&self) -> Result<()> {
+    pub(super) fn drained(&self) -> Result<()> {
         loop {
             let mut pending = self.device()?.notify_event()?;
             if pending.wait(Duration::from_millis(20))?.is_none() {

@@ -224,6 +224,7 @@ impl Scene<'_> {
         if there.is_empty() {
             // It was done already, and what failed came after it.
             ensure!(self.injected()?.is_some(), "expected one peer, got none");
+            self.drained()?;
         } else {
             // What a batch has carried is counted when it ends, which may be now.
             let one = device.client_stats(ID)?.peer_id.get();
@@ -231,8 +232,8 @@ impl Scene<'_> {
             device.del_iroute([172, 16, 3, 0].into(), 24)?;
             device.add_iroute([172, 16, 3, 0].into(), 24, ID)?;
             device.del_client(ID)?;
+            ended(device.notify_event()?, &[NtStatus::SUCCESS])?;
         }
-        ended(device.notify_event()?, &[NtStatus::SUCCESS])?;
         let event = device.notify_event()?;
         self.answered()?;
         if let Some(device) = self.a_device.take() {
