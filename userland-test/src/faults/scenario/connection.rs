@@ -47,10 +47,12 @@ impl Scene<'_> {
             far.send(&hello)?;
             let union = raw::SockaddrUnion::from(far.address()?).with_listener(number);
             let prefixed = [&union.bytes[..16], &hello].concat();
-            if self.read_within(&prefixed, wait)? {
+            // What nobody made fail is waited for, however slow the machine is.
+            let patience = if self.injected()?.is_some() { wait } else { TICKS };
+            if self.read_within(&prefixed, patience)? {
                 let written = self.device()?.write(&prefixed)?.status;
                 ensure!(written == NtStatus::SUCCESS, "write: expected SUCCESS, got {written}");
-                if far.receive(wait)?.as_deref() == Some(&*hello) {
+                if far.receive(patience)?.as_deref() == Some(&*hello) {
                     return Ok(far);
                 }
             }
