@@ -9,7 +9,7 @@ use std::time::Duration;
 use dco_uapi::{Ioctl, additive, raw};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use super::{FATES, LISTEN, UdpEnd};
+use super::{FATES, LISTEN};
 use crate::status::NtStatus;
 use crate::targets::{Completion, File, Pending, Request, Target};
 
