@@ -157,9 +157,12 @@ impl EpochModel {
         (self.turn().epoch, self.current)
     }
 
-    /// The epoch after the one that it began to seal in, if it has gone on there: above the limit, and not too far from the peer.
+    /// The epoch after the one that it began to seal in, if it has gone on there: above the limit, not too far from the peer, and
+    /// with keys for all that the peer may send in once it has heard of it.
     fn gone_on(&self) -> Option<Sending> {
-        self.next.filter(|next| self.sending.used > self.limit && next.epoch <= self.current + LEAD)
+        let last = self.held.last_key_value().map_or(0, |(epoch, _)| *epoch);
+        let near = |epoch: u16| epoch <= self.current + LEAD && (epoch + LEAD).min(LAST) <= last;
+        self.next.filter(|next| self.sending.used > self.limit && near(next.epoch))
     }
 
     fn turn(&self) -> Sending {

@@ -26,8 +26,8 @@ const COUNTER_ROTATE: u64 = EPOCH_COUNTER_MAX - (1 << 32);
 /// The counter at which it is left though the peer does not follow.
 const COUNTER_LATE: u64 = EPOCH_COUNTER_MAX - (1 << 31);
 
-/// How many epochs we send ahead of the peer. Who sends in an epoch has heard of the one so many below or of a later one, and so
-/// opens all up to [`FUTURE_EPOCHS`] above that: of two who both keep to it, neither ever gets where the other cannot follow.
+/// How many epochs we send ahead of the peer, and how many we can open above the one we send in, at least: of two who both keep to
+/// it, neither ever gets where the other cannot follow. The keys for it are there in time, as [`FUTURE_EPOCHS`] is twice as many.
 const LEAD: u16 = FUTURE_EPOCHS / 2;
 
 /// How much may be sealed in one epoch, in packets and 16-byte blocks of plaintext together.
@@ -407,11 +407,12 @@ impl<A: Aead> EpochKey<A> {
         }
     }
 
-    /// Whether the peer, by the epoch it was heard in, is near enough to be sent to in this one.
+    /// Whether the peer, by the epoch it was heard in, is near enough to be sent to in this one, and we can open all that it may then send
+    /// in: it may have been heard in a later epoch since our keys were made.
     #[inline]
     fn followed(&self, epoch: u16) -> bool {
         let (_, heard) = self.common.receiving.epochs();
-        epoch <= heard.saturating_add(LEAD)
+        epoch <= heard.saturating_add(LEAD) && epoch.saturating_add(LEAD).min(LAST_EPOCH) <= self.open_secret.epoch()
     }
 
     /// The epoch that seals a packet. As long as that is the next one, another is wanted.
@@ -664,10 +665,13 @@ mod tests {
             key = refill(&key);
         }
         assert!(!key.wants_keys(), "the peer is waited for");
-        // It was heard one epoch on: so one more, whichever snapshot is asked.
+        // It was heard one epoch on: so one more, once there are keys for what it may send then.
         let mut datagram = [0; 28];
         datagram[..12].copy_from_slice(&[0x49, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 1]);
         assert_eq!(key.open(&datagram, &mut [], 0), Ok(0));
+        assert_eq!(sealed(&key, 0), id(3, 4));
+        assert!(key.wants_keys());
+        key = refill(&key);
         assert_eq!((sealed(&key, 0), sealed(&key, 0)), (id(4, 1), id(4, 2)));
         let key = refill(&key);
         assert_eq!(sealed(&key, 0), id(4, 3));
