@@ -7,6 +7,7 @@ mod keys;
 mod power;
 mod tcp;
 
+use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::thread;
@@ -351,9 +352,13 @@ impl Pair<'_> {
                 let socket = SockRef::from(stream);
                 let mss = socket.tcp_mss()?;
                 ensure!(mss == expected, "the {end} end of {inner:?}: expected MSS {expected}, got {mss}");
-                // Ends with one reset, so that nothing is sent again through the next tunnel.
-                socket.set_linger(Some(Duration::ZERO))?;
             }
+            // Ends with one reset, which is waited for: nothing is to come through the next tunnel.
+            SockRef::from(&near).set_linger(Some(Duration::ZERO))?;
+            drop(near);
+            far.set_read_timeout(Some(Duration::from_secs(3)))?;
+            let ended = (&far).read(&mut [0]).map_err(|error| error.kind());
+            ensure!(ended == Err(ErrorKind::ConnectionReset), "{inner:?}: expected the reset to arrive, got {ended:?}");
         }
         self.down()?;
         Ok(format!("{MSS}, and 20 less over IPv6"))
