@@ -28,23 +28,30 @@ pub(super) unsafe trait Category {
     fn get_local_address(&self) -> wsk::PFN_WSK_GET_LOCAL_ADDRESS;
 }
 
+/// The calls of a table that has them by WSK's names.
+macro_rules! calls {
+    () => {
+        fn control(&self) -> wsk::PFN_WSK_CONTROL_SOCKET {
+            self.WskControlSocket
+        }
+        fn close(&self) -> wsk::PFN_WSK_CLOSE_SOCKET {
+            self.WskCloseSocket
+        }
+        fn bind(&self) -> wsk::PFN_WSK_BIND {
+            self.WskBind
+        }
+        fn get_local_address(&self) -> wsk::PFN_WSK_GET_LOCAL_ADDRESS {
+            self.WskGetLocalAddress
+        }
+    };
+}
+
 // SAFETY: WSK gives datagram sockets a WSK_PROVIDER_DATAGRAM_DISPATCH.
 unsafe impl Category for wsk::WSK_PROVIDER_DATAGRAM_DISPATCH {
     const TYPE: u32 = wsk::SOCK_DGRAM;
     const PROTOCOL: u32 = wsk::IPPROTO_UDP;
     const FLAGS: u32 = wsk::WSK_FLAG_DATAGRAM_SOCKET;
-    fn control(&self) -> wsk::PFN_WSK_CONTROL_SOCKET {
-        self.WskControlSocket
-    }
-    fn close(&self) -> wsk::PFN_WSK_CLOSE_SOCKET {
-        self.WskCloseSocket
-    }
-    fn bind(&self) -> wsk::PFN_WSK_BIND {
-        self.WskBind
-    }
-    fn get_local_address(&self) -> wsk::PFN_WSK_GET_LOCAL_ADDRESS {
-        self.WskGetLocalAddress
-    }
+    calls!();
 }
 
 // SAFETY: WSK gives connection-oriented sockets a WSK_PROVIDER_CONNECTION_DISPATCH.
@@ -52,18 +59,7 @@ unsafe impl Category for wsk::WSK_PROVIDER_CONNECTION_DISPATCH {
     const TYPE: u32 = wsk::SOCK_STREAM;
     const PROTOCOL: u32 = wsk::IPPROTO_TCP;
     const FLAGS: u32 = wsk::WSK_FLAG_CONNECTION_SOCKET;
-    fn control(&self) -> wsk::PFN_WSK_CONTROL_SOCKET {
-        self.WskControlSocket
-    }
-    fn close(&self) -> wsk::PFN_WSK_CLOSE_SOCKET {
-        self.WskCloseSocket
-    }
-    fn bind(&self) -> wsk::PFN_WSK_BIND {
-        self.WskBind
-    }
-    fn get_local_address(&self) -> wsk::PFN_WSK_GET_LOCAL_ADDRESS {
-        self.WskGetLocalAddress
-    }
+    calls!();
 }
 
 // SAFETY: WSK gives listening sockets a WSK_PROVIDER_LISTEN_DISPATCH.
@@ -71,18 +67,7 @@ unsafe impl Category for wsk::WSK_PROVIDER_LISTEN_DISPATCH {
     const TYPE: u32 = wsk::SOCK_STREAM;
     const PROTOCOL: u32 = wsk::IPPROTO_TCP;
     const FLAGS: u32 = wsk::WSK_FLAG_LISTEN_SOCKET;
-    fn control(&self) -> wsk::PFN_WSK_CONTROL_SOCKET {
-        self.WskControlSocket
-    }
-    fn close(&self) -> wsk::PFN_WSK_CLOSE_SOCKET {
-        self.WskCloseSocket
-    }
-    fn bind(&self) -> wsk::PFN_WSK_BIND {
-        self.WskBind
-    }
-    fn get_local_address(&self) -> wsk::PFN_WSK_GET_LOCAL_ADDRESS {
-        self.WskGetLocalAddress
-    }
+    calls!();
 }
 
 /// WSK's socket object, once there is one, and the IRP for calls on it that are waited for.
@@ -176,6 +161,19 @@ impl<C: Category> Handle<C> {
         let bind = self.dispatch().and_then(C::bind).ok_or(Status::INTERNAL_ERROR)?;
         // SAFETY: the address lives until the IRP has completed.
         unsafe { self.irp.wait(|irp| bind(self.raw(), address.as_mut_ptr(), 0, irp)) }.map(drop)
+    }
+
+    /// Binds a socket that waits for others; with `dual` one of IPv6 takes IPv4 too. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// WSK's status.
+    pub(super) fn bind_listener(&self, local: SocketAddr, dual: bool) -> Result<()> {
+        if dual && local.is_ipv6() {
+            let mut off = 0u32.to_ne_bytes();
+            let kind = wsk::WSK_CONTROL_SOCKET_TYPE::WskSetOption;
+            self.control(kind, wsk::IPV6_V6ONLY, wsk::IPPROTO_IPV6, &mut off)?;
+        }
+        self.bind(local)
     }
 
     /// Where it is bound: what was chosen for a port of 0. PASSIVE_LEVEL.

@@ -87,15 +87,7 @@ impl ListenSocket {
         let handle = &this.core().handle;
         // SAFETY: no callbacks, so neither context nor table; called once.
         unsafe { handle.create(client, local.is_ipv4(), null_mut(), null()) }?;
-        if dual && local.is_ipv6() {
-            handle.control(
-                wsk::WSK_CONTROL_SOCKET_TYPE::WskSetOption,
-                wsk::IPV6_V6ONLY,
-                wsk::IPPROTO_IPV6,
-                &mut 0u32.to_ne_bytes(),
-            )?;
-        }
-        handle.bind(local)?;
+        handle.bind_listener(local, dual)?;
         Ok(this)
     }
 

@@ -131,15 +131,7 @@ impl<R: Receive> DatagramSocket<R> {
     ) -> Result<Self> {
         let this = Self::create(client, pool, local.is_ipv4(), receiver)?;
         let handle = &this.core().handle;
-        if dual && local.is_ipv6() {
-            handle.control(
-                wsk::WSK_CONTROL_SOCKET_TYPE::WskSetOption,
-                wsk::IPV6_V6ONLY,
-                wsk::IPPROTO_IPV6,
-                &mut 0u32.to_ne_bytes(),
-            )?;
-        }
-        handle.bind(local)?;
+        handle.bind_listener(local, dual)?;
         Ok(this)
     }
 
