@@ -60,7 +60,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
          Runs a scenario again and again. In each run one call that may fail on Windows fails, once, at the first call stack\n\
          that has not failed yet, until no stack is new. What the driver refuses for it is done again and has to work, as has\n\
          everything else; a hang, a violation, or anything left at unload is a failure.\n\n\
-         {RIG_HELP}\n  --only TEXT         the variants whose name has this in it (default: all)\n\
+         {RIG_HELP}\n  --only TEXT         the variant of this name, or those whose names have it in them (default: all)\n\
          \x20 --log FILE          stacks that have failed, one a line; those in it are passed over (default: none, and the\n\
          \x20                     file goes away)\n  --report FILE       writes the outcome of each stack and the counts of each call, tab-separated\n\
          \x20 --sources FOLDER    calls through a table that no .rs file below names are listed apart (may be repeated)\n\
@@ -119,7 +119,9 @@ impl Runs<'_> {
     fn to_fixpoint(&self, summary: &mut Summary) -> Result<()> {
         let began = Instant::now();
         let mut reported = began;
-        for variant in VARIANTS.iter().filter(|variant| variant.name.contains(&self.only)) {
+        let exact = VARIANTS.iter().any(|variant| variant.name == self.only);
+        let is_meant = |name: &str| if exact { name == self.only } else { name.contains(&self.only) };
+        for variant in VARIANTS.iter().filter(|variant| is_meant(variant.name)) {
             let mut quiet = 0;
             while quiet < QUIET {
                 let before = self.stacks()?.len();

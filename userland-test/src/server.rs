@@ -2,11 +2,13 @@
 //! stack, from client to client, networks behind clients, floats, clients that come and go, a close under traffic.
 
 mod crowd;
+mod layouts;
 mod listeners;
 mod mss;
 mod power;
 mod tcp;
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,6 +87,9 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
     });
     checked?;
     power::check_mortal(&rig, &mut checks)?;
+    if !over_tcp && peers.is_none() {
+        layouts::check(&rig, &mut checks)?;
+    }
     println!("{} passed, {} failed", checks.passed, checks.failed);
     Ok(if checks.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -335,12 +340,25 @@ impl Server<'_> {
             for client in &mut *clients {
                 for n in 0..ROUNDS {
                     let reply = client.receive(SOON)?;
-                    let reply = reply.with_context(|| format!("client {}, wave {wave}: reply {n}", client.id))?;
+                    let reply = reply.with_context(|| {
+                        format!("client {}, wave {wave}: reply {n} of {ROUNDS}; lost: {}", client.id, self.lost())
+                    })?;
                     ensure!(echo(&reply).is_some_and(|echo| echo.2), "client {}: got {reply:02x?}", client.id);
                 }
             }
         }
         Ok(format!("{count} one by one, {WAVES} times {} at once", ROUNDS as usize * clients.len()))
+    }
+
+    /// What was lost, by the driver and by the stack on its way to the adapter, in words.
+    fn lost(&self) -> String {
+        let drops = self.device.drops().unwrap_or_default().into_iter().filter(|(_, count)| *count != 0);
+        // Transmit drops: the fourth field of the second half.
+        let devices =
+            self.rig.within(Side::A, || Ok(fs::read_to_string("/proc/thread-self/net/dev")?)).unwrap_or_default();
+        let tun = devices.lines().find_map(|line| line.trim().strip_prefix(&format!("{}:", self.rig.tun())));
+        let stack = tun.and_then(|fields| fields.split_whitespace().nth(11));
+        format!("driver {:?}, TUN device {:?}", drops.collect::<Vec<_>>(), stack)
     }
 
     /// What the clients sent and got is what is counted: a moment later, for a batch is counted when it ends, and what it carried may be
@@ -355,11 +373,15 @@ impl Server<'_> {
         }
     }
 
-    fn counted(&self, clients: &[Guest]) -> Result<String> {
+    fn counted_each(&self, clients: &[Guest]) -> Result<()> {
         let mut all = self.device.all_client_stats()?;
         all.sort_by_key(|peer| peer.peer_id.get());
         ensure!(all.len() == clients.len(), "expected {} peers, got {}", clients.len(), all.len());
-        clients.iter().zip(&all).try_for_each(|(client, peer)| client.expect_counted(peer))?;
+        clients.iter().zip(&all).try_for_each(|(client, peer)| client.expect_counted(peer))
+    }
+
+    fn counted(&self, clients: &[Guest]) -> Result<String> {
+        self.counted_each(clients)?;
         let sum = |n: usize| clients.iter().map(|client| client.inner[n]).sum::<i64>();
         let stats = self.device.stats()?;
         let came = [stats.0.tun_bytes_received.get(), stats.0.tun_bytes_sent.get()];
