@@ -41,7 +41,8 @@ options of run:
   --wsk-completion HOW   inline, async or alternate: when WSK completes an IRP
   --wsk-segments N       streams arrive in pieces of at most N bytes, their MDL chains cut at odd places
   --net PARTS            delay=MS,reorder=N,drop=N,die=N,seed=N: what WSK sockets send is delayed; one datagram in N is
-                         reordered, dropped; a datagram socket is dead after N datagrams
+                         reordered, dropped; a datagram socket is dead after N datagrams, a listening one after
+                         N connections
   --wsk-locked-mdls      datagrams come in MDLs that are not mapped yet
   --tx-fragments N, --ring N, --advance passive|dispatch|alternate
                          how the adapter's queues are served

@@ -116,6 +116,15 @@ impl Far {
         Ok(self.stream.local_addr()?)
     }
 
+    /// Whether the driver has closed or reset the connection by now; what has come stays.
+    pub fn is_over(&self) -> Result<bool> {
+        self.stream.set_read_timeout(Some(Duration::from_millis(1)))?;
+        Ok(match self.stream.peek(&mut [0]) {
+            Ok(length) => length == 0,
+            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        })
+    }
+
     /// The next packet; `None` if none comes in time, or the driver has closed or reset the connection.
     pub fn receive_within(&mut self, patience: Duration) -> Result<Option<Vec<u8>>> {
         let deadline = Instant::now() + patience;

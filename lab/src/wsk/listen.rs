@@ -8,6 +8,7 @@ use super::address::{self, LinuxAddress};
 use super::control;
 use super::irp::{Completion, Held, mode};
 use super::lent::Range;
+use super::net;
 use super::pending::{Call, Pending};
 use super::registration::Client;
 use super::socket::{self, AnySocket, Base, last_error, to_status};
@@ -39,6 +40,8 @@ pub struct Listening {
     accepts: Pending<Accept, Waiting>,
     /// Makes the thread leave a poll.
     wake: Wake,
+    /// Connections that it has accepted.
+    accepted: AtomicU64,
 }
 
 impl std::fmt::Debug for Listening {
@@ -115,6 +118,10 @@ impl Accept {
             put_address(remote, connection.remote);
         }
         ACCEPTED.fetch_add(1, Ordering::Relaxed);
+        let all = socket.accepted.fetch_add(1, Ordering::Relaxed) + 1;
+        if (1..=all).contains(&net::get().die) && socket.die() {
+            socket.give_up();
+        }
         held.complete(status::SUCCESS, stream.base().handle() as u64)
     }
 }
@@ -157,7 +164,8 @@ impl Listening {
         let base = Base::new(client, family, context, libc::SOCK_STREAM)?;
         // A port that closed connections wait in may be bound again, as on Windows.
         control::set_int(base.raw(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
-        let socket = Self { base, accepts: Pending::new(Waiting::default()), wake: Wake::new()? };
+        let socket =
+            Self { base, accepts: Pending::new(Waiting::default()), wake: Wake::new()?, accepted: AtomicU64::new(0) };
         Ok(AnySocket::Listening(socket).publish(dispatch()).base().handle())
     }
 
@@ -191,6 +199,21 @@ impl Listening {
         self.wake.close();
     }
 
+    /// The transport below has gone: nobody can connect any more, and each accept fails, one that pends too.
+    fn give_up(&self) {
+        // SAFETY: an open socket. Linux resets what nobody has accepted, and refuses what comes.
+        unsafe { libc::shutdown(self.raw(), libc::SHUT_RDWR) };
+        self.wake.signal();
+    }
+
+    /// What an accept that is the next one gets; `None` where it has to wait.
+    fn take(&self, state: &mut Waiting) -> Option<Result<Connection, NTSTATUS>> {
+        if self.is_dead() {
+            return Some(Err(status::FILE_FORCED_CLOSED));
+        }
+        state.ready.take().map(Ok).or_else(|| self.next())
+    }
+
     /// A connection that waits to be accepted; `None` where there is none.
     fn next(&self) -> Option<Result<Connection, NTSTATUS>> {
         let mut remote = LinuxAddress { len: u32::try_from(address::MAX).unwrap_or(0), ..LinuxAddress::NONE };
@@ -221,8 +244,7 @@ fn run(socket: &'static Listening) {
             accepts = socket.accepts.wait(accepts);
             continue;
         }
-        let next = accepts.state.ready.take().map(Ok).or_else(|| socket.next());
-        let Some(next) = next else {
+        let Some(next) = socket.take(&mut accepts.state) else {
             drop(accepts);
             socket.wake.wait_io(socket.raw(), libc::POLLIN, -1);
             accepts = socket.accepts.lock();
@@ -294,7 +316,7 @@ extern "win64" fn accept(
     let call = Accept { held, context, events, local, remote, socket };
     let mut guard = socket.accepts.lock();
     if guard.calls.is_empty() && !accept_async() {
-        match guard.state.ready.take().map(Ok).or_else(|| socket.next()) {
+        match socket.take(&mut guard.state) {
             Some(Ok(connection)) => {
                 drop(guard);
                 return call.end(connection);

@@ -13,7 +13,7 @@ pub struct Net {
     pub reorder: u64,
     /// One datagram in so many is lost; 0: none.
     pub drop: u64,
-    /// A datagram socket is dead after it has received so many; 0: never.
+    /// A datagram socket is dead after it has received so many, a listening one after so many connections; 0: never.
     pub die: u64,
     /// Of the choices.
     pub seed: u64,

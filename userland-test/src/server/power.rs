@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Guest, SOON, Server, echo, echo_request};
+use super::{Guest, SOON, Server, echo, echo_request, tcp};
 use crate::commands::query_lab;
 use crate::device::{ADAPTER, Client, Device, Event, PeerSettings, READ_LENGTH, Slot};
 use crate::far::{DRIVER, DataKey, Far};
@@ -17,7 +17,7 @@ use crate::tunnel::wait_for_queue;
 /// A reason of DEL_PEER.
 const EXPIRED: i32 = 2;
 
-/// Datagrams after which a socket of the second machine is dead.
+/// Datagrams, or connections, after which a socket of the second machine is dead.
 const DIE: i64 = 50;
 
 fn transition(machine: &Machine, name: &str, expected: NtStatus) -> Result<()> {
@@ -243,6 +243,7 @@ pub(super) fn check_mortal(rig: &Rig, checks: &mut Checks) -> Result<()> {
         Ok(done)
     });
     checks.check("a socket that dies with its address", || dead_address(rig, &machine));
+    checks.check("listening sockets that die", || tcp::dead_listeners(rig, &machine, DIE));
     checks.check("unload after dead sockets", || {
         machine.stop()?;
         Ok("nothing left behind, nothing violated".into())

@@ -64,6 +64,36 @@ fn hello(tag: u32) -> Vec<u8> {
 }
 
 impl Server<'_> {
+    /// A connection whose first packet is read. The listener may be dead, or die with the connection unaccepted: then the client tries again.
+    fn meet(&self, (listener, at): (u32, SocketAddr)) -> Result<Far> {
+        let deadline = Instant::now() + SOON;
+        let mut read = self.device.read(READ_LENGTH)?;
+        for tag in 0.. {
+            ensure!(Instant::now() < deadline, "expected a connection within {SOON:?}, {tag} tries failed");
+            let Ok(far) = self.rig.within(Side::B, || Far::connected(at)) else {
+                thread::sleep(Duration::from_millis(1));
+                continue;
+            };
+            // One that is reset meanwhile shows below.
+            let _ = far.send(&hello(tag));
+            let remote = far.address()?;
+            let connection = far.connection()?;
+            let came = loop {
+                let came = read.wait(Duration::from_millis(50))?;
+                if came.is_some() || connection.is_over()? {
+                    break came;
+                }
+            };
+            if let Some(came) = came {
+                ensure!(came.status == NtStatus::SUCCESS, "read: expected SUCCESS, got {}", came.status);
+                let expected = by(remote, listener, &hello(tag));
+                ensure!(came.output == expected, "expected {expected:02x?}, got {:02x?}", came.output);
+                return Ok(Far::over(connection, remote));
+            }
+        }
+        unreachable!("it returns")
+    }
+
     /// A client that connects, shakes hands, and becomes a peer with a key, as userspace would have it.
     fn connect(&self, (listener, at): (u32, SocketAddr), id: i32) -> Result<Guest> {
         let far = self.rig.within(Side::B, || Far::connected(at))?;
@@ -254,6 +284,36 @@ impl Server<'_> {
         self.each_pings(clients, 3)?;
         Ok(format!("8 clients, {asked} echoes to them; the others lost none"))
     }
+}
+
+/// The network stack gives one listening socket after the other up. Clients that come find the next one, the connections that there are go
+/// on, and userspace notices nothing. `after`: how many connections each one accepts.
+pub(super) fn dead_listeners(rig: &Rig, machine: &Machine, after: i64) -> Result<String> {
+    let device = Device::open(&machine.lab, ADAPTER)?;
+    device.set_mode_server()?;
+    let udp = device.listen(rig.wire(Side::A, Transport::V4), false)?;
+    rig.configure_some(&[Side::A])?;
+    wait_for_queue(&device, &rig.within(Side::B, || Far::at(rig.wire(Side::B, Transport::V4).ip(), udp))?)?;
+    let at = device.listen_more(Protocol::Tcp, rig.wire(Side::A, Transport::V6), true)?;
+    let server = Server { rig, machine, device };
+    let before = machine.netcx("wsk_stream_accepted")?;
+    let mut stays = [server.connect(at, 1)?];
+    let accepted = || Ok::<_, anyhow::Error>(machine.netcx("wsk_stream_accepted")? - before);
+    while accepted()? < 4 * after {
+        let far = server.meet(at)?;
+        far.connection()?.reset()?;
+        let told = server.device.notify_event()?.wait(SOON)?.context("expected the end of a connection to be told")?;
+        ensure!(told.output.starts_with(&0x800i32.to_le_bytes()), "expected the end of a connection, got {told:02x?}");
+        server.each_pings(&mut stays, 1)?;
+    }
+    drop(server.meet(at)?);
+    server.device.notify_event()?.wait(SOON)?.context("expected the end of a connection to be told")?;
+    let mut late = server.connect(at, 2)?;
+    late.pings(late.vpn[0], server.inside(false), 300, 1)?;
+    let left = server.device.all_client_stats()?.len();
+    ensure!(left == 2, "expected 2 peers, got {left}");
+    server.device.close()?;
+    Ok(format!("{} of them; a peer by the first and one by the last", accepted()? / after))
 }
 
 impl Guest {

@@ -172,6 +172,37 @@ fn an_accept_is_cancelled_and_the_next_one_gets_the_connection() {
 }
 
 #[test]
+fn a_dead_listening_socket_fails_its_accepts_and_can_be_closed() {
+    let _one = alone();
+    let before = violations();
+    for mode in [Completion::Inline, Completion::Async] {
+        set_completion(mode);
+        net::put(net::parse("die=2").expect("a network"));
+        let client = Client::new();
+        let peer = Peer::default();
+        let (listener, port) = bound(&client, af::INET);
+        // Two of three that pend get a connection, and the third ends with the socket.
+        let pending = [(); 3].map(|()| accept(listener, &peer));
+        let mut others = [(); 2].map(|()| host(af::INET, port));
+        let [first, second, third] = pending.map(Accepting::wait);
+        assert_eq!([first.0, second.0, third.0], [status::SUCCESS, status::SUCCESS, status::FILE_FORCED_CLOSED]);
+        assert_eq!(accept(listener, &peer).wait().0, status::FILE_FORCED_CLOSED);
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+        net::put(net::CLEAR);
+        // A connection outlives it.
+        listener.close();
+        others[0].write_all(&[7; 5]).expect("write");
+        assert_eq!(first.1.receive(100, 0), (status::SUCCESS, vec![7; 5]));
+        for s in [first.1, second.1] {
+            s.close();
+        }
+        client.end();
+    }
+    set_completion(Completion::Alternate);
+    assert_eq!(violations(), before);
+}
+
+#[test]
 fn what_a_listening_socket_is_not() {
     let _one = alone();
     let client = Client::new();
