@@ -34,6 +34,7 @@ pub fn all() -> Vec<Case> {
         run("connections: their ends are told", ends),
         run("connections: MP_DISCONNECT and MP_DEL_PEER send what was written first", in_order),
         run("connections: so many strangers and no more", strangers),
+        run("connections: more peers than strangers may be", crowd),
         run("connections: one that never speaks is ended", silent),
         run("connections: MP_UNLISTEN ends them, and tells", unlisten),
         run("connections: the handle's close ends them", close),
@@ -314,6 +315,29 @@ fn strangers(bench: &Bench<'_>) -> Result<String> {
         far.connection()?.end()?;
     }
     Ok(format!("{STRANGERS}, and resets"))
+}
+
+/// Each becomes a peer before the next one comes, so all of them find room.
+fn crowd(bench: &Bench<'_>) -> Result<String> {
+    const PEERS: i32 = 300;
+    let (mut party, number, at) = served(bench, false)?;
+    for id in 2..2 + PEERS {
+        let far = met(&party, number, at).with_context(|| format!("connection {id}"))?;
+        party.join_by(id, far, number)?;
+    }
+    for guest in 0..party.guests.len() {
+        let own = party.guests[guest].vpn;
+        party.send(guest, own, None).with_context(|| format!("guest {guest}"))?;
+        party.device.set_client(party.guests[guest].id, keepalive(1, 0))?;
+    }
+    for guest in &party.guests {
+        guest.pinged().with_context(|| format!("peer {}", guest.id))?;
+    }
+    met(&party, number, at)?;
+    let there = party.device.all_client_stats()?.len();
+    ensure!(there == party.guests.len(), "expected {} peers, got {there}", party.guests.len());
+    party.end()?;
+    Ok(format!("{PEERS}, a packet each way"))
 }
 
 fn silent(bench: &Bench<'_>) -> Result<String> {

@@ -74,7 +74,7 @@ impl Party {
 
     /// The same for one that came by this listener.
     pub(super) fn join_by(&mut self, id: i32, far: Far, listener: u32) -> Result<()> {
-        let vpn4 = Ipv4Addr::new(10, 77, 1, id as u8);
+        let vpn4 = Ipv4Addr::new(10, 77, 1 + (id >> 8) as u8, id as u8);
         let remote = far.address()?;
         self.device.add_peer_by(&Client { id, remote, vpn4: Some(vpn4), vpn6: None }, listener)?;
         self.device.new_key(&static_key(id), Slot::Primary, 0, id.cast_unsigned())?;
