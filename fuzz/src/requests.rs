@@ -1,4 +1,4 @@
-//! Requests of a server's control program, byte by byte, in any order.
+//! Requests of a server's control program, byte by byte, in any order; and clients that connect between them, where a listener takes connections.
 //!
 //! The device is dco-core's, the buffers are read by dco-uapi, and between the two is what a shell has to do. The other side is a model that
 //! reads the same bytes by itself and looks through all peers and networks, one after the other. Statuses, counts and where packets would go
@@ -6,11 +6,12 @@
 
 use crate::key::Weak;
 use dco_core::{
-    Control, ControlError, Cursor, Destination, Device, Endpoint, Mode, Network, NewPeer, PeerSelector, PeerUpdate,
-    Tick,
+    Control, ControlError, Cursor, Destination, Device, DropReason, Endpoint, Mode, Network, NewPeer, PeerSelector,
+    PeerUpdate, Tick,
 };
 use dco_crypto::{Key, KeyConfig, KeySlot, NonceTail};
-use dco_uapi::{Iroute, MpNewPeer, MpSetPeer, NewKey, PeerChoice, UapiError, parse_peer_id};
+use dco_uapi::additive::{self, MpListen};
+use dco_uapi::{Iroute, MpNewPeer, MpSetPeer, MpStartVpn, NewKey, PeerChoice, Protocol, UapiError, parse_peer_id};
 use dco_wire::{PeerId, ip};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -19,6 +20,9 @@ const REQUESTS: usize = 48;
 
 const SUCCESS: u32 = 0;
 const NO_MEMORY: u32 = 0xC000_0017;
+const INSUFFICIENT_RESOURCES: u32 = 0xC000_009A;
+const INVALID_DEVICE_STATE: u32 = 0xC000_0184;
+const ALREADY_INITIALIZED: u32 = 0xC000_0510;
 const INVALID_PARAMETER: u32 = 0xC000_000D;
 const INVALID_DEVICE_REQUEST: u32 = 0xC000_0010;
 const BUFFER_TOO_SMALL: u32 = 0xC000_0023;
@@ -29,6 +33,16 @@ const OBJECTID_NOT_FOUND: u32 = 0xC000_02F0;
 /// The function numbers that are chosen from.
 const FUNCTIONS: [u32; 9] = [12, 12, 13, 3, 15, 16, 17, 17, 18];
 
+/// No request: a client connects, from the address that follows, to the listener whose number is in it.
+const CONNECT: u32 = 0;
+
+/// The same for first bytes of [`FROM`] and above: listeners, connections, and a peer's counts.
+const MORE: [u32; 8] = [CONNECT, 0x804, 0x805, 0x805, 0x806, 0x807, CONNECT, 11];
+const FROM: u8 = 0xE0;
+
+/// Listeners that there may be.
+const LISTENERS: usize = 16;
+
 /// Requests one after the other. Each begins with a byte that chooses which, and how many bytes of it are changed; then come the choices that
 /// make it, then place and value of each change. The first byte of all is the number of buckets.
 pub fn run(input: &[u8]) {
@@ -37,9 +51,10 @@ pub fn run(input: &[u8]) {
     let mode = Mode::MultiPeer { seed: [5, 6], buckets: [1, 3, 64][usize::from(buckets) % 3] };
     let device = Device::try_new(1).and_then(|device| device.with_mode(mode)).expect("memory");
     device.set_own_remotes(true);
+    device.set_both_ends(true);
     let control = device.take_control().expect("the first to ask");
-    let mut shell = Shell { device, control };
-    let mut model = Model::default();
+    let mut shell = Shell::new(device, control);
+    let mut model = Model::new();
     for _ in 0..REQUESTS {
         let Some((function, request)) = bytes.request() else { break };
         let status = shell.answer(function, &request);
@@ -51,7 +66,11 @@ pub fn run(input: &[u8]) {
         if status == SUCCESS {
             model.apply(function, &request);
         }
-        shell.compare(&model);
+        if function == 0x804 && status == SUCCESS {
+            let id = word(&request, 0);
+            assert_eq!(shell.told, model.counts(id), "{id}: packets sealed, and lost for want of a key");
+        }
+        shell.compare(&mut model);
     }
 }
 
@@ -87,6 +106,8 @@ impl Bytes<'_> {
         let v6 = match byte >> 4 {
             0..8 => {
                 union[0] = 2;
+                // A listener's number, which counts where there are several.
+                union[8] = byte >> 3 & 1;
                 union[4..8].copy_from_slice(&v4.octets());
                 return union;
             }
@@ -94,7 +115,7 @@ impl Bytes<'_> {
             n => Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, u16::from(n & 1)),
         };
         union[8..24].copy_from_slice(&v6.octets());
-        // Flow information, which does not count, and scope, which does.
+        // Flow information, which does not count unless it is a listener's number, and scope, which does.
         union[4] = byte >> 3 & 1;
         union[24] = byte >> 7 & byte & 1;
         union
@@ -102,7 +123,10 @@ impl Bytes<'_> {
 
     fn request(&mut self) -> Option<(u32, Vec<u8>)> {
         let first = self.next()?;
-        let function = FUNCTIONS[usize::from(first) % FUNCTIONS.len()];
+        let (function, changes) = match first.checked_sub(FROM) {
+            Some(rest) => (MORE[usize::from(rest) % MORE.len()], rest >> 3),
+            None => (FUNCTIONS[usize::from(first) % FUNCTIONS.len()], first >> 6),
+        };
         let mut request = match function {
             12 => self.new_peer(),
             13 => {
@@ -112,9 +136,17 @@ impl Bytes<'_> {
             }
             15 | 16 => self.id().to_vec(),
             17 | 18 => self.iroute(),
-            _ => self.key(),
+            3 => self.key(),
+            0x804 => self.id().to_vec(),
+            11 | 0x805 => {
+                let protocol = i32::from(self.byte() & 1).to_le_bytes();
+                // MP_START_VPN ends before the protocol: what is beyond is not looked at.
+                [self.sockaddr(), vec![0; 4], protocol.to_vec()].concat()
+            }
+            0x806 => u32::from(self.byte() % 18).to_le_bytes().to_vec(),
+            _ => self.numbered(),
         };
-        for _ in 0..(first >> 6).saturating_sub(1) {
+        for _ in 0..changes.saturating_sub(1) {
             let (at, value) = (self.byte(), self.byte());
             if at >= 0xF8 {
                 request.truncate(usize::from(value) % (request.len() + 1));
@@ -123,6 +155,14 @@ impl Bytes<'_> {
             }
         }
         Some((function, request))
+    }
+
+    /// An address with a listener's number in it, of the first few.
+    fn numbered(&mut self) -> Vec<u8> {
+        let mut union = self.sockaddr();
+        let at = if union[0] == 2 { 8 } else { 4 };
+        union[at] = self.byte() % 4;
+        union
     }
 
     fn new_peer(&mut self) -> Vec<u8> {
@@ -163,6 +203,19 @@ impl Bytes<'_> {
 struct Shell {
     device: Device<Weak, ()>,
     control: Control,
+    listeners: [Option<Protocol>; LISTENERS],
+    /// MP_LISTEN was used.
+    several: bool,
+    connections: Vec<Connection>,
+    /// What GET_PEER_DROPS said last: packets sealed, and lost for want of a key.
+    told: [u64; 2],
+}
+
+/// A connection that a listener took.
+struct Connection {
+    listener: u32,
+    remote: SocketAddr,
+    peer: Option<PeerId>,
 }
 
 fn selector(id: i32) -> Option<PeerSelector> {
@@ -184,13 +237,33 @@ fn code(error: UapiError) -> u32 {
 }
 
 impl Shell {
+    /// With MP_START_VPN's listener.
+    fn new(device: Device<Weak, ()>, control: Control) -> Self {
+        let listeners = std::array::from_fn(|number| (number == 0).then_some(Protocol::Udp));
+        Self { device, control, listeners, several: false, connections: Vec::new(), told: [0; 2] }
+    }
+
     fn answer(&mut self, function: u32, input: &[u8]) -> u32 {
         let done = match function {
+            CONNECT => additive::parse_disconnect(input).map_err(code).and_then(|from| self.connect(from)),
+            11 => MpStartVpn::parse(input).map_err(code).and_then(|_| match &mut self.listeners[0] {
+                Some(_) => Err(ALREADY_INITIALIZED),
+                none => {
+                    *none = Some(Protocol::Udp);
+                    Ok(())
+                }
+            }),
+            0x804 => parse_peer_id(input).map_err(code).and_then(|id| self.peer_drops(id)),
+            0x805 => MpListen::parse(input).map_err(code).and_then(|wanted| self.listen(wanted.protocol)),
+            0x806 => additive::parse_unlisten(input).map_err(code).and_then(|number| self.unlisten(number)),
+            0x807 => additive::parse_disconnect(input).map_err(code).and_then(|from| self.disconnect(from)),
             12 => MpNewPeer::parse(input).map_err(code).and_then(|new| self.new_peer(&new)),
             13 => MpSetPeer::parse(input).map_err(code).and_then(|set| self.set_peer(&set)),
             15 => parse_peer_id(input).map_err(code).and_then(|id| {
                 let peer = selector(id).ok_or(NOT_FOUND)?;
-                self.device.del_peer(&mut self.control, peer, || ()).map(drop).ok_or(NOT_FOUND)
+                let gone = self.device.del_peer(&mut self.control, peer, || ()).ok_or(NOT_FOUND)?;
+                self.connections.retain(|it| it.peer != Some(gone.id()));
+                Ok(())
             }),
             16 => parse_peer_id(input).map_err(code).and_then(|id| {
                 let peer = selector(id).ok_or(INVALID_DEVICE_REQUEST)?;
@@ -203,23 +276,96 @@ impl Shell {
         done.err().unwrap_or(SUCCESS)
     }
 
+    /// The listener that a number in an address means.
+    fn meant(&self, number: u32) -> u32 {
+        if self.several { number } else { 0 }
+    }
+
+    fn listener(&self, number: u32) -> Option<Protocol> {
+        self.listeners.get(number as usize).copied().flatten()
+    }
+
+    fn connection(&mut self, listener: u32, remote: SocketAddr) -> Option<&mut Connection> {
+        self.connections.iter_mut().find(|it| (it.listener, it.remote) == (listener, remote))
+    }
+
+    fn connect(&mut self, (remote, listener): (SocketAddr, u32)) -> Result<(), u32> {
+        let remote = canonical(remote);
+        if self.listener(listener) != Some(Protocol::Tcp) || self.connection(listener, remote).is_some() {
+            return Err(NOT_FOUND);
+        }
+        self.connections.push(Connection { listener, remote, peer: None });
+        Ok(())
+    }
+
+    fn disconnect(&mut self, (remote, number): (SocketAddr, u32)) -> Result<(), u32> {
+        let (listener, remote) = (self.meant(number), canonical(remote));
+        if self.connection(listener, remote).ok_or(NOT_FOUND)?.peer.is_some() {
+            return Err(INVALID_DEVICE_STATE);
+        }
+        self.connections.retain(|it| (it.listener, it.remote) != (listener, remote));
+        Ok(())
+    }
+
+    fn listen(&mut self, protocol: Protocol) -> Result<(), u32> {
+        let free = self.listeners.iter().skip(1).position(Option::is_none).ok_or(INSUFFICIENT_RESOURCES)?;
+        self.listeners[free + 1] = Some(protocol);
+        self.several = true;
+        Ok(())
+    }
+
+    /// Its connections end, peers and all.
+    fn unlisten(&mut self, number: u32) -> Result<(), u32> {
+        let listener = self.listeners.get_mut(number as usize).ok_or(NOT_FOUND)?;
+        listener.take().ok_or(NOT_FOUND)?;
+        let all = std::mem::take(&mut self.connections);
+        let (ended, stay): (Vec<_>, Vec<_>) = all.into_iter().partition(|it| it.listener == number);
+        self.connections = stay;
+        for ended in ended {
+            if let Some(id) = ended.peer {
+                self.device.del_peer(&mut self.control, PeerSelector::Id(id), || ()).expect("a connection's peer");
+            }
+        }
+        Ok(())
+    }
+
+    fn peer_drops(&mut self, id: i32) -> Result<(), u32> {
+        let peer =
+            selector(id).and_then(|peer| self.device.peer(&self.control, peer).ok()).ok_or(OBJECTID_NOT_FOUND)?;
+        self.told = [peer.stats().link_tx_packets, peer.drops()[DropReason::TxNoKey as usize]];
+        Ok(())
+    }
+
     fn new_peer(&mut self, new: &MpNewPeer) -> Result<(), u32> {
+        let listener = self.meant(new.listener);
+        let protocol = self.listener(listener).ok_or(INVALID_DEVICE_STATE)?;
         let Some(PeerSelector::Id(id)) = selector(new.peer_id) else { return Err(INVALID_DEVICE_REQUEST) };
         let remote = canonical(new.remote);
-        if self.device.peer_at(&self.control, remote).is_some_and(|there| there != id) {
+        let connected = protocol == Protocol::Tcp;
+        if connected && self.connection(listener, remote).ok_or(NOT_FOUND)?.peer.is_some() {
+            return Err(NO_MEMORY);
+        }
+        let endpoint = Endpoint { remote, local: Some(Ipv4Addr::from_bits(listener).into()) };
+        let there = self.device.peer_at_ends(&self.control, endpoint).filter(|_| !connected);
+        if there.is_some_and(|there| there != id) {
             return Err(NO_MEMORY);
         }
         let peer = NewPeer {
             id,
             tx_id: id,
-            endpoint: Some(Endpoint { remote, local: None }),
+            endpoint: Some(endpoint),
             vpn4: new.vpn4,
             vpn6: new.vpn6,
-            protocol: ip::UDP,
+            protocol: if connected { ip::TCP } else { ip::UDP },
             transport: (),
         };
         match self.device.new_peer(&mut self.control, peer, Tick(0), || ()) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                if let Some(connection) = self.connection(listener, remote) {
+                    connection.peer = Some(id);
+                }
+                Ok(())
+            }
             Err(ControlError::PeerExists) => Err(OBJECTID_EXISTS),
             Err(_) => Err(NO_MEMORY),
         }
@@ -277,7 +423,7 @@ impl Shell {
     }
 
     /// Counts, and for each address of the model's where a packet to it would go, and under which key.
-    fn compare(&self, model: &Model) {
+    fn compare(&self, model: &mut Model) {
         for choice in [-1, 0, 3] {
             let PeerChoice::One(id) = PeerChoice::parse(&i32::to_le_bytes(choice)).expect("four bytes") else {
                 let mut cursor = Cursor::default();
@@ -298,6 +444,7 @@ impl Shell {
             let to = Destination::Address(address);
             let found = batch.receiver(to).map(|peer| peer.id().get().cast_signed());
             assert_eq!(found, model.receiver(address), "{address}: {:?}", model.networks);
+            model.count(found);
             let inner = match address {
                 IpAddr::V4(v4) => {
                     [&[0x45, 0, 0, 20, 0, 0, 0, 0, 64, 253, 0, 0, 10, 9, 9, 9], v4.octets().as_slice()].concat()
@@ -327,11 +474,18 @@ impl Shell {
 #[derive(Debug)]
 struct Peer {
     id: i32,
-    remote: (Vec<u8>, [u8; 2]),
+    /// Where it is, and by which listener it came.
+    remote: Place,
+    listener: u32,
     addresses: [Option<IpAddr>; 2],
     /// Key ids, primary and secondary.
     keys: [Option<u8>; 2],
+    /// Packets sealed, and lost for want of a key.
+    counts: [u64; 2],
 }
+
+/// A remote end: address and port.
+type Place = (Vec<u8>, [u8; 2]);
 
 /// A network: bits from the top, how many count, of which family, whose.
 #[derive(Debug, Clone)]
@@ -343,6 +497,11 @@ struct Route {
 
 #[derive(Default)]
 struct Model {
+    /// Number, and whether it takes connections.
+    listeners: Vec<(u32, bool)>,
+    several: bool,
+    /// Listener, remote end, whose.
+    connections: Vec<(u32, Place, Option<i32>)>,
     peers: Vec<Peer>,
     networks: Vec<Route>,
     /// Addresses that were spoken of last.
@@ -354,7 +513,7 @@ fn word(input: &[u8], at: usize) -> i32 {
 }
 
 /// What tells remote ends apart, from a SOCKADDR's bytes; `None` for a family that is none.
-fn place(union: &[u8]) -> Option<(Vec<u8>, [u8; 2])> {
+fn place(union: &[u8]) -> Option<Place> {
     let port = [union[2], union[3]];
     match (union[0], union[1]) {
         (2, 0) => Some((union[4..8].to_vec(), port)),
@@ -362,6 +521,11 @@ fn place(union: &[u8]) -> Option<(Vec<u8>, [u8; 2])> {
         (23, 0) => Some((union[8..28].to_vec(), port)),
         _ => None,
     }
+}
+
+/// The listener's number in a SOCKADDR.
+fn number(union: &[u8]) -> u32 {
+    word(union, if union[0] == 2 { 8 } else { 4 }).cast_unsigned()
 }
 
 fn own_addresses(input: &[u8]) -> [Option<IpAddr>; 2] {
@@ -387,6 +551,35 @@ fn first_address(input: &[u8]) -> IpAddr {
 }
 
 impl Model {
+    fn new() -> Self {
+        Self { listeners: vec![(0, false)], ..Self::default() }
+    }
+
+    /// Whether this listener takes connections; `None` where there is none.
+    fn takes_connections(&self, listener: u32) -> Option<bool> {
+        self.listeners.iter().find(|it| it.0 == listener).map(|it| it.1)
+    }
+
+    fn meant(&self, union: &[u8]) -> u32 {
+        if self.several { number(union) } else { 0 }
+    }
+
+    /// Whose a connection is; `None` where there is none.
+    fn connection(&self, listener: u32, remote: &Place) -> Option<Option<i32>> {
+        self.connections.iter().find(|it| it.0 == listener && it.1 == *remote).map(|it| it.2)
+    }
+
+    /// A packet was offered that is this peer's.
+    fn count(&mut self, id: Option<i32>) {
+        if let Some(peer) = id.and_then(|id| self.peer(id)) {
+            peer.counts[usize::from(peer.keys[0].is_none())] += 1;
+        }
+    }
+
+    fn counts(&self, id: i32) -> [u64; 2] {
+        self.peers.iter().find(|peer| peer.id == id).expect("it was found").counts
+    }
+
     fn ids(&self) -> Vec<i32> {
         let mut ids: Vec<i32> = self.peers.iter().map(|peer| peer.id).collect();
         ids.sort_unstable();
@@ -433,17 +626,43 @@ impl Model {
     /// The statuses that a request may end with.
     fn answer(&self, function: u32, input: &[u8]) -> Vec<u32> {
         let needed = match function {
+            11 => 32,
             12 => 80,
             13 => 16,
-            15 | 16 => 4,
-            17 | 18 => 28,
-            _ => 100,
+            15 | 16 | 0x804 | 0x806 => 4,
+            0x805 => 36,
+            3 => 100,
+            _ => 28,
         };
         if input.len() < needed {
             return vec![BUFFER_TOO_SMALL];
         }
         let found = |id: i32, otherwise| vec![if self.there(id) { SUCCESS } else { otherwise }];
         match function {
+            11 | 0x805 | 0x807 | CONNECT if place(&input[..28]).is_none() => vec![INVALID_DEVICE_REQUEST],
+            11 => vec![if self.takes_connections(0).is_none() { SUCCESS } else { ALREADY_INITIALIZED }],
+            0x805 if !(0..=1).contains(&word(input, 32)) => vec![INVALID_DEVICE_REQUEST],
+            0x805 => vec![if self.free_number().is_some() { SUCCESS } else { INSUFFICIENT_RESOURCES }],
+            0x806 => {
+                vec![if self.takes_connections(word(input, 0).cast_unsigned()).is_some() { SUCCESS } else { NOT_FOUND }]
+            }
+            0x804 => found(word(input, 0), OBJECTID_NOT_FOUND),
+            CONNECT | 0x807 => {
+                let remote = place(&input[..28]).expect("looked at above");
+                if function == CONNECT {
+                    let new = self.connection(number(input), &remote).is_none();
+                    return vec![if new && self.takes_connections(number(input)) == Some(true) {
+                        SUCCESS
+                    } else {
+                        NOT_FOUND
+                    }];
+                }
+                vec![match self.connection(self.meant(input), &remote) {
+                    None => NOT_FOUND,
+                    Some(Some(_)) => INVALID_DEVICE_STATE,
+                    Some(None) => SUCCESS,
+                }]
+            }
             12 => self.answer_new_peer(input),
             13 if word(input, 4) < -1 || word(input, 8) < -1 => vec![INVALID_PARAMETER],
             13 => found(word(input, 0), INVALID_DEVICE_REQUEST),
@@ -468,17 +687,30 @@ impl Model {
         }
     }
 
+    /// For another listener.
+    fn free_number(&self) -> Option<u32> {
+        (1..LISTENERS as u32).find(|number| self.takes_connections(*number).is_none())
+    }
+
     fn answer_new_peer(&self, input: &[u8]) -> Vec<u32> {
         let (id, remote) = (word(input, 76), place(&input[28..56]));
         let Some(remote) = remote.filter(|_| place(&input[..28]).is_some()) else {
             return vec![INVALID_DEVICE_REQUEST];
         };
+        let listener = self.meant(&input[28..56]);
+        let Some(connected) = self.takes_connections(listener) else { return vec![INVALID_DEVICE_STATE] };
         if !(0..0xFF_FFFF).contains(&id) {
             return vec![INVALID_DEVICE_REQUEST];
         }
+        match self.connection(listener, &remote) {
+            None if connected => return vec![NOT_FOUND],
+            Some(Some(_)) => return vec![NO_MEMORY],
+            _ => {}
+        }
         let own = own_addresses(input);
         let taken = |peer: &Peer| {
-            peer.remote == remote || own.iter().flatten().any(|address| peer.addresses.contains(&Some(*address)))
+            !connected && (peer.listener, &peer.remote) == (listener, &remote)
+                || own.iter().flatten().any(|address| peer.addresses.contains(&Some(*address)))
         };
         // One that is both may be told of either.
         let both = [(self.there(id), OBJECTID_EXISTS), (self.peers.iter().any(taken), NO_MEMORY)];
@@ -501,17 +733,43 @@ impl Model {
         }
     }
 
+    fn remove(&mut self, id: i32) {
+        self.peers.retain(|peer| peer.id != id);
+        self.networks.retain(|route| route.owner != id);
+        self.connections.retain(|it| it.2 != Some(id));
+    }
+
     /// What a request that succeeded changes.
     fn apply(&mut self, function: u32, input: &[u8]) {
         match function {
             12 => {
                 let remote = place(&input[28..56]).expect("it succeeded");
-                self.peers.push(Peer { id: word(input, 76), remote, addresses: own_addresses(input), keys: [None; 2] });
+                let (id, listener) = (word(input, 76), self.meant(&input[28..56]));
+                if let Some(it) = self.connections.iter_mut().find(|it| it.0 == listener && it.1 == remote) {
+                    it.2 = Some(id);
+                }
+                let addresses = own_addresses(input);
+                self.peers.push(Peer { id, remote, listener, addresses, keys: [None; 2], counts: [0; 2] });
             }
-            15 => {
-                let id = word(input, 0);
-                self.peers.retain(|peer| peer.id != id);
-                self.networks.retain(|route| route.owner != id);
+            15 => self.remove(word(input, 0)),
+            11 => self.listeners.push((0, false)),
+            0x805 => {
+                let free = self.free_number().expect("it succeeded");
+                self.listeners.push((free, word(input, 32) == 1));
+                self.several = true;
+            }
+            0x806 => {
+                let number = word(input, 0).cast_unsigned();
+                self.listeners.retain(|it| it.0 != number);
+                let ended: Vec<i32> =
+                    self.connections.iter().filter(|it| it.0 == number).filter_map(|it| it.2).collect();
+                ended.into_iter().for_each(|id| self.remove(id));
+                self.connections.retain(|it| it.0 != number);
+            }
+            CONNECT => self.connections.push((number(input), place(&input[..28]).expect("it succeeded"), None)),
+            0x807 => {
+                let (listener, remote) = (self.meant(input), place(&input[..28]).expect("it succeeded"));
+                self.connections.retain(|it| it.0 != listener || it.1 != remote);
             }
             16 => {
                 if let Some(peer) = self.peer(word(input, 0)) {
