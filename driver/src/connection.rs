@@ -228,7 +228,9 @@ pub fn accept(link: &Shared<Link>, state: &mut State, number: u32, listener: &Tr
             Some(Err(_)) | None => return,
         };
         // Where it fails the connection is reset, and that is all that can be done.
-        let _ = admit(link, state, number, socket.is_ipv4(), accepted);
+        let remote = accepted.remote();
+        let admitted = admit(link, state, number, socket.is_ipv4(), accepted);
+        link.traced.accepted(number, remote, admitted);
         socket.post();
     }
     link.connected.enqueue();
@@ -282,6 +284,7 @@ pub fn belongs(connection: &Connection, id: PeerId) {
 /// Ends a connection in order: what was sent goes out first. Nobody finds it when this returns.
 fn leave(link: &Link, state: &mut State, connection: &Connection) {
     let place = connection.place as usize;
+    trace::connection_ended(link.traced.adapter, connection.listener, connection.remote.into());
     link.connections.withdraw(place);
     if let Some(stream) = connection.transport.stream() {
         stream.finish();

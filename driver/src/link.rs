@@ -207,8 +207,8 @@ impl Receive for Receiver {
         } else {
             // What expiry is told with: OpenVPN makes a new peer on it, as it should here.
             self.link.messages.disconnected(Status::CONNECTION_DISCONNECTED);
+            trace::socket_lost(self.link.traced.adapter, Status::CONNECTION_DISCONNECTED);
         }
-        trace::socket_lost(self.link.traced.adapter, Status::CONNECTION_DISCONNECTED);
     }
 }
 

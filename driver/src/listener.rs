@@ -136,7 +136,7 @@ fn make(link: &Shared<Link>, client: &Client, number: u32, wanted: &MpListen) ->
         unmake(link, number);
         return Err(status);
     }
-    trace::server_listening(link.traced.adapter, bound.into());
+    trace::server_listening(link.traced.adapter, number, trace::protocol(wanted.protocol), bound.into());
     Ok(bound)
 }
 
@@ -162,13 +162,17 @@ pub fn renew(link: &Shared<Link>, state: &mut State, second: bool) {
         let Some(listener) = listener else { continue };
         let dead = link.listening.take_dead(number);
         if dead {
+            trace::listener_lost(link.traced.adapter, number);
             unmake(link, number);
         }
         if dead || second && listener.lost {
             let made = make(link, client, number, &listener.made);
             let before = core::mem::replace(&mut listener.lost, made.is_err());
-            if listener.lost && !before {
+            if let Err(status) = made
+                && !before
+            {
                 link.messages.disconnected(Status::CONNECTION_DISCONNECTED);
+                trace::listener_down(link.traced.adapter, number, status);
             }
         }
     }
@@ -197,6 +201,7 @@ fn unlisten(dco: &Dco, number: u32) -> Result<()> {
     let listener = state.listeners.get_mut(number as usize).ok_or(Status::NOT_FOUND)?;
     listener.take().ok_or(Status::NOT_FOUND)?;
     unmake(link, number);
+    trace::listener_closed(link.traced.adapter, number);
     connection::end_of(link, number);
     Ok(())
 }

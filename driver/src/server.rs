@@ -14,6 +14,7 @@ use dco_core::{ControlError, Cursor, Endpoint, Network, NewPeer, PeerSelector, P
 use dco_sync::Shared;
 use dco_uapi::{self as uapi, DelReason, Ioctl as Code, Notification, PeerChoice};
 use dco_wire::{PeerId, ip};
+use nt::etw::Address;
 use nt::status::{Result, Status};
 use nt::time;
 use nt::wdf::request::Ioctl;
@@ -106,6 +107,7 @@ fn set_mode(dco: &Dco, mode: uapi::Mode) -> Result<()> {
     dco.link.messages.serve(true)?;
     dco.link.set_server(true);
     dco.adapter.set_link(true);
+    trace::server_mode(dco.link.traced.adapter);
     if !core::mem::replace(&mut state.up, true) {
         trace::link_up(dco.link.traced.adapter);
     }
@@ -154,10 +156,11 @@ fn new_peer(dco: &Dco, new: &uapi::MpNewPeer) -> Result<()> {
     };
     match link.many.new_peer(&mut state.many, peer, now(), time::pause) {
         Ok(_) => {
+            let protocol = if connection.is_some() { uapi::Protocol::Tcp } else { uapi::Protocol::Udp };
             if let Some(connection) = connection {
                 connection::belongs(&connection, id);
             }
-            link.traced.client(new.peer_id, remote);
+            link.traced.client(new.peer_id, protocol, remote);
             Ok(())
         }
         Err(ControlError::PeerExists) => Err(Status::OBJECTID_EXISTS),
@@ -217,13 +220,21 @@ fn network(route: &uapi::Iroute) -> Result<Network> {
     Network::new(route.addr, route.netbits).ok_or(Status::INVALID_PARAMETER)
 }
 
+/// A network as events show it: the first of its addresses, no port.
+fn shown_network(network: Network) -> Address {
+    SocketAddr::new(network.address(), 0).into()
+}
+
 fn add_iroute(dco: &Dco, route: &uapi::Iroute) -> Result<()> {
     let mut state = dco.control.lock();
     server(&dco.link)?;
     let peer = selector(route.peer_id).ok_or(Status::NOT_FOUND)?;
     let network = network(route)?;
     match dco.link.many.add_network(&mut state.many, peer, network, time::pause) {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            trace::network_added(dco.link.traced.adapter, route.peer_id, shown_network(network), route.netbits);
+            Ok(())
+        }
         Err(ControlError::AddressInUse | ControlError::PeerExists) => Err(Status::OBJECTID_EXISTS),
         Err(ControlError::NoPeer) => Err(Status::NOT_FOUND),
         Err(ControlError::OutOfMemory) => Err(Status::NO_MEMORY),
@@ -238,8 +249,12 @@ fn del_iroute(dco: &Dco, route: &uapi::Iroute) -> Result<()> {
         (_, Some(PeerSelector::Id(id))) => Some(id),
         _ => return Err(Status::NOT_FOUND),
     };
-    let gone = dco.link.many.del_network(&mut state.many, owner, network(route)?, time::pause);
-    if gone { Ok(()) } else { Err(Status::NOT_FOUND) }
+    let network = network(route)?;
+    if !dco.link.many.del_network(&mut state.many, owner, network, time::pause) {
+        return Err(Status::NOT_FOUND);
+    }
+    trace::network_deleted(dco.link.traced.adapter, route.peer_id, shown_network(network), route.netbits);
+    Ok(())
 }
 
 /// GET_PEER_STATS of one peer, or of all: as many records as there are peers.

@@ -43,6 +43,8 @@ nt::events! { PROVIDER;
     Info, LIFECYCLE, "DeviceOpened" => device_opened("Adapter" adapter: u32);
     /// It has it no more.
     Info, LIFECYCLE, "DeviceClosed" => device_closed("Adapter" adapter: u32);
+    /// SET_MODE to multi-peer.
+    Info, LIFECYCLE, "ServerMode" => server_mode("Adapter" adapter: u32);
     /// START_VPN.
     Info, LIFECYCLE, "LinkUp" => link_up("Adapter" adapter: u32);
     /// With the handle's closing.
@@ -53,10 +55,28 @@ nt::events! { PROVIDER;
         "Remote" remote: Address);
     /// SET_PEER.
     Info, PEER, "PeerSet" => peer_set("Adapter" adapter: u32, "PeerId" peer: i32, "Interval" interval: i32, "Timeout" timeout: i32, "Mss" mss: i32);
-    /// MP_START_VPN: a server's socket receives.
-    Info, PEER, "ServerListening" => server_listening("Adapter" adapter: u32, "Local" local: Address);
-    /// Its socket is gone, after its peers.
+    /// MP_START_VPN, MP_LISTEN, or anew: a listener's socket receives.
+    Info, PEER, "ServerListening" => server_listening("Adapter" adapter: u32, "Listener" listener: u32, "Protocol" protocol: &'static str,
+        "Local" local: Address);
+    /// MP_UNLISTEN.
+    Info, PEER, "ListenerClosed" => listener_closed("Adapter" adapter: u32, "Listener" listener: u32);
+    /// The network stack has given its socket up.
+    Warning, ERROR | PEER, "ListenerLost" => listener_lost("Adapter" adapter: u32, "Listener" listener: u32);
+    /// No other could be made; a reader is told.
+    Warning, ERROR | PEER, "ListenerDown" => listener_down("Adapter" adapter: u32, "Listener" listener: u32, "Status" status: Status);
+    /// All listeners are gone, after their peers.
     Info, PEER, "ServerStopped" => server_stopped("Adapter" adapter: u32, "Reason" reason: &'static str);
+    /// A connection came to a listener, and has a place.
+    Info, PEER, "ConnectionAccepted" => connection_accepted("Adapter" adapter: u32, "Listener" listener: u32, "Remote" remote: Address);
+    /// It found none, and was reset.
+    Warning, ERROR | PEER, "ConnectionRefused" => connection_refused("Adapter" adapter: u32, "Listener" listener: u32, "Remote" remote: Address,
+        "Status" status: Status);
+    /// It has left its place, whoever ended it.
+    Info, PEER, "ConnectionEnded" => connection_ended("Adapter" adapter: u32, "Listener" listener: u32, "Remote" remote: Address);
+    /// MP_ADD_IROUTE.
+    Info, PEER, "NetworkAdded" => network_added("Adapter" adapter: u32, "PeerId" peer: i32, "Network" network: Address, "Length" length: u8);
+    /// MP_DEL_IROUTE.
+    Info, PEER, "NetworkDeleted" => network_deleted("Adapter" adapter: u32, "PeerId" peer: i32, "Network" network: Address, "Length" length: u8);
     /// A peer of a server's is at another address, and the program was told.
     Info, PEER, "PeerFloated" => peer_floated("Adapter" adapter: u32, "PeerId" peer: i32, "Remote" remote: Address);
     /// A peer is gone.
@@ -123,6 +143,14 @@ impl Gone {
     }
 }
 
+/// A protocol's name, for [`peer_new`] and [`server_listening`].
+pub const fn protocol(protocol: uapi::Protocol) -> &'static str {
+    match protocol {
+        uapi::Protocol::Udp => "UDP",
+        uapi::Protocol::Tcp => "TCP",
+    }
+}
+
 /// A slot's name, for [`key_new`] and [`key_deleted`].
 pub const fn slot(slot: uapi::Slot) -> &'static str {
     match slot {
@@ -157,20 +185,26 @@ impl Traced {
 
     /// A peer is there.
     pub fn peer(&self, id: i32, new: &uapi::NewPeer) {
-        let protocol = match new.protocol {
-            uapi::Protocol::Udp => "UDP",
-            uapi::Protocol::Tcp => "TCP",
-        };
-        peer_new(self.adapter, id, protocol, new.local.into(), new.remote.into());
+        peer_new(self.adapter, id, protocol(new.protocol), new.local.into(), new.remote.into());
     }
 
-    /// A server's peer is there. Its own end is the server's socket.
-    pub fn client(&self, id: i32, remote: SocketAddr) {
+    /// A server's peer is there. Its own end is the server's.
+    pub fn client(&self, id: i32, over: uapi::Protocol, remote: SocketAddr) {
         let local: SocketAddr = match remote {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
-        peer_new(self.adapter, id, "UDP", local.into(), remote.into());
+        peer_new(self.adapter, id, protocol(over), local.into(), remote.into());
+    }
+
+    /// A listener was given a connection, and admitted it or not. Not inlined, for the frame of its caller.
+    #[inline(never)]
+    pub fn accepted(&self, listener: u32, remote: Option<SocketAddr>, admitted: Result<()>) {
+        let remote = remote.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()).into();
+        match admitted {
+            Ok(()) => connection_accepted(self.adapter, listener, remote),
+            Err(status) => connection_refused(self.adapter, listener, remote, status),
+        }
     }
 
     /// The peer was set; -1 is what was left as it is.

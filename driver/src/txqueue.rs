@@ -36,7 +36,7 @@ pub fn advance(link: &Link, ring: &mut TxRing<'_>) {
                 let waiting = if to.is_some_and(|to| core::ptr::eq(to, sealed.peer)) { chain.len() } else { 0 };
                 if server && !transport::has_room(link, sealed.peer.transport(), waiting.saturating_add(1)) {
                     link.sends.put(buffer);
-                    batch.drop(DropReason::TxQueueFull);
+                    batch.drop_sealed(&sealed, DropReason::TxQueueFull);
                     return TxFlow::Done;
                 }
                 // A chain goes to one peer.

@@ -319,6 +319,13 @@ impl<'s, A: Aead, T> Batch<'s, A, T> {
         self.tally.drop(reason);
     }
 
+    /// Counts a packet that this batch has sealed and the shell lost, with its peer, too.
+    #[cold]
+    pub fn drop_sealed(&mut self, sealed: &Sealed<'s, A, T>, reason: DropReason) {
+        self.tally.drop(reason);
+        self.turn_to(sealed.peer).lose(reason);
+    }
+
     /// Counts a data datagram of `len` bytes that the shell lost before it could be offered to [`open`](Self::open); gives the reason back.
     #[inline]
     pub fn refuse(&mut self, reason: DropReason, len: usize) -> DropReason {

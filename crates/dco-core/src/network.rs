@@ -36,6 +36,12 @@ impl Network {
         Some(Self { address, len })
     }
 
+    /// The first of its addresses.
+    #[must_use]
+    pub fn address(self) -> IpAddr {
+        self.address
+    }
+
     /// What is hashed.
     pub(crate) fn words(self) -> [u64; 3] {
         let [high, low] = address_words(self.address);
