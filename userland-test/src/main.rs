@@ -31,6 +31,8 @@ mod rig;
 #[cfg(target_os = "linux")]
 mod server;
 mod tcp;
+#[cfg(target_os = "linux")]
+mod traced;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,7 @@
 //! stack, from client to client, networks behind clients, floats, clients that come and go, a close under traffic.
 
 mod crowd;
+mod events;
 mod layouts;
 mod listeners;
 mod mss;
@@ -89,6 +90,7 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
     power::check_mortal(&rig, &mut checks)?;
     if !over_tcp && peers.is_none() {
         layouts::check(&rig, &mut checks)?;
+        events::check(&rig, &mut checks)?;
     }
     println!("{} passed, {} failed", checks.passed, checks.failed);
     Ok(if checks.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

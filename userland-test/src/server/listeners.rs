@@ -15,7 +15,7 @@ const EACH: i32 = 3;
 
 impl Server<'_> {
     /// A client that came by this listener, which is at `at`.
-    fn joined_by(&self, id: i32, (listener, at): (u32, SocketAddr)) -> Result<Guest> {
+    pub(super) fn joined_by(&self, id: i32, (listener, at): (u32, SocketAddr)) -> Result<Guest> {
         let over = if at.is_ipv4() { Transport::V4 } else { Transport::V6 };
         let far = self.rig.within(Side::B, || Far::at(self.rig.wire(Side::B, over).ip(), at))?;
         let vpn = Guest::vpn(self.rig, id);
@@ -89,7 +89,7 @@ impl Server<'_> {
         Ok(())
     }
 
-    fn moved_far(&self, at: SocketAddr) -> Result<Far> {
+    pub(super) fn moved_far(&self, at: SocketAddr) -> Result<Far> {
         let over = if at.is_ipv4() { Transport::V4 } else { Transport::V6 };
         self.rig.within(Side::B, || Far::at(self.rig.wire(Side::B, over).ip(), at))
     }

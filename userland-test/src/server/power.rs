@@ -1,11 +1,12 @@
 //! What happens to a server's machine under its clients: it sleeps, its adapter is to be disabled or is torn out, its sockets die.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Guest, SOON, Server, echo, echo_request, tcp};
+use super::{Guest, SOON, Server, echo, echo_request, events, tcp};
 use crate::commands::query_lab;
 use crate::device::{ADAPTER, Client, Device, Event, PeerSettings, READ_LENGTH, Slot};
 use crate::far::{DRIVER, DataKey, Far};
@@ -227,7 +228,9 @@ pub(super) fn surprise(rig: &Rig, machine: &Machine) -> Result<String> {
 
 /// All that takes a machine of its own, whose sockets die.
 pub(super) fn check_mortal(rig: &Rig, checks: &mut Checks) -> Result<()> {
-    let Ok(machine) = rig.start_one(Side::A, &["--net", &format!("die={DIE}")])? else {
+    let file = rig.folder().join("mortal.events");
+    let trace = file.display().to_string();
+    let Ok(machine) = rig.start_one(Side::A, &["--net", &format!("die={DIE}"), "--trace", &trace])? else {
         bail!("expected the lab ready, it ended")
     };
     checks.check("sockets that die", || {
@@ -248,5 +251,7 @@ pub(super) fn check_mortal(rig: &Rig, checks: &mut Checks) -> Result<()> {
         machine.stop()?;
         Ok("nothing left behind, nothing violated".into())
     });
+    let text = fs::read_to_string(&file).context("the session's file")?;
+    checks.check("events: dead sockets", || events::listeners_lost(&text));
     Ok(())
 }

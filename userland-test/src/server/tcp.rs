@@ -65,7 +65,7 @@ fn hello(tag: u32) -> Vec<u8> {
 
 impl Server<'_> {
     /// A connection whose first packet is read. The listener may be dead, or die with the connection unaccepted: then the client tries again.
-    fn meet(&self, (listener, at): (u32, SocketAddr)) -> Result<Far> {
+    pub(super) fn meet(&self, (listener, at): (u32, SocketAddr)) -> Result<Far> {
         let deadline = Instant::now() + SOON;
         let mut read = self.device.read(READ_LENGTH)?;
         for tag in 0.. {
@@ -95,7 +95,7 @@ impl Server<'_> {
     }
 
     /// A client that connects, shakes hands, and becomes a peer with a key, as userspace would have it.
-    fn connect(&self, (listener, at): (u32, SocketAddr), id: i32) -> Result<Guest> {
+    pub(super) fn connect(&self, (listener, at): (u32, SocketAddr), id: i32) -> Result<Guest> {
         let far = self.rig.within(Side::B, || Far::connected(at))?;
         let remote = far.address()?;
         far.send(&hello(id.cast_unsigned()))?;
@@ -274,6 +274,20 @@ impl Server<'_> {
             for client in clients.iter_mut() {
                 client.pings(client.vpn[0], self.inside(false), 600, asked)?;
             }
+        }
+        // By whose packets they were, too.
+        let of = |guest: &Guest| -> Result<i64> {
+            let found = self.device.peer_drops(guest.id)?.into_iter().find(|(name, _)| name == "TxQueueFull");
+            found.map(|(_, count)| count).context("expected the count TxQueueFull, there is none")
+        };
+        self.eventually("the losses of each to add up", || {
+            let each = stalled.iter().map(of).collect::<Result<Vec<_>>>()?;
+            Ok(each.iter().all(|count| *count > 0)
+                && each.iter().sum::<i64>() == self.drop_count("TxQueueFull")? - lost)
+        })?;
+        for client in clients.iter() {
+            let lost = of(client)?;
+            ensure!(lost == 0, "client {}: expected no loss, got {lost}", client.id);
         }
         for guest in stalled {
             let id = guest.id;
