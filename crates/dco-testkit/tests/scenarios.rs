@@ -63,6 +63,21 @@ fn without_peer_or_key_packets_have_a_reason() {
 }
 
 #[test]
+fn a_sealed_packet_that_the_shell_loses_counts_with_its_peer() {
+    let pair = Pair::connected(Faults::NONE, 1);
+    let section = pair.end(Side::A).device.enter(0);
+    let mut batch = section.batch(pair.now());
+    let mut out = [0; 300];
+    let sealed = batch.seal(Destination::Only, &packet(0), &mut out).expect("sealed");
+    batch.drop_sealed(&sealed, DropReason::TxQueueFull);
+    batch.drop(DropReason::TxQueueFull);
+    drop(batch);
+    assert_eq!(sealed.peer.drops()[DropReason::TxQueueFull as usize], 1);
+    drop(section);
+    assert_eq!(drops(&pair, Side::A, DropReason::TxQueueFull), 2);
+}
+
+#[test]
 fn control_operations_without_a_peer_say_so() {
     let mut pair = Pair::new(Faults::NONE, 1);
     let no_peer = Err(ControlError::NoPeer);
