@@ -1,6 +1,6 @@
 //! Epoch keys: installed, and the next ones made.
 
-use dco_crypto::{Aead, DataKey, KeySlot, epoch::EpochKey};
+use dco_crypto::{Aead, DataKey, KeySlot, KeySlots, epoch::EpochKey};
 use dco_sync::{OutOfMemory, Shared, try_box};
 
 use crate::{
@@ -27,6 +27,28 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
         let peer = self.find(peer).ok_or(ControlError::NoPeer)?;
         let key = Shared::try_new(DataKey::Epoch(key))?;
         self.rekey(&peer, pause, |slots| slots.with_installed(slot, key))
+    }
+
+    /// Looks at the key in a slot: `None` where it is empty, or holds no epoch key.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NoPeer`].
+    pub fn with_epoch_key<R>(
+        &self,
+        _control: &Control,
+        peer: PeerSelector,
+        slot: KeySlot,
+        look: impl FnOnce(&EpochKey<A>) -> R,
+    ) -> Result<Option<R>, ControlError> {
+        let peer = self.find(peer).ok_or(ControlError::NoPeer)?;
+        let guard = self.domain.enter(0);
+        let slots = peer.keys(&guard);
+        let key = match slot {
+            KeySlot::Primary => slots.and_then(KeySlots::primary),
+            KeySlot::Secondary => slots.and_then(KeySlots::secondary),
+        };
+        Ok(key.and_then(DataKey::epoch).map(look))
     }
 
     /// Makes the keys that peers' epoch keys want, where they want any. `make` makes a cipher's key like another from its bytes.

@@ -366,6 +366,12 @@ impl<A: Aead> EpochKey<A> {
         [first, a, b, c]
     }
 
+    /// One of the ciphers that seal, to look at.
+    #[must_use]
+    pub fn cipher(&self) -> &A {
+        &self.seal.cipher
+    }
+
     /// The epoch it sends in.
     #[must_use]
     pub fn seal_epoch(&self) -> u16 {
