@@ -333,4 +333,8 @@ bool dco_shim_route_back(struct dco_dev *dev, const struct dco_addr *source, str
 /* Asks for a dco_core_tick() soon. Data context; many calls are one. */
 void dco_shim_wake(struct dco_dev *dev);
 
+#ifdef DCO_EPOCH
+#include "dco_epoch.h"
+#endif
+
 #endif

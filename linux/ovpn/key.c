@@ -52,15 +52,21 @@ static void ml_wipe(struct nlattr *nest)
 
 int ml_key_new(struct sk_buff *skb, struct genl_info *info)
 {
-	struct nlattr *attrs[ML_KEYCONF_DECRYPT + 1];
+	struct nlattr *attrs[ML_KEYCONF_MAX + 1];
 	struct dco_key_new key = {};
 	const char *why = NULL;
 	struct dco_dev *dev;
 	int err;
 
-	dev = ml_request(info, ML_A_KEYCONF, attrs, ML_KEYCONF_DECRYPT);
+	dev = ml_request(info, ML_A_KEYCONF, attrs, ML_KEYCONF_MAX);
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
+#ifdef DCO_EPOCH
+	if (attrs[ML_KEYCONF_EPOCH]) {
+		err = ml_epoch_key_new(dev, info->attrs[ML_A_KEYCONF], attrs, info->extack);
+		goto out;
+	}
+#endif
 	err = ml_key_parse(info->attrs[ML_A_KEYCONF], attrs, &key, info->extack);
 	if (!err) {
 		err = dco_key_new(dev, &key);
@@ -71,14 +77,29 @@ int ml_key_new(struct sk_buff *skb, struct genl_info *info)
 		else
 			why = "the key could not be set up";
 	}
+#ifdef DCO_EPOCH
+out:
+#endif
 	dco_netdev_put(dev);
 	ml_wipe(attrs[ML_KEYCONF_ENCRYPT]);
 	ml_wipe(attrs[ML_KEYCONF_DECRYPT]);
 	return ml_fail(info->extack, why, err);
 }
 
+/* What a reply says beside that: nothing, or an epoch key's epochs. */
+#ifdef DCO_EPOCH
+typedef struct dco_epoch_info ml_key_more;
+#define ml_key_more_get(dev, peer_id, slot, more)	((void)dco_epoch_get(dev, peer_id, slot, more))
+#define ml_key_more_put(skb, more)			ml_epoch_put(skb, more)
+#else
+typedef struct {} ml_key_more;
+#define ml_key_more_get(dev, peer_id, slot, more)	do { } while (0)
+#define ml_key_more_put(skb, more)			0
+#endif
+
 /* A key's number and cipher; its bytes are never given back. */
-static int ml_key_reply(struct genl_info *info, u32 peer_id, u32 slot, const struct dco_key_info *key)
+static int ml_key_reply(struct genl_info *info, u32 peer_id, u32 slot, const struct dco_key_info *key,
+			const ml_key_more *more)
 {
 	struct nlattr *nest;
 	struct sk_buff *skb;
@@ -95,7 +116,8 @@ static int ml_key_reply(struct genl_info *info, u32 peer_id, u32 slot, const str
 	    nla_put_u32(skb, ML_KEYCONF_PEER_ID, peer_id) ||
 	    nla_put_u32(skb, ML_KEYCONF_SLOT, slot) ||
 	    nla_put_u32(skb, ML_KEYCONF_KEY_ID, key->key_id) ||
-	    nla_put_u32(skb, ML_KEYCONF_CIPHER, key->cipher))
+	    nla_put_u32(skb, ML_KEYCONF_CIPHER, key->cipher) ||
+	    ml_key_more_put(skb, more))
 		goto err;
 	nla_nest_end(skb, nest);
 	genlmsg_end(skb, message);
@@ -109,6 +131,7 @@ int ml_key_get(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr *attrs[ML_KEYCONF_SLOT + 1];
 	struct dco_key_info key;
+	ml_key_more more = {};
 	struct dco_dev *dev;
 	u32 peer_id, slot;
 	int err;
@@ -121,11 +144,12 @@ int ml_key_get(struct sk_buff *skb, struct genl_info *info)
 		peer_id = nla_get_u32(attrs[ML_KEYCONF_PEER_ID]);
 		slot = nla_get_u32(attrs[ML_KEYCONF_SLOT]);
 		err = dco_key_get(dev, peer_id, slot, &key);
+		ml_key_more_get(dev, peer_id, slot, &more);
 	}
 	dco_netdev_put(dev);
 	if (err)
 		return ml_fail(info->extack, err == -ENOENT ? "there is no such peer, or no key in the slot" : NULL, err);
-	return ml_key_reply(info, peer_id, slot, &key);
+	return ml_key_reply(info, peer_id, slot, &key, &more);
 }
 
 int ml_key_swap(struct sk_buff *skb, struct genl_info *info)

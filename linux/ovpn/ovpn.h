@@ -49,6 +49,14 @@ int ml_key_get(struct sk_buff *skb, struct genl_info *info);
 int ml_key_swap(struct sk_buff *skb, struct genl_info *info);
 int ml_key_del(struct sk_buff *skb, struct genl_info *info);
 
+/*
+ * epoch.c: KEY_NEW of an epoch key, whose attributes are the request's; what KEY_GET's reply says of one more, -EMSGSIZE.
+ */
+#ifdef DCO_EPOCH
+int ml_epoch_key_new(struct dco_dev *dev, struct nlattr *nest, struct nlattr **attrs, struct netlink_ext_ack *extack);
+int ml_epoch_put(struct sk_buff *skb, const struct dco_epoch_info *info);
+#endif
+
 /* report.c: replies and notifications. */
 int ml_peer_get(struct sk_buff *skb, struct genl_info *info);
 int ml_peer_dump(struct sk_buff *skb, struct netlink_callback *cb);

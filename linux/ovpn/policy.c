@@ -42,13 +42,16 @@ static const struct nla_policy ml_keydir_attrs[ML_KEYDIR_TAIL + 1] = {
 	[ML_KEYDIR_TAIL] = NLA_POLICY_EXACT_LEN(8),
 };
 
-static const struct nla_policy ml_key_new_attrs[ML_KEYCONF_DECRYPT + 1] = {
+static const struct nla_policy ml_key_new_attrs[ML_KEYCONF_MAX + 1] = {
 	[ML_KEYCONF_PEER_ID] = NLA_POLICY_FULL_RANGE(NLA_U32, &ml_peer_id_range),
 	[ML_KEYCONF_SLOT] = NLA_POLICY_MAX(NLA_U32, DCO_SLOT_SECONDARY),
 	[ML_KEYCONF_KEY_ID] = NLA_POLICY_MAX(NLA_U32, 7),
 	[ML_KEYCONF_CIPHER] = NLA_POLICY_MAX(NLA_U32, DCO_CIPHER_CHACHA20_POLY1305),
 	[ML_KEYCONF_ENCRYPT] = NLA_POLICY_NESTED(ml_keydir_attrs),
 	[ML_KEYCONF_DECRYPT] = NLA_POLICY_NESTED(ml_keydir_attrs),
+#ifdef DCO_EPOCH
+	[ML_KEYCONF_EPOCH] = { .type = NLA_U32 },
+#endif
 };
 
 static const struct nla_policy ml_key_slot_attrs[ML_KEYCONF_SLOT + 1] = {

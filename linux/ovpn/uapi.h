@@ -75,11 +75,19 @@ enum ml_keyconf {
 	ML_KEYCONF_CIPHER = 4,		/* u32 */
 	ML_KEYCONF_ENCRYPT = 5,		/* nest */
 	ML_KEYCONF_DECRYPT = 6,		/* nest */
+	ML_KEYCONF_EPOCH = 64,		/* u32: an epoch key; bytes of each of the cipher's keys. New. make EPOCH=1, as the next two */
+	ML_KEYCONF_SEND_EPOCH = 65,	/* u32, reply */
+	ML_KEYCONF_RECEIVE_EPOCH = 66,	/* u32, reply */
+#ifdef DCO_EPOCH
+	ML_KEYCONF_MAX = ML_KEYCONF_EPOCH, /* of a request */
+#else
+	ML_KEYCONF_MAX = ML_KEYCONF_DECRYPT,
+#endif
 };
 
 enum ml_keydir {
-	ML_KEYDIR_KEY = 1,
-	ML_KEYDIR_TAIL = 2,		/* 8 bytes */
+	ML_KEYDIR_KEY = 1,		/* an epoch key's: the secret of the first epoch, 32 bytes */
+	ML_KEYDIR_TAIL = 2,		/* 8 bytes; not with an epoch key */
 };
 #define ML_KEY_LEN_MAX		256
 #define ML_KEEPALIVE_MAX	86400

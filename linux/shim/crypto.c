@@ -19,6 +19,7 @@
 #include "shim.h"
 
 #define DCO_AAD		8
+#define DCO_EPOCH_AAD	12
 #define DCO_TAG		16
 #define DCO_NONCE	12
 /* Largest request of any cipher: the SIMD wrappers' is some 400 bytes, the software ones' 700. */
@@ -26,7 +27,19 @@
 
 struct dco_aead {
 	struct crypto_aead *tfm;
+#ifdef DCO_EPOCH
+	unsigned int aad;	/* bytes that the tag covers besides the payload */
+#endif
 };
+
+static unsigned int dco_aad(const struct dco_aead *aead)
+{
+#ifdef DCO_EPOCH
+	return aead->aad;
+#else
+	return DCO_AAD;
+#endif
+}
 
 /* What one processor works with. */
 struct dco_cipher_slot {
@@ -136,9 +149,23 @@ int dco_shim_aead_new(u32 cipher, const u8 *key, u32 key_len, struct dco_aead **
 	dco_dbg("cipher %s, request of %u bytes\n", crypto_tfm_alg_driver_name(crypto_aead_tfm(tfm)),
 		crypto_aead_reqsize(tfm));
 	made->tfm = tfm;
+#ifdef DCO_EPOCH
+	made->aad = DCO_AAD;
+#endif
 	*aead = made;
 	return 0;
 }
+
+#ifdef DCO_EPOCH
+int dco_shim_aead_new_epoch(u32 cipher, const u8 *key, u32 key_len, struct dco_aead **aead)
+{
+	int error = dco_shim_aead_new(cipher, key, key_len, aead);
+
+	if (!error)
+		(*aead)->aad = DCO_EPOCH_AAD;
+	return error;
+}
+#endif
 
 void dco_shim_aead_free(struct dco_aead *aead)
 {
@@ -173,12 +200,12 @@ static struct dco_cipher_slot *dco_slot(struct dco_aead *aead, const u8 *nonce, 
 		sg_mark_end(&slot->plain[0]);
 		dco_sg_set(&slot->sealed[1], tag, DCO_TAG);
 	}
-	dco_sg_set(&slot->sealed[0], aad, DCO_AAD);
-	dco_sg_set(&slot->plain[0], aad, DCO_AAD);
+	dco_sg_set(&slot->sealed[0], aad, dco_aad(aead));
+	dco_sg_set(&slot->plain[0], aad, dco_aad(aead));
 	memcpy(slot->nonce, nonce, DCO_NONCE);
 	aead_request_set_tfm(&slot->request, aead->tfm);
 	aead_request_set_callback(&slot->request, 0, NULL, NULL);
-	aead_request_set_ad(&slot->request, DCO_AAD);
+	aead_request_set_ad(&slot->request, dco_aad(aead));
 	return slot;
 }
 

@@ -28,8 +28,13 @@
 #define DCO_BUFFER_MAX		(DCO_PAGES_SIZE - DCO_BUFFER_TAIL)
 
 /* What a packet takes in it, the length of a frame included. */
-#define DCO_SEALED(len)		((len) + DCO_OVERHEAD + DCO_FRAME_LENGTH)
+#define DCO_SEALED(len)		((len) + DCO_OVERHEAD + DCO_LONGER + DCO_FRAME_LENGTH)
 #define DCO_FRAME_LENGTH	2
+#ifdef DCO_EPOCH
+#define DCO_LONGER		DCO_EPOCH_LONGER
+#else
+#define DCO_LONGER		0
+#endif
 
 /* Room before a received packet, for the headers of where it is forwarded to. */
 #define DCO_RX_HEADROOM		(NET_SKB_PAD + NET_IP_ALIGN)

@@ -132,6 +132,12 @@ int dco_key_get(struct dco_dev *dev, u32 peer_id, u32 slot, struct dco_key_info 
 int dco_key_swap(struct dco_dev *dev, u32 peer_id);
 int dco_key_del(struct dco_dev *dev, u32 peer_id, u32 slot);
 
+#ifdef DCO_EPOCH
+/* epoch.c: the same for epoch keys; `key`'s test_limit is filled in. get: -ENOENT, no epoch key is there. */
+int dco_epoch_key_new(struct dco_dev *dev, struct dco_epoch_key_new *key);
+int dco_epoch_get(struct dco_dev *dev, u32 peer_id, u32 slot, struct dco_epoch_info *info);
+#endif
+
 /* The netns and local UDP/TCP port of a link's socket. Control context (notifications, peer_get). */
 struct net *dco_link_net(const struct dco_link *link);
 __be16 dco_link_local_port(const struct dco_link *link);

@@ -44,22 +44,36 @@ const FLAGS: &[&str] = &[
     "--cfg=no_global_oom_handling",
 ];
 
-/// Builds the object of the workspace at `root`, judges it, and puts it in `out` with the layout's assertions for C.
-pub fn build(root: &Path, toolchain: &Toolchain, target_dir: &Path, out: &Path) -> Result<PathBuf> {
-    say(format!("building the Linux module's Rust object with {}", toolchain.describe()?));
+/// What the boundary adds to the header and the list of `layout!` with the feature `epoch`, and C's assertions of it.
+const EPOCH: [&str; 3] = ["linux/include/dco_epoch.h", "linux/core/src/epoch_ffi.rs", "layout-epoch.h"];
+
+/// Builds the object of the workspace at `root`, judges it, and puts it in `out` with the layout's assertions for C. `epoch`: the one
+/// with epoch keys, under another name.
+pub fn build(root: &Path, toolchain: &Toolchain, target_dir: &Path, out: &Path, epoch: bool) -> Result<PathBuf> {
+    let kind = if epoch { "-epoch" } else { "" };
+    let more = if epoch { " with epoch keys" } else { "" };
+    say(format!("building the Linux module's Rust object{more} with {}", toolchain.describe()?));
     let flags = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
     let mut cargo = toolchain.cargo_with(root, target_dir, flags)?;
     cargo.args(["rustc", "--locked", "--package=dco-linux", "--lib", "--crate-type=staticlib", "--profile=driver"]);
     cargo.args(["--target", TARGET, "-Zbuild-std=core,alloc"]);
+    if epoch {
+        cargo.arg("--features=epoch");
+    }
     tool::run(&mut cargo)?;
 
     let pieces = unpack(&target_dir.join(TARGET).join("driver/libdco_linux.a"), &target_dir.join("linux-pieces"))?;
-    let linked = target_dir.join("linux-core.o");
-    link(root, &pieces, &linked)?;
+    let linked = target_dir.join(format!("linux-core{kind}.o"));
+    let [header, list, assertions_file] = EPOCH;
+    let mut declared = declared_functions(&tool::read(&root.join("linux/include/dco.h"))?);
+    if epoch {
+        declared.extend(declared_functions(&tool::read(&root.join(header))?));
+    }
+    link(root, &declared, &pieces, &linked)?;
     linux_gate::run(&linked)?;
     version(root)?;
     fs::create_dir_all(out).with_context(|| out.display().to_string())?;
-    let object = out.join("core.o_shipped");
+    let object = out.join(format!("core{kind}.o_shipped"));
     // An object that is the same keeps its time, and what was made of it.
     let bytes = fs::read(&linked)?;
     if fs::read(&object).ok().as_ref() != Some(&bytes) {
@@ -67,6 +81,9 @@ pub fn build(root: &Path, toolchain: &Toolchain, target_dir: &Path, out: &Path) 
     }
     let layout = tool::read(&root.join("linux/core/src/ffi.rs"))?;
     tool::write(&out.join("layout.h"), &assertions(&layout)?)?;
+    if epoch {
+        tool::write(&out.join(assertions_file), &assertions(&tool::read(&root.join(list))?)?)?;
+    }
     Ok(object)
 }
 
@@ -105,15 +122,14 @@ fn unpack(archive: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// One object of what C can reach.
-fn link(root: &Path, pieces: &[PathBuf], object: &Path) -> Result<()> {
-    let declared = declared_functions(&tool::read(&root.join("linux/include/dco.h"))?);
+fn link(root: &Path, declared: &[String], pieces: &[PathBuf], object: &Path) -> Result<()> {
     if declared.is_empty() {
         bail!("linux/include/dco.h declares no dco_core_* function");
     }
     let mut ld = Command::new(LINKER);
     ld.args(["-r", "-melf_x86_64", "--gc-sections", "--strip-debug", "--discard-locals", "-z", "noexecstack", "-T"]);
     ld.arg(root.join("linux/core/object.lds"));
-    for function in &declared {
+    for function in declared {
         // Not --require-defined: what is missing is reported with the other undefined symbols.
         ld.arg("-u").arg(function);
     }
@@ -148,7 +164,7 @@ fn declared_functions(header: &str) -> Vec<String> {
 fn assertions(source: &str) -> Result<String> {
     let (_, list) = source.split_once("\nlayout! {\n").context("ffi.rs has no layout! list")?;
     let (list, _) = list.split_once("\n}\n").context("ffi.rs: the layout! list does not end")?;
-    let mut text = "/* Made by cargo xtask linux-object from linux/core/src/ffi.rs. */\n".to_owned();
+    let mut text = "/* Made by cargo xtask linux-object of a layout! list in linux/core/src. */\n".to_owned();
     let mut structure = None;
     for line in list.lines() {
         let line = line.trim();

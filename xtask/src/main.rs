@@ -39,8 +39,9 @@ Usage: cargo xtask <command> [options]
   gate FILE.sys [--imports FILE]
                        Look into a built driver: imports on the list (default: driver/imports.txt), no section
                        writable and executable, native subsystem, ASLR and NX, relocations, no AVX, x87 or MMX.
-  linux-object [--out DIR] [--target-dir DIR] [--toolchain auto|debian|rustup]
-                       Cross-build the Rust half of the Linux module (default: linux/rust), and look into it.
+  linux-object [--epoch] [--out DIR] [--target-dir DIR] [--toolchain auto|debian|rustup]
+                       Cross-build the Rust half of the Linux module (default: linux/rust), and look into it; with --epoch, the
+                       one with epoch keys (make EPOCH=1).
   linux-gate FILE.o    Look into it alone: no vector or x87 register, relocations that the module loader knows, symbols on the
                        list, no reachable panic, no indirect branch or return without its thunk, frames below 1 KB.
   repro [--package] [--keep]
@@ -89,6 +90,7 @@ fn run() -> Result<()> {
     let mut check = false;
     let mut keep = false;
     let mut whole_package = false;
+    let mut epoch = false;
     let mut options = package::Options::default();
     let mut file: Option<PathBuf> = None;
     while let Some(argument) = parser.next()? {
@@ -101,6 +103,7 @@ fn run() -> Result<()> {
             ("package", Long("cert")) => options.certificate = Some(parser.value()?.into()),
             ("package", Long("key")) => options.key = Some(parser.value()?.into()),
             ("repro", Long("package")) => whole_package = true,
+            ("linux-object", Long("epoch")) => epoch = true,
             ("driver" | "userland" | "linux-object" | "package", Long("out")) => out = Some(parser.value()?.into()),
             ("driver" | "linux-object" | "package", Long("toolchain")) => toolchain = Some(parser.value()?.string()?),
             ("driver" | "userland" | "linux-object" | "package" | "wdk-check", Long("target-dir")) => {
@@ -147,7 +150,7 @@ fn run() -> Result<()> {
             let toolchain = driver::Toolchain::choose(toolchain.as_deref(), linux::LINKER)?;
             let out = out.unwrap_or_else(|| root.join("linux/rust"));
             let target_dir = target_dir.unwrap_or_else(|| tool::target_dir(&root).join("linux-build"));
-            println!("{}", linux::build(&root, &toolchain, &target_dir, &out)?.display());
+            println!("{}", linux::build(&root, &toolchain, &target_dir, &out, epoch)?.display());
         }
         "linux-gate" => {
             let Some(file) = file else {

@@ -5,12 +5,12 @@
 use core::net::IpAddr;
 
 use dco_core::{
-    ControlError, Cursor, Destination, Device, DropReason, Mode, NewPeer, Opened, Origin, Peer, PeerSelector,
+    ControlError, Cursor, Destination, Device, DropReason, Mode, NewPeer, OVERHEAD, Opened, Origin, Peer, PeerSelector,
     PeerStats, PeerUpdate, Tick,
 };
 use dco_crypto::{Key, KeyConfig, KeySlot, NonceTail};
 use dco_sync::{Box, OutOfMemory, Shared, try_box_slice};
-use dco_wire::{DATA_OVERHEAD, PING, PeerId, ip};
+use dco_wire::{PING, PeerId, ip};
 
 use crate::{
     ffi::{self, dco_endpoint, dco_key_info, dco_open, dco_peer_info, dco_peer_set, dco_seal, dco_traffic},
@@ -32,17 +32,17 @@ pub struct Transport {
     pub tcp: bool,
 }
 
-type Handle = Shared<Peer<Aead, Transport>>;
+pub(crate) type Handle = Shared<Peer<Aead, Transport>>;
 
 /// One device.
 pub struct Core {
-    device: Device<Aead, Transport>,
+    pub(crate) device: Device<Aead, Transport>,
     shell: Shell,
 }
 
 /// What the control mutex guards.
 pub struct State {
-    control: dco_core::Control,
+    pub(crate) control: dco_core::Control,
     /// A sealed ping. On the heap, because the cipher cannot write to a stack.
     ping: Box<[u8]>,
 }
@@ -91,7 +91,7 @@ impl Core {
         let device = Device::try_new(config.cpus as usize)?.with_max_inner(MAX_INNER).with_mode(mode)?;
         // It is new, so nobody has asked before.
         let control = device.take_control().ok_or(Errno::INVAL)?;
-        let ping = try_box_slice(PING.len().saturating_add(DATA_OVERHEAD), |_| Ok(0))?;
+        let ping = try_box_slice(PING.len().saturating_add(OVERHEAD), |_| Ok(0))?;
         Ok((Self { device, shell }, State { control, ping }))
     }
 
@@ -205,7 +205,10 @@ impl Core {
             cipher: key.cipher().cipher(),
         };
         let selector = PeerSelector::Id(peer_id(id)?);
-        self.device.with_key(&state.control, selector, slot(slot_number)?, look)?.ok_or(Errno::NOENT)
+        let found = self.device.with_key(&state.control, selector, slot(slot_number)?, look)?;
+        #[cfg(feature = "epoch")]
+        let found = if found.is_some() { found } else { self.epoch_key_get(state, id, slot_number)? };
+        found.ok_or(Errno::NOENT)
     }
 
     /// Exchanges a peer's keys.
@@ -221,6 +224,8 @@ impl Core {
 
     /// Looks after all peers: once a second, and soon after a peer moved. How many there are.
     pub fn tick(&self, state: &mut State, now: Tick) -> u32 {
+        #[cfg(feature = "epoch")]
+        self.refill_keys(state);
         let shell = self.shell;
         let tell = |peer: &Peer<Aead, Transport>, endpoint| {
             shell.peer_moved(&peer.transport().link, peer.id().get(), &Some(endpoint).into());
@@ -268,6 +273,7 @@ impl Core {
         // The lengths that TCP frames have before them are left room for, and written by C.
         let tcp = batch.receiver(to).is_some_and(|peer| peer.transport().tcp);
         let mut receiver = None;
+        #[cfg(not(feature = "epoch"))]
         for packet in train.packets(if tcp { TCP_LENGTH } else { 0 }) {
             if let Ok(sealed) = batch.seal(to, packet.src, packet.dst) {
                 packet.pass(sealed.len);
@@ -275,10 +281,21 @@ impl Core {
                 receiver = Some(sealed.peer);
             }
         }
+        #[cfg(feature = "epoch")]
+        train.lay(if tcp { TCP_LENGTH } else { 0 }, |packet, out| {
+            let sealed = batch.seal(to, packet, out).ok()?;
+            seal.passed = seal.passed.saturating_add(1);
+            receiver = Some(sealed.peer);
+            Some(sealed.len)
+        });
         if let Some(peer) = receiver {
             let (endpoint, generation) = peer.endpoint();
             (seal.to, seal.generation) = (endpoint.into(), low_bits(generation));
             seal.link = peer.transport().link.as_ptr();
+        }
+        #[cfg(feature = "epoch")]
+        if batch.keys_wanted() {
+            self.shell.wake();
         }
     }
 
@@ -299,7 +316,10 @@ impl Core {
                 Err(_) => {}
             }
         }
-        if batch.moved() {
+        let wake = batch.moved();
+        #[cfg(feature = "epoch")]
+        let wake = wake || batch.keys_wanted();
+        if wake {
             self.shell.wake();
         }
     }
@@ -328,7 +348,7 @@ impl Core {
         self.device.set_source_check(on);
     }
 
-    fn peer(&self, state: &State, id: u32) -> Result<Handle, Errno> {
+    pub(crate) fn peer(&self, state: &State, id: u32) -> Result<Handle, Errno> {
         Ok(self.device.peer(&state.control, PeerSelector::Id(peer_id(id)?))?)
     }
 
@@ -373,12 +393,12 @@ fn info(peer: &Peer<Aead, Transport>) -> dco_peer_info {
     }
 }
 
-fn peer_id(id: u32) -> Result<PeerId, Errno> {
+pub(crate) fn peer_id(id: u32) -> Result<PeerId, Errno> {
     let named = PeerId::from_low_bits(id);
     if named.get() == id { Ok(named) } else { Err(Errno::INVAL) }
 }
 
-fn slot(slot: u32) -> Result<KeySlot, Errno> {
+pub(crate) fn slot(slot: u32) -> Result<KeySlot, Errno> {
     match slot {
         ffi::DCO_SLOT_PRIMARY => Ok(KeySlot::Primary),
         ffi::DCO_SLOT_SECONDARY => Ok(KeySlot::Secondary),

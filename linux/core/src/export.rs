@@ -60,7 +60,7 @@ pub struct Instance {
 }
 
 /// The result as C wants it.
-fn errno(result: Result<(), Errno>) -> i32 {
+pub(crate) fn errno(result: Result<(), Errno>) -> i32 {
     match result {
         Ok(()) => 0,
         Err(Errno(error)) => error,
@@ -71,7 +71,7 @@ fn errno(result: Result<(), Errno>) -> i32 {
 ///
 /// # Safety
 /// `to` is valid for a write.
-unsafe fn give<T>(to: *mut T, result: Result<T, Errno>) -> i32 {
+pub(crate) unsafe fn give<T>(to: *mut T, result: Result<T, Errno>) -> i32 {
     match result {
         Ok(value) => {
             // SAFETY: the caller vouches for `to`.
@@ -95,7 +95,7 @@ unsafe fn shared<'a>(core: *const Instance) -> &'a Core {
 ///
 /// # Safety
 /// As [`shared`], and the control mutex is held for 'a, so that there is one such call at a time.
-unsafe fn locked<'a>(core: *const Instance) -> (&'a Core, &'a mut State) {
+pub(crate) unsafe fn locked<'a>(core: *const Instance) -> (&'a Core, &'a mut State) {
     // SAFETY: the caller vouches for the pointer.
     let core = unsafe { &*core };
     // SAFETY: with the mutex held nobody else has a reference to the state.

@@ -243,6 +243,9 @@ macro_rules! layout {
     };
 }
 
+#[cfg(feature = "epoch")]
+pub(crate) use layout;
+
 // Read by `cargo xtask linux-object` too: one item a line.
 layout! {
     constants {

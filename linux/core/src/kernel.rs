@@ -34,6 +34,9 @@ impl Errno {
 pub struct Aead {
     aead: NonNull<dco_aead>,
     cipher: u32,
+    /// Bytes that a tag covers besides the payload.
+    #[cfg(feature = "epoch")]
+    aad_len: usize,
 }
 
 // SAFETY: the shim keeps no state of a call in the key (one request a processor), so any processors may use it at once.
@@ -51,9 +54,46 @@ impl Aead {
         let mut aead = ptr::null_mut();
         // SAFETY: `key` is readable for `len` bytes and `aead` is a live local.
         match unsafe { ffi::dco_shim_aead_new(cipher, key.as_ptr(), len, &raw mut aead) } {
-            0 => NonNull::new(aead).map(|aead| Self { aead, cipher }).ok_or(Errno::NOMEM),
+            0 => NonNull::new(aead)
+                .map(|aead| Self {
+                    aead,
+                    cipher,
+                    #[cfg(feature = "epoch")]
+                    aad_len: dco_wire::AAD_LEN,
+                })
+                .ok_or(Errno::NOMEM),
             error => Err(Errno(error)),
         }
+    }
+
+    /// Makes the key of an epoch. Control context; sleeps.
+    ///
+    /// # Errors
+    /// As [`Aead::new`].
+    #[cfg(feature = "epoch")]
+    pub fn of_epoch(cipher: u32, key: &[u8]) -> Result<Self, Errno> {
+        let len = u32::try_from(key.len()).map_err(|_| Errno::INVAL)?;
+        let mut aead = ptr::null_mut();
+        // SAFETY: as in `new`.
+        match unsafe { crate::epoch_ffi::dco_shim_aead_new_epoch(cipher, key.as_ptr(), len, &raw mut aead) } {
+            0 => NonNull::new(aead)
+                .map(|aead| Self { aead, cipher, aad_len: dco_wire::EPOCH_AAD_LEN })
+                .ok_or(Errno::NOMEM),
+            error => Err(Errno(error)),
+        }
+    }
+
+    #[cfg(feature = "epoch")]
+    #[inline]
+    fn aad_len(&self) -> usize {
+        self.aad_len
+    }
+
+    #[cfg(not(feature = "epoch"))]
+    #[inline]
+    #[expect(clippy::unused_self, reason = "there is one format")]
+    fn aad_len(&self) -> usize {
+        dco_wire::AAD_LEN
     }
 
     /// DCO_CIPHER_*, as it was made.
@@ -72,8 +112,8 @@ impl Drop for Aead {
 impl dco_crypto::Aead for Aead {
     #[inline]
     fn seal(&self, nonce: &Nonce, aad: &[u8], plain: &[u8], out: &mut [u8], tag: &mut Tag) -> Result<(), AeadError> {
-        let len = call_len(aad, plain.len(), out.len())?;
-        // SAFETY: the key lives as long as self; aad has 8 bytes, plain and out `len`, tag 16, nonce 12; they do not overlap, being
+        let len = call_len(self.aad_len(), aad, plain.len(), out.len())?;
+        // SAFETY: the key lives as long as self; aad has as many bytes as the key's format says, plain and out `len`, tag 16, nonce 12; they do not overlap, being
         // shared and mutable borrows.
         let result = unsafe {
             ffi::dco_shim_aead_seal(
@@ -91,7 +131,7 @@ impl dco_crypto::Aead for Aead {
 
     #[inline]
     fn seal_in_place(&self, nonce: &Nonce, aad: &[u8], data: &mut [u8], tag: &mut Tag) -> Result<(), AeadError> {
-        let len = call_len(aad, data.len(), data.len())?;
+        let len = call_len(self.aad_len(), aad, data.len(), data.len())?;
         let place = data.as_mut_ptr();
         // SAFETY: as in `seal`; the shim allows plain and out to be the same.
         let result = unsafe {
@@ -110,7 +150,7 @@ impl dco_crypto::Aead for Aead {
 
     #[inline]
     fn open(&self, nonce: &Nonce, aad: &[u8], cipher: &[u8], tag: &Tag, out: &mut [u8]) -> Result<(), AeadError> {
-        let len = call_len(aad, cipher.len(), out.len())?;
+        let len = call_len(self.aad_len(), aad, cipher.len(), out.len())?;
         // SAFETY: as in `seal`; the shim writes `out` alone.
         let result = unsafe {
             ffi::dco_shim_aead_open(
@@ -129,9 +169,9 @@ impl dco_crypto::Aead for Aead {
 
 /// The length of a cipher call, if the lengths of its parts agree.
 #[inline]
-fn call_len(aad: &[u8], from: usize, to: usize) -> Result<u32, AeadError> {
+fn call_len(aad_len: usize, aad: &[u8], from: usize, to: usize) -> Result<u32, AeadError> {
     match u32::try_from(from) {
-        Ok(len) if from == to && aad.len() == dco_wire::AAD_LEN => Ok(len),
+        Ok(len) if from == to && aad.len() == aad_len => Ok(len),
         _ => Err(AeadError::Backend(Errno::INVAL.0)),
     }
 }
@@ -310,8 +350,8 @@ impl<'a> Train<'a> {
     ///
     /// # Safety
     /// For 'a: `bufs` has `count` elements that nobody else uses; each `src` is readable for `src_len` bytes; each `dst` is writable
-    /// for `dst_room` bytes, also if packet i's is moved up by `gap * (i + 1)` ([`Train::packets`]), and no `dst` so moved overlaps
-    /// another or a `src`.
+    /// for `dst_room` bytes, also if packet i's is moved up by `gap * (i + 1)` ([`Train::packets`]), and with epoch keys
+    /// by DCO_EPOCH_LONGER * i more and so much longer ([`Train::lay`]), and no `dst` so moved overlaps another or a `src`.
     pub unsafe fn from_raw(bufs: *mut dco_buf, count: u32) -> Self {
         let count = count.min(ffi::DCO_TRAIN_MAX) as usize;
         if bufs.is_null() || count == 0 {
@@ -319,6 +359,28 @@ impl<'a> Train<'a> {
         }
         // SAFETY: the caller vouches for `count` elements.
         Self(unsafe { slice::from_raw_parts_mut(bufs, count) })
+    }
+
+    /// Has `seal` make each packet's result, in order: how long it is, `None` to drop it. Results are laid out as by [`Train::packets`],
+    /// each with room for DCO_EPOCH_LONGER bytes more; one that uses them moves up those behind it.
+    #[cfg(feature = "epoch")]
+    pub fn lay(self, gap: usize, mut seal: impl FnMut(&[u8], &mut [u8]) -> Option<usize>) {
+        use crate::epoch_ffi::DCO_EPOCH_LONGER;
+        let mut moved = 0_usize;
+        for buf in self.0 {
+            let room = buf.dst_room;
+            moved = moved.wrapping_add(gap);
+            buf.dst = buf.dst.wrapping_add(moved);
+            // SAFETY: from_raw's caller vouches for `src_len` bytes at `src`.
+            let src = unsafe { bytes(buf.src, buf.src_len) };
+            // SAFETY: from_raw's caller vouches for so many bytes there. The last of them may be the next packet's, which is not
+            // looked at yet, and then begins behind what this one has used.
+            let dst = unsafe { bytes_mut(buf.dst, room.saturating_add(DCO_EPOCH_LONGER)) };
+            let len = seal(src, dst).and_then(|len| u32::try_from(len).ok());
+            buf.verdict = if len.is_some() { ffi::DCO_PASS } else { ffi::DCO_DROP };
+            buf.dst_len = len.unwrap_or(0);
+            moved = moved.wrapping_add(buf.dst_len.saturating_sub(room) as usize);
+        }
     }
 
     /// Its packets, in order, each with `gap` bytes more before its `dst`. Each is dropped unless [`Packet::pass`] or

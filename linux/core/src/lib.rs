@@ -8,8 +8,9 @@
 //! | `device` | one device: what C asks, done with `dco-core` |
 //! | `address` | the boundary's addresses and Rust's |
 //! | `allocator` | the kernel's memory as Rust's heap |
+//! | `epoch`, `epoch_ffi` | epoch keys, with the feature `epoch`: what a device does with them, and their part of the boundary |
 //!
-//! Unsafe code is in `ffi`, `export`, `kernel` and `allocator` alone. Nothing here may panic: the panic handler calls a function that
+//! Unsafe code is in `ffi`, `epoch_ffi`, `export`, `kernel` and `allocator` alone. Nothing here may panic: the panic handler calls a function that
 //! exists nowhere, so a module in which one is reachable does not link.
 #![no_std]
 #![cfg_attr(
@@ -32,6 +33,11 @@ mod address;
 #[expect(unsafe_code, reason = "a global allocator is unsafe to implement")]
 pub mod allocator;
 mod device;
+#[cfg(feature = "epoch")]
+mod epoch;
+#[cfg(feature = "epoch")]
+#[expect(unsafe_code, reason = "the boundary: declarations of C functions, and what C calls")]
+mod epoch_ffi;
 #[expect(unsafe_code, reason = "what C calls takes C's pointers")]
 mod export;
 #[expect(unsafe_code, reason = "declarations of C functions")]

@@ -9,6 +9,9 @@ use crate::{
     ffi::{self, dco_addr, dco_aead, dco_buf, dco_endpoint, dco_key_new, dco_link, dco_open, dco_peer_set, dco_seal},
 };
 
+#[cfg(feature = "epoch")]
+mod epoch;
+
 /// What the shim saw.
 #[derive(Default)]
 struct Seen {
@@ -18,6 +21,11 @@ struct Seen {
     sent: Vec<Vec<u8>>,
     released: Vec<usize>,
     keys_alive: usize,
+    /// Keys that can still be made, if there is an end to them.
+    keys_left: Option<usize>,
+    /// The bytes of epochs' keys, as they were made.
+    #[cfg(feature = "epoch")]
+    derived: Vec<Vec<u8>>,
     wakes: usize,
     now: u64,
     /// Next hops by source.
@@ -36,6 +44,23 @@ fn seen<R>(look: impl FnOnce(&mut Seen) -> R) -> R {
 mod shim {
     use super::*;
 
+    /// A key, and the bytes that its tags cover besides the payload.
+    struct Key {
+        first: u8,
+        aad: usize,
+    }
+
+    impl Key {
+        /// The one behind C's pointer.
+        ///
+        /// # Safety
+        /// The shim made it, and it is not freed.
+        unsafe fn of<'a>(aead: *const dco_aead) -> &'a Self {
+            // SAFETY: the caller vouches for it.
+            unsafe { &*aead.cast() }
+        }
+    }
+
     fn tag(key: u8, nonce: &[u8], aad: &[u8], cipher: &[u8]) -> [u8; 16] {
         let mut tag = [key; 16];
         for (at, byte) in nonce.iter().chain(aad).chain(cipher).enumerate() {
@@ -49,17 +74,43 @@ mod shim {
         if cipher == 0 || len != 32 {
             return -22;
         }
-        seen(|seen| seen.keys_alive += 1);
+        if seen(|seen| seen.keys_left == Some(0)) {
+            return -12;
+        }
+        seen(|seen| {
+            seen.keys_alive += 1;
+            seen.keys_left = seen.keys_left.map(|left| left - 1);
+        });
         // SAFETY: the core passes `len` bytes and a variable.
-        unsafe { *aead = Box::into_raw(Box::new(*key)).cast() };
+        unsafe { *aead = Box::into_raw(Box::new(Key { first: *key, aad: 8 })).cast() };
         0
+    }
+
+    #[cfg(feature = "epoch")]
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn dco_shim_aead_new_epoch(
+        cipher: u32,
+        key: *const u8,
+        len: u32,
+        aead: *mut *mut dco_aead,
+    ) -> i32 {
+        // SAFETY: the core passes what dco_shim_aead_new() wants.
+        let error = unsafe { dco_shim_aead_new(cipher, key, len, aead) };
+        if error == 0 {
+            // SAFETY: it was made right now, by nobody else used yet; `key` has `len` bytes.
+            unsafe {
+                (*(*aead).cast::<Key>()).aad = 12;
+                seen(|seen| seen.derived.push(slice::from_raw_parts(key, len as usize).to_vec()));
+            }
+        }
+        error
     }
 
     #[unsafe(no_mangle)]
     unsafe extern "C" fn dco_shim_aead_free(aead: *mut dco_aead) {
         seen(|seen| seen.keys_alive -= 1);
         // SAFETY: dco_shim_aead_new() made it, and it is freed once.
-        drop(unsafe { Box::from_raw(aead.cast::<u8>()) });
+        drop(unsafe { Box::from_raw(aead.cast::<Key>()) });
     }
 
     #[unsafe(no_mangle)]
@@ -74,11 +125,11 @@ mod shim {
     ) -> i32 {
         // SAFETY: what dco.h says of the arguments; plain and out may be the same, so no two slices at a time.
         unsafe {
-            let key = *aead.cast::<u8>();
+            let Key { first: key, aad: covered } = *Key::of(aead);
             for at in 0..len as usize {
                 *out.add(at) = (*plain.add(at)).wrapping_add(key);
             }
-            let parts = (slice::from_raw_parts(nonce, 12), slice::from_raw_parts(aad, 8));
+            let parts = (slice::from_raw_parts(nonce, 12), slice::from_raw_parts(aad, covered));
             let made = tag(key, parts.0, parts.1, slice::from_raw_parts(out, len as usize));
             ptr::copy_nonoverlapping(made.as_ptr(), to, 16);
         }
@@ -97,8 +148,8 @@ mod shim {
     ) -> i32 {
         // SAFETY: what dco.h says of the arguments.
         unsafe {
-            let key = *aead.cast::<u8>();
-            let parts = (slice::from_raw_parts(nonce, 12), slice::from_raw_parts(aad, 8));
+            let Key { first: key, aad: covered } = *Key::of(aead);
+            let parts = (slice::from_raw_parts(nonce, 12), slice::from_raw_parts(aad, covered));
             if tag(key, parts.0, parts.1, slice::from_raw_parts(cipher, len as usize)) != *from.cast::<[u8; 16]>() {
                 return -74;
             }
@@ -305,7 +356,7 @@ impl Core {
 
     /// Seals packets laid out one behind the other, as data.c does; the sealed ones, and what else the call said.
     fn seal(&self, next_hop: dco_addr, packets: &[Vec<u8>]) -> (Vec<Vec<u8>>, dco_seal) {
-        let room: usize = packets.iter().map(|packet| packet.len() + 24 + 2).sum();
+        let room: usize = packets.iter().map(|packet| packet.len() + 24 + 2 + 4).sum();
         let mut out = vec![0xee_u8; room];
         let mut at = 0;
         let mut bufs: Vec<_> = packets
