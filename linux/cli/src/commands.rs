@@ -35,6 +35,7 @@ struct Given {
     direction: Option<Direction>,
     cipher: Option<Cipher>,
     key_id: Option<u8>,
+    epoch: bool,
 }
 
 impl Given {
@@ -74,6 +75,7 @@ impl Given {
                 "direction" => given.direction = Some(options.value(name)?),
                 "cipher" => given.cipher = Some(options.value(name)?),
                 "key-id" => given.key_id = Some(options.value(name)?),
+                "epoch" => given.epoch = true,
                 _ => return Err(Options::unexpected(&item)),
             }
         }
@@ -371,7 +373,7 @@ examples:
 /// `key`.
 pub fn key(mut options: Options) -> Result<ExitCode> {
     const HELP: &str = "\
-usage: dco-cli-linux key new DEVICE --key FILE|HEX --direction 0|1 [--cipher NAME] [--slot S] [--key-id N] [--peer-id N]
+usage: dco-cli-linux key new DEVICE --key FILE|HEX --direction 0|1 [--cipher NAME] [--epoch] [--slot S] [--key-id N] [--peer-id N]
        dco-cli-linux key get DEVICE [--slot S] [--peer-id N]
        dco-cli-linux key swap DEVICE [--peer-id N]
        dco-cli-linux key del DEVICE --slot S [--peer-id N]
@@ -381,6 +383,7 @@ Installs, shows, exchanges and removes keys. The primary one is sent with; packe
   --key FILE|HEX      a static key: a file of `openvpn --genkey secret FILE`, or its 512 digits (which other users may see in ps)
   --direction 0|1     which half of the key is sent with
   --cipher NAME       aes-128-gcm, aes-192-gcm, aes-256-gcm (default), chacha20-poly1305
+  --epoch             derive epoch keys from it (our module, built with EPOCH=1; family ovpn)
   --slot S            primary or secondary (new: secondary; get: both)
   --key-id N          in packets, 0 to 7 (default 1)
   --peer-id N         the peer (default 0)
@@ -395,7 +398,7 @@ examples:
         return Ok(ExitCode::SUCCESS);
     };
     let allowed: &[&str] = match what.as_str() {
-        "new" => &["key", "direction", "cipher", "slot", "key-id", "peer-id"],
+        "new" => &["key", "direction", "cipher", "epoch", "slot", "key-id", "peer-id"],
         "swap" => &["peer-id"],
         _ => &["slot", "peer-id"],
     };
@@ -409,22 +412,27 @@ examples:
             let key = StaticKey::load(key, given.cipher.unwrap_or(Cipher::Aes256), direction)?;
             let slot = given.slot.unwrap_or(Slot::Secondary);
             let mut device = given.device("key")?;
-            device.new_key(peer, slot, given.key_id.unwrap_or(1), &key)?;
+            device.new_key(peer, slot, given.key_id.unwrap_or(1), &key, given.epoch)?;
         }
         "get" => {
             let mut device = given.device("key")?;
             for slot in given.slot.map_or(vec![Slot::Primary, Slot::Secondary], |slot| vec![slot]) {
-                let (key_id, cipher) = match device.key(peer, slot) {
+                let key = match device.key(peer, slot) {
                     // Both were asked for, and there need not be two.
                     Err(error) if given.slot.is_none() && crate::failure::refused_with(&error, 2) => continue,
                     key => key?,
                 };
-                let cipher = match cipher {
+                let cipher = match key.cipher {
                     1 => "AES-GCM".to_owned(),
                     2 => Cipher::ChaCha20.name().to_owned(),
                     other => format!("cipher {other}"),
                 };
-                println!("{} key-id {key_id} {cipher}", if slot == Slot::Primary { "primary" } else { "secondary" });
+                let slot = if slot == Slot::Primary { "primary" } else { "secondary" };
+                let epochs = match key.epochs {
+                    Some((send, receive)) => format!(" epochs: sent {send}, received {receive}"),
+                    None => String::new(),
+                };
+                println!("{slot} key-id {} {cipher}{epochs}", key.id);
             }
         }
         "swap" => given.device("key")?.swap_keys(peer)?,

@@ -182,12 +182,27 @@ fn drops(attribute: &Attribute<'_>) -> Result<Vec<(String, u64)>, Malformed> {
         .collect()
 }
 
-/// What a key slot holds: the key's id and the cipher's number. Family `ovpn`.
-pub fn key(payload: &[u8]) -> Result<(u32, u32), Malformed> {
+/// What a key slot holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// In packets.
+    pub id: u32,
+    /// The cipher's number.
+    pub cipher: u32,
+    /// Of an epoch key: the epochs that are sent in and received in.
+    pub epochs: Option<(u32, u32)>,
+}
+
+/// What a key slot holds. Family `ovpn`.
+pub fn key(payload: &[u8]) -> Result<Key, Malformed> {
     let (_, attributes) = generic(payload)?;
     let nest = find(&attributes, ovpn::KEY).ok_or_else(|| missing("a key"))?.nested()?;
     let number = |number, what| find(&nest, number).ok_or_else(|| missing(what))?.u32();
-    Ok((number(ovpn::key::KEY_ID, "a key's id")?, number(ovpn::key::CIPHER, "a cipher")?))
+    let epochs = match find(&nest, ours::SEND_EPOCH) {
+        Some(send) => Some((send.u32()?, number(ours::RECEIVE_EPOCH, "the epoch that is received in")?)),
+        None => None,
+    };
+    Ok(Key { id: number(ovpn::key::KEY_ID, "a key's id")?, cipher: number(ovpn::key::CIPHER, "a cipher")?, epochs })
 }
 
 /// Why a peer ended.

@@ -237,6 +237,25 @@ impl To {
         )
     }
 
+    /// Installs an epoch key. Family `ovpn` only.
+    pub fn new_epoch_key(self, peer_id: u32, slot: Slot, key_id: u8, key: &StaticKey) -> Message {
+        let (encrypt, decrypt) = key.seeds();
+        let mut message = Message::generic("KEY_NEW", self.family, ovpn::command::KEY_NEW, 0);
+        message.put_u32(IFINDEX, self.ifindex);
+        message.nest(ovpn::KEY, |nest| {
+            use ovpn::key as number;
+            nest.put_u32(number::PEER_ID, peer_id);
+            nest.put_u32(number::SLOT, slot as u32);
+            nest.put_u32(number::KEY_ID, key_id.into());
+            nest.put_u32(number::CIPHER, key.cipher().algorithm().into());
+            // At most 32.
+            nest.put_u32(ours::EPOCH, key.halves().0.key.len() as u32);
+            nest.nest(number::ENCRYPT, |nest| nest.put(direction::KEY, encrypt));
+            nest.nest(number::DECRYPT, |nest| nest.put(direction::KEY, decrypt));
+        });
+        message
+    }
+
     /// Asks what a slot holds. Family `ovpn` only.
     pub fn get_key(self, peer_id: u32, slot: Slot) -> Message {
         let mut message = Message::generic("KEY_GET", self.family, ovpn::command::KEY_GET, 0);
@@ -367,6 +386,20 @@ mod tests {
         let (command, attributes) = parts(to(Interface::V2).new_key(1, Slot::Secondary, 6, &key), 5);
         let expected = vec![(1, word(1)), (2, vec![1]), (3, vec![6]), (4, vec![2, 0]), (5, half(128)), (6, half(0))];
         assert_eq!((command, attributes), (4, expected));
+    }
+
+    #[test]
+    fn an_epoch_key_is_a_secret_and_the_length_of_the_cipher_s_keys() {
+        let key = StaticKey::new(std::array::from_fn(|index| index as u8), Cipher::Aes128, Direction::Normal);
+        let secret = |first: u8| {
+            let mut bytes = vec![36, 0, 1, 0];
+            bytes.extend(first..first + 32);
+            bytes
+        };
+        let (command, attributes) = parts(to(Interface::Ovpn).new_epoch_key(1, Slot::Primary, 6, &key), 3);
+        let numbers = [(1, word(1)), (2, word(0)), (3, word(6)), (4, word(1)), (64, word(16))];
+        assert_eq!((command, &attributes[..5]), (6, &numbers[..]));
+        assert_eq!(attributes[5..], [(5, secret(0)), (6, secret(128))]);
     }
 
     #[test]

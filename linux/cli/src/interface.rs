@@ -213,4 +213,10 @@ pub mod ours {
     pub const DROP_REASON: u16 = 1;
     /// In DROP.
     pub const DROP_PACKETS: u16 = 2;
+    /// In KEY of a new key, family `ovpn`: an epoch key, and the bytes of each of the cipher's keys. Built with EPOCH=1.
+    pub const EPOCH: u16 = 64;
+    /// In KEY of a reply: the epoch that is sent in.
+    pub const SEND_EPOCH: u16 = 65;
+    /// In KEY of a reply: the epoch that is received in.
+    pub const RECEIVE_EPOCH: u16 = 66;
 }

@@ -180,13 +180,18 @@ impl Device {
         self.order(self.to().del_peer(id))
     }
 
-    /// Installs a key.
-    pub fn new_key(&mut self, peer: u32, slot: Slot, key_id: u8, key: &StaticKey) -> Result<()> {
+    /// Installs a key, or one that epoch keys are derived from.
+    pub fn new_key(&mut self, peer: u32, slot: Slot, key_id: u8, key: &StaticKey, epoch: bool) -> Result<()> {
+        self.only_ovpn("--epoch", epoch)?;
+        if epoch {
+            let order = self.order(self.to().new_epoch_key(peer, slot, key_id, key));
+            return order.context("with --epoch, which only our module knows, built with EPOCH=1");
+        }
         self.order(self.to().new_key(peer, slot, key_id, key))
     }
 
-    /// What a slot holds: the key's id and the cipher's number.
-    pub fn key(&mut self, peer: u32, slot: Slot) -> Result<(u32, u32)> {
+    /// What a slot holds.
+    pub fn key(&mut self, peer: u32, slot: Slot) -> Result<decode::Key> {
         self.only_ovpn("key get", true)?;
         let replies = self.netlink.ask(self.to().get_key(peer, slot))?;
         match replies.as_slice() {

@@ -39,6 +39,7 @@ other direction: another dco-cli-linux, or dco-cli on Windows. While it is up, t
   --key FILE|HEX      a static key: a file of `openvpn --genkey secret FILE`, or its 512 digits (which other users may see in ps)
   --direction 0|1     which half of the key is sent with
   --cipher NAME       aes-128-gcm, aes-192-gcm, aes-256-gcm (default), chacha20-poly1305
+  --epoch             derive epoch keys from this key and those that come later (our module, built with EPOCH=1; family ovpn)
   --tcp               over TCP: connects to the other end
   --listen            over TCP: waits for the other end; --remote is who may come (port 0: from any port; left out: anybody)
   --peer-id N         in packets, both ways (default 0)
@@ -69,6 +70,7 @@ struct Plan {
     key: Option<Zeroizing<String>>,
     direction: Option<Direction>,
     cipher: Option<Cipher>,
+    epoch: bool,
     tcp: bool,
     listen: bool,
     peer_id: u32,
@@ -97,6 +99,7 @@ fn plan(options: &mut Options) -> Result<Option<Plan>> {
             "key" => plan.key = Some(Zeroizing::new(options.value(name)?)),
             "direction" => plan.direction = Some(options.value(name)?),
             "cipher" => plan.cipher = Some(options.value(name)?),
+            "epoch" => plan.epoch = true,
             "tcp" => plan.tcp = true,
             "listen" => (plan.tcp, plan.listen) = (true, true),
             "peer-id" => plan.peer_id = options.value::<PeerId>(name)?.0,
@@ -160,12 +163,13 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
         vpn4: plan.vpn_addresses.iter().find_map(|address| if let IpAddr::V4(v4) = address { Some(*v4) } else { None }),
         vpn6: plan.vpn_addresses.iter().find_map(|address| if let IpAddr::V6(v6) = address { Some(*v6) } else { None }),
     };
-    made.peer(&peer, plan.settings, &key)?;
+    made.peer(&peer, plan.settings, &key, plan.epoch)?;
 
     let (device, family) = (made.device.link.name.clone(), made.device.family.interface);
     let to = plan.remote.map_or_else(|| "whoever came".to_owned(), |remote| remote.to_string());
     println!("up: {device}, {local} to {to}, {}, family {family}; Ctrl-C ends it", cipher.name());
-    let mut hand = Hand { made: &mut made, tcp: plan.tcp, cipher, direction, peer_id: plan.peer_id, key_id: 0 };
+    let mut hand =
+        Hand { made: &mut made, tcp: plan.tcp, cipher, direction, epoch: plan.epoch, peer_id: plan.peer_id, key_id: 0 };
     let held = hold(&mut hand, &stop, &told, &socket);
     // A peer that ended took its counters along.
     if held.is_ok() {
@@ -201,13 +205,13 @@ impl Made {
     }
 
     /// The peer, in OpenVPN's order.
-    fn peer(&mut self, peer: &NewPeer, settings: Settings, key: &StaticKey) -> Result<()> {
+    fn peer(&mut self, peer: &NewPeer, settings: Settings, key: &StaticKey, epoch: bool) -> Result<()> {
         self.device.new_peer(peer)?;
         self.peer = Some(peer.id);
         if settings != Settings::default() {
             self.device.set_peer(peer.id, settings)?;
         }
-        self.device.new_key(peer.id, Slot::Primary, 0, key)
+        self.device.new_key(peer.id, Slot::Primary, 0, key, epoch)
     }
 
     /// Removes it.
@@ -249,6 +253,8 @@ struct Hand<'a> {
     tcp: bool,
     cipher: Cipher,
     direction: Direction,
+    /// Epoch keys are derived from its keys.
+    epoch: bool,
     peer_id: u32,
     /// Of the last key.
     key_id: u8,
@@ -264,7 +270,7 @@ impl Hand<'_> {
                 let key = StaticKey::load(key, self.cipher, self.direction)?;
                 // OpenVPN's way: 0 is the first key's alone.
                 let next = self.key_id % 7 + 1;
-                self.made.device.new_key(self.peer_id, Slot::Secondary, next, &key)?;
+                self.made.device.new_key(self.peer_id, Slot::Secondary, next, &key, self.epoch)?;
                 self.key_id = next;
                 println!("key {next} is installed, to be swapped in");
             }
