@@ -16,13 +16,14 @@
 
 #include "nlfuzz/request.h"
 
-enum { A_MSS = 64, A_DROPS = 65 };
+enum { A_MSS = 64, A_DROPS = 65, A_EPOCH = 64 };
 
 static const char usage[] =
-	"usage: nlask FAMILY DEVICE get PEER | set PEER ATTRIBUTE U32... | listen\n"
+	"usage: nlask FAMILY DEVICE get PEER | set PEER ATTRIBUTE U32... | listen | epoch PEER CIPHER BYTES SECRET TAIL\n"
 	"\n"
 	"get prints a peer's counters, mss and drops, a line each; set changes attributes by number; listen prints notifications\n"
-	"until it is killed. Exit status 0: done; 1: refused; 2: could not be tried.\n";
+	"until it is killed; epoch installs an epoch key (family ovpn): the cipher's number, the bytes of its keys, of each secret and\n"
+	"of each nonce tail, which are left out for 0. Exit status 0: done; 1: refused; 2: could not be tried.\n";
 
 static unsigned long long number(const uint8_t *data, size_t len)
 {
@@ -108,6 +109,36 @@ static int set(int sock, int family, int device, uint32_t peer, char **words)
 	request_ask(sock, &r, &answer);
 	if (answer.error)
 		fprintf(stderr, "nlask: set: %s %s\n", strerror(answer.error), answer.said);
+	return answer.error != 0;
+}
+
+static int epoch(int sock, int family, int device, char **words)
+{
+	static const uint8_t bytes[64] = { 1, 2, 3 };
+	const uint32_t cipher = strtoul(words[1], NULL, 0), len = strtoul(words[2], NULL, 0);
+	const size_t secret = strtoul(words[3], NULL, 0), tail = strtoul(words[4], NULL, 0);
+	struct request r;
+	struct answer answer;
+	int where;
+
+	if (family != ML || secret > sizeof(bytes) || tail > sizeof(bytes)) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	request_base(&r, ML, ML_KEY_NEW, device, true, strtoul(words[0], NULL, 0), -1);
+	request_set(&r, NEST, 4, &cipher, sizeof(cipher));
+	request_set(&r, NEST, A_EPOCH, &len, sizeof(len));
+	for (where = ENCRYPT; where <= DECRYPT; where++) {
+		request_omit(&r, where, 1);
+		request_omit(&r, where, 2);
+		if (secret)
+			request_put(&r, where, 1, bytes, secret);
+		if (tail)
+			request_put(&r, where, 2, bytes, tail);
+	}
+	request_ask(sock, &r, &answer);
+	if (answer.error)
+		fprintf(stderr, "nlask: epoch: %s: %s\n", strerror(answer.error), answer.said);
 	return answer.error != 0;
 }
 
@@ -200,6 +231,8 @@ int main(int argc, char **argv)
 		return get(sock, family, device, strtoul(argv[4], NULL, 0));
 	if (argc > 6 && !strcmp(argv[3], "set"))
 		return set(sock, family, device, strtoul(argv[4], NULL, 0), argv + 5);
+	if (argc == 9 && !strcmp(argv[3], "epoch"))
+		return epoch(sock, family, device, argv + 4);
 	fputs(usage, stderr);
 	return 2;
 }

@@ -119,16 +119,17 @@ debian_module() {
 }
 
 # our_module SERIES: builds linux/ for the kernel, in a tree as DKMS gets it, so that kernels do not share objects.
-# What `make install` installs is taken: the .ko files are in $our_modules. $module_make: more words for make.
+# What `make install` installs is taken: the .ko files are in $our_modules. $module_make: more words for make. $module_kind: -epoch for a
+# module of another kind, which lies beside the usual one.
 our_modules=$cache/none
-module_make=()
+module_make=() module_kind=''
 our_module() {
     local tree=$cache/ours-build-$1 source
-    our_modules=$cache/ours-$1
+    our_modules=$cache/ours$module_kind-$1
     need_rust
     [ -e "$repo/linux/Makefile" ] || die "expected linux/Makefile, which makes our modules; there is none"
     rm -rf "$tree"
-    step "the Rust object and the DKMS tree" nice make -C "$repo/linux" dkms DESTDIR="$tree"
+    step "the Rust object and the DKMS tree" nice make -C "$repo/linux" dkms DESTDIR="$tree" "${module_make[@]}"
     source=$(echo "$tree"/usr/src/ovpn-dco-*)
     step "building linux/ for $kernel_release" nice make -C "$source" KDIR="$kdir" "${kernel_make[@]}" "${module_make[@]}"
     step "make install for $kernel_release" make -C "$source" install KDIR="$kdir" "${kernel_make[@]}" INSTALL_MOD_PATH="$tree/installed" DEPMOD=true

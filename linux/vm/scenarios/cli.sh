@@ -80,9 +80,9 @@ counted() {
 }
 has_counted() { [ "$(counted "$1")" = "$2" ]; }
 
-# both_counted WHAT PACKETS BYTES: so many came and went in the tunnel, at both ends; each is 24 bytes longer on the link.
+# both_counted WHAT PACKETS BYTES: so many came and went in the tunnel, at both ends; each is $cli_overhead (24) bytes longer on the link.
 both_counted() {
-    local link="$2 $(($3 + 24 * $2))" ns
+    local link="$2 $(($3 + ${cli_overhead:-24} * $2))" ns
     for ns in s c1; do
         wait_until 60 has_counted $ns "$2 $3 $2 $3 $link $link"
         equal "$1: counted at $ns" "$2 $3 $2 $3 $link $link" "$(counted $ns)"
