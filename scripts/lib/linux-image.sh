@@ -113,6 +113,7 @@ overlay() {
     put_tool "$tree" nlfuzz "$repo"/linux/vm/nlfuzz/*.c
     put_tool "$tree" wirefuzz "$repo"/linux/vm/{wirefuzz/*,nlfuzz/nl,nlfuzz/request}.c -lcrypto
     put_tool "$tree" nlask "$repo"/linux/vm/{nlask,nlfuzz/nl,nlfuzz/request}.c
+    put_tool "$tree" epochfar "$repo"/linux/vm/epochfar.c -lcrypto
     put_tool "$tree" trackers "$repo"/linux/vm/trackers/*.c "$repo"/linux/vm/nlfuzz/{nl,request}.c
     need_rust
     # Static: the image has none of this machine's libraries.
