@@ -14,11 +14,11 @@ epoch_losses() { said "$1" drops dco0 | grep -E '^[RT]x' | sort -u | tr '\n' ' '
 declare -gA lost
 lost_from() {
     local ns
-    for ns in s c1; do lost[$ns]=$(epoch_losses $ns); done
+    for ns in s c1; do lost[$ns]=$(epoch_losses "$ns"); done
 }
 nothing_lost() {
     local ns
-    for ns in s c1; do equal "$1: what $ns has lost by now, as in the beginning" "${lost[$ns]}" "$(epoch_losses $ns | sed -E "${2:-}")"; done
+    for ns in s c1; do equal "$1: what $ns has lost by now, as in the beginning" "${lost[$ns]}" "$(epoch_losses "$ns" | sed -E "${2:-}")"; done
 }
 
 # on_one_processor, on_all: what is started from here on, and so all of its packets. Between two processors one packet may overtake
