@@ -503,15 +503,26 @@ impl Server<'_> {
 
     fn come_and_go(&self, clients: &mut [Guest]) -> Result<String> {
         const LIVES: i32 = 500;
+        let exchanged = self.while_others(clients, || (0..LIVES).try_for_each(|n| self.one_life(n)))?;
+        let left = self.device.all_client_stats()?.len();
+        ensure!(left == clients.len(), "expected {} peers left, got {left}", clients.len());
+        // Userspace asked for each end itself; it is told all the same, up to what the queue holds.
+        for n in 0..LIVES {
+            let came = self.told(self.device.notify_event()?)?;
+            ensure!(came == Event::DelPeer(1000 + n, 1), "event {n}: got {came:?}");
+        }
+        Ok(format!("{LIVES} lives; {exchanged} echoes of those that stayed, none lost"))
+    }
+
+    /// Does something in a thread of its own, while these clients exchange echoes and lose none; how many.
+    fn while_others(&self, clients: &mut [Guest], act: impl FnOnce() -> Result<()> + Send) -> Result<u32> {
         let done = AtomicBool::new(false);
-        let mut exchanged = 0;
-        thread::scope(|scope| -> Result<()> {
+        thread::scope(|scope| {
             let others = scope.spawn(|| {
-                let lives = (0..LIVES).try_for_each(|n| self.one_life(n));
+                let acted = act();
                 done.store(true, Ordering::SeqCst);
-                lives
+                acted
             });
-            // Those that stay lose nothing meanwhile.
             let stayed = (|| -> Result<u32> {
                 let mut tag = 0;
                 while !done.load(Ordering::SeqCst) {
@@ -523,18 +534,10 @@ impl Server<'_> {
                 Ok(tag)
             })();
             // Whatever came of it, the thread has to end first.
-            let lived = joined(others);
-            exchanged = stayed?;
-            lived
-        })?;
-        let left = self.device.all_client_stats()?.len();
-        ensure!(left == clients.len(), "expected {} peers left, got {left}", clients.len());
-        // Userspace asked for each end itself; it is told all the same, up to what the queue holds.
-        for n in 0..LIVES {
-            let came = self.told(self.device.notify_event()?)?;
-            ensure!(came == Event::DelPeer(1000 + n, 1), "event {n}: got {came:?}");
-        }
-        Ok(format!("{LIVES} lives; {exchanged} echoes of those that stayed, none lost"))
+            let acted = joined(others);
+            let exchanged = stayed?;
+            acted.map(|()| exchanged)
+        })
     }
 
     /// A peer comes, is rekeyed, sends and gets a packet, and goes, sometimes with packets under way.

@@ -5,6 +5,7 @@
 //! itself, so that what is written comes back to a read.
 
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
@@ -233,27 +234,37 @@ impl Run<'_> {
     }
 }
 
-/// Runs the sequence.
-pub fn every_order(bench: &Bench<'_>) -> Result<String> {
-    let sequence = de_bruijn(CALLS.len(), bench.depth);
-    let mut run = Run { bench, file: open(bench)?, reads: VecDeque::new(), model: Model::default(), serial: 0 };
-    let mut done: Vec<Call> = Vec::new();
+/// Makes these calls in each order of `depth`; `anew` is the one after which nothing of before matters. What was done, in words.
+pub fn in_each_order<C: Copy + Debug + PartialEq>(
+    calls: &[C],
+    depth: usize,
+    anew: C,
+    mut make: impl FnMut(C) -> Result<()>,
+) -> Result<String> {
+    let sequence = de_bruijn(calls.len(), depth);
+    let mut done: Vec<C> = Vec::new();
     for &place in &sequence {
-        let call = CALLS[place];
-        if let Err(problem) = run.call(call) {
-            let begin =
-                done.iter().rposition(|&before| before == Call::Reopen).unwrap_or(0).max(done.len().saturating_sub(40));
+        let call = calls[place];
+        if let Err(problem) = make(call) {
+            let begin = done.iter().rposition(|&before| before == anew).unwrap_or(0).max(done.len().saturating_sub(40));
             bail!("call {} of {}, {call:?} after {:?}: {problem:#}", done.len() + 1, sequence.len(), &done[begin..]);
         }
         done.push(call);
     }
+    Ok(format!("{} calls: each sequence of {depth} of {} calls", sequence.len(), calls.len()))
+}
+
+/// Runs the sequence.
+pub fn every_order(bench: &Bench<'_>) -> Result<String> {
+    let mut run = Run { bench, file: open(bench)?, reads: VecDeque::new(), model: Model::default(), serial: 0 };
+    let done = in_each_order(&CALLS, bench.depth, Call::Reopen, |call| run.call(call))?;
     run.file.close()?;
     run.flushed()?;
-    Ok(format!("{} calls: each sequence of {} of {} calls", sequence.len(), bench.depth, CALLS.len()))
+    Ok(done)
 }
 
 #[cfg(test)]
-mod mock;
+pub mod mock;
 
 #[cfg(test)]
 mod tests {

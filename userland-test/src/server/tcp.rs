@@ -1,7 +1,6 @@
 //! The same server with a TCP listener: each client is a connection, which is one before it is a peer.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,6 @@ use anyhow::{Context, Result, bail, ensure};
 use super::{CLIENTS, Guest, SOON, Server, echo, echo_request};
 use crate::device::{ADAPTER, Client, Device, Event, Protocol, READ_LENGTH, Slot};
 use crate::far::{DRIVER, DataKey, Far};
-use crate::join::joined;
 use crate::key::{Cipher, StaticKey};
 use crate::rig::{Checks, Machine, Rig, Side, Transport};
 use crate::status::NtStatus;
@@ -195,28 +193,7 @@ impl Server<'_> {
     /// Some clients send, reset, connect and become peers again, over and over; the others' echoes go on, and none is lost.
     fn resets(&self, at: &[(u32, SocketAddr)], clients: &mut [Guest]) -> Result<String> {
         const LIVES: i32 = 200;
-        let done = AtomicBool::new(false);
-        let mut exchanged = 0;
-        thread::scope(|scope| -> Result<()> {
-            let others = scope.spawn(|| {
-                let lives = (0..LIVES).try_for_each(|n| self.life(at[n as usize % 2], n));
-                done.store(true, Ordering::SeqCst);
-                lives
-            });
-            let stayed = (|| -> Result<u32> {
-                let mut tag = 0;
-                while !done.load(Ordering::SeqCst) {
-                    for client in clients.iter_mut() {
-                        tag += 1;
-                        client.pings(client.vpn[(tag % 2) as usize], self.inside(tag % 2 == 1), 200, tag)?;
-                    }
-                }
-                Ok(tag)
-            })();
-            let lived = joined(others);
-            exchanged = stayed?;
-            lived
-        })?;
+        let exchanged = self.while_others(clients, || (0..LIVES).try_for_each(|n| self.life(at[n as usize % 2], n)))?;
         let left = self.device.all_client_stats()?.len();
         ensure!(left == clients.len(), "expected {} peers left, got {left}", clients.len());
         Ok(format!("{LIVES} lives; {exchanged} echoes of those that stayed, none lost"))

@@ -47,7 +47,7 @@ pub const FAULTS: [Fault; 13] = [
     Fault::SpilledOutput,
 ];
 
-type Slot = Arc<Mutex<Option<Completion>>>;
+pub type Slot = Arc<Mutex<Option<Completion>>>;
 
 #[derive(Default)]
 struct State {
@@ -181,7 +181,8 @@ impl File for Mock {
     }
 }
 
-struct MockPending(Slot);
+/// A request that ends when its slot is filled.
+pub struct MockPending(pub Slot);
 
 impl Pending for MockPending {
     fn wait(&mut self, _: Duration) -> io::Result<Option<Completion>> {

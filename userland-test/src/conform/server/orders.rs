@@ -14,7 +14,7 @@ use dco_uapi::{Ioctl, raw};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::{USERSPACE, mode, route};
-use crate::conform::orders::de_bruijn;
+use crate::conform::orders::in_each_order;
 use crate::conform::{Bench, cases};
 use crate::device::{ADAPTER, Client, Device, Event, PROMPT, Slot};
 use crate::far::{DRIVER, DataKey, Far, between};
@@ -393,23 +393,13 @@ fn told(request: Box<dyn Pending>, event: Event) -> Result<()> {
 
 /// Runs the sequence.
 pub fn every_order(bench: &Bench<'_>) -> Result<String> {
-    let sequence = de_bruijn(CALLS.len(), bench.depth);
     let device = Device::open(bench.target, ADAPTER)?;
     let (far, model) = (UdpEnd::new()?, Model::default());
     let mut run = Run { bench, device, at: None, far, requests: VecDeque::new(), model };
-    let mut done: Vec<Call> = Vec::new();
-    for &place in &sequence {
-        let call = CALLS[place];
-        if let Err(problem) = run.call(call) {
-            let begin =
-                done.iter().rposition(|&before| before == Call::Reopen).unwrap_or(0).max(done.len().saturating_sub(40));
-            bail!("call {} of {}, {call:?} after {:?}: {problem:#}", done.len() + 1, sequence.len(), &done[begin..]);
-        }
-        done.push(call);
-    }
+    let done = in_each_order(&CALLS, bench.depth, Call::Reopen, |call| run.call(call))?;
     run.device.close_beside()?;
     run.flushed()?;
-    Ok(format!("{} calls: each sequence of {} of {} calls", sequence.len(), bench.depth, CALLS.len()))
+    Ok(done)
 }
 
 #[cfg(test)]

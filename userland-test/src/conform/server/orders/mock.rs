@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::UdpSocket;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use dco_uapi::{Ioctl, additive, raw};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::{FATES, LISTEN};
+use crate::conform::orders::mock::{MockPending, Slot};
 use crate::status::NtStatus;
 use crate::targets::{Completion, File, Pending, Request, Target};
 
@@ -61,8 +61,6 @@ pub const FAULTS: [Fault; 19] = [
     Fault::KeyWithoutPeer,
 ];
 
-type Waiting = Arc<Mutex<Option<Completion>>>;
-
 /// A slot's content: 0 nothing, 1 a classic key, 2 an epoch key.
 type Keys = [u8; 2];
 
@@ -74,7 +72,7 @@ struct State {
     keys_left: Keys,
     owners: Vec<i32>,
     events: VecDeque<i32>,
-    requests: VecDeque<Waiting>,
+    requests: VecDeque<Slot>,
     taken: i64,
     dropped: [i64; FATES.len()],
 }
@@ -300,17 +298,5 @@ impl File for Mock {
         state.server &= self.is(Fault::ModeOutlivesHandle);
         state.socket = None;
         Ok(NtStatus::SUCCESS)
-    }
-}
-
-struct MockPending(Waiting);
-
-impl Pending for MockPending {
-    fn wait(&mut self, _: Duration) -> io::Result<Option<Completion>> {
-        Ok(lock(&self.0).take())
-    }
-
-    fn cancel(&mut self) -> io::Result<NtStatus> {
-        Ok(NtStatus::NOT_FOUND)
     }
 }
