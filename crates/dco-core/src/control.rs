@@ -430,11 +430,7 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
     ) -> Result<Option<R>, ControlError> {
         let peer = self.find(peer).ok_or(ControlError::NoPeer)?;
         let guard = self.domain.enter(0);
-        let slots = peer.keys(&guard);
-        let key = match slot {
-            KeySlot::Primary => slots.and_then(KeySlots::primary),
-            KeySlot::Secondary => slots.and_then(KeySlots::secondary),
-        };
+        let key = peer.keys(&guard).and_then(|slots| slots.get(slot));
         #[cfg(feature = "epoch")]
         let key = key.and_then(DataKey::classic);
         Ok(key.map(look))

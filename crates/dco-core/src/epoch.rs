@@ -1,6 +1,6 @@
 //! Epoch keys: installed, and the next ones made.
 
-use dco_crypto::{Aead, DataKey, KeySlot, KeySlots, epoch::EpochKey};
+use dco_crypto::{Aead, DataKey, KeySlot, epoch::EpochKey};
 use dco_sync::{OutOfMemory, Shared, try_box};
 
 use crate::{
@@ -43,11 +43,7 @@ impl<A: Aead, T: Send + Sync> Device<A, T> {
     ) -> Result<Option<R>, ControlError> {
         let peer = self.find(peer).ok_or(ControlError::NoPeer)?;
         let guard = self.domain.enter(0);
-        let slots = peer.keys(&guard);
-        let key = match slot {
-            KeySlot::Primary => slots.and_then(KeySlots::primary),
-            KeySlot::Secondary => slots.and_then(KeySlots::secondary),
-        };
+        let key = peer.keys(&guard).and_then(|slots| slots.get(slot));
         Ok(key.and_then(DataKey::epoch).map(look))
     }
 

@@ -59,6 +59,16 @@ impl<A: Aead> KeySlots<A> {
         self.secondary.as_deref()
     }
 
+    /// The key in `slot`.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, slot: KeySlot) -> Option<&DataKey<A>> {
+        match slot {
+            KeySlot::Primary => self.primary(),
+            KeySlot::Secondary => self.secondary(),
+        }
+    }
+
     /// The pair with `key` in `slot`; the key that was there is not in it.
     #[must_use]
     pub fn with_installed(&self, slot: KeySlot, key: Shared<DataKey<A>>) -> Self {
