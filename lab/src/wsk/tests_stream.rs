@@ -255,6 +255,14 @@ fn connected(client: &Client, family: u16, peer: &Peer) -> (Wsk, TcpStream) {
     (s, other)
 }
 
+/// When calls complete, over which IP version.
+const MODES: [(Completion, u16); 4] = [
+    (Completion::Inline, af::INET),
+    (Completion::Async, af::INET6),
+    (Completion::Alternate, af::INET),
+    (Completion::Alternate, af::INET6),
+];
+
 fn bytes(n: usize) -> Vec<u8> {
     (0..n).map(|i| (i / 251) as u8 ^ (i as u8).wrapping_mul(7)).collect()
 }
@@ -263,12 +271,7 @@ fn bytes(n: usize) -> Vec<u8> {
 fn a_connection_carries_bytes_both_ways_whatever_completes_when() {
     let _one = alone();
     let before = violations();
-    for (mode, family) in [
-        (Completion::Inline, af::INET),
-        (Completion::Async, af::INET6),
-        (Completion::Alternate, af::INET),
-        (Completion::Alternate, af::INET6),
-    ] {
+    for (mode, family) in MODES {
         set_completion(mode);
         let client = Client::new();
         let peer = Peer::default();

@@ -73,12 +73,7 @@ fn host(family: u16, port: u16) -> TcpStream {
 fn connections_are_accepted_whatever_completes_when() {
     let _one = alone();
     let before = violations();
-    for (mode, family) in [
-        (Completion::Inline, af::INET),
-        (Completion::Async, af::INET6),
-        (Completion::Alternate, af::INET),
-        (Completion::Alternate, af::INET6),
-    ] {
+    for (mode, family) in MODES {
         set_completion(mode);
         let client = Client::new();
         let (listener, port) = bound(&client, family);
