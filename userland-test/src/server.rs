@@ -97,20 +97,9 @@ pub fn run(mut options: Options) -> Result<ExitCode> {
 }
 
 fn check_all(rig: &Rig, machine: &Machine, checks: &mut Checks) -> Result<()> {
-    let device = Device::open(&machine.lab, ADAPTER)?;
-    device.set_mode_server()?;
-    // Dual stack: one socket for all.
-    let SocketAddr::V4(wire) = rig.wire(Side::A, Transport::V4) else { bail!("expected an IPv4 address") };
-    device.listen((Ipv6Addr::UNSPECIFIED, wire.port()).into(), false)?;
-    rig.configure_some(&[Side::A])?;
-    wait_for_queue(&device, &Guest::far(rig, 0)?)?;
-    let before = device.stats()?;
+    let (server, mut clients) = Server::with_clients(rig, machine, CLIENTS.into())?;
+    let before = server.device.stats()?;
     ensure!(before.0.tun_bytes_received.get() == 0, "expected no packet yet, got\n{before}");
-    let mut clients = Vec::new();
-    for id in 1..=CLIENTS {
-        clients.push(Guest::join(rig, &device, id.into(), None)?);
-    }
-    let server = Server { rig, machine, device };
     checks.check("echoes", || server.echoes(&mut clients));
     checks.check("counters of each", || server.counters(&clients));
     checks.check("nobody's address", || server.nobody(&mut clients));
@@ -299,6 +288,19 @@ struct Server<'a> {
     rig: &'a Rig,
     machine: &'a Machine,
     device: Device,
+}
+
+impl<'a> Server<'a> {
+    /// One socket for both IP versions, and so many clients with keys.
+    fn with_clients(rig: &'a Rig, machine: &'a Machine, count: i32) -> Result<(Self, Vec<Guest>)> {
+        let device = Device::open(&machine.lab, ADAPTER)?;
+        device.set_mode_server()?;
+        device.listen(([0u16; 8], rig.wire(Side::A, Transport::V4).port()).into(), false)?;
+        rig.configure_some(&[Side::A])?;
+        wait_for_queue(&device, &Guest::far(rig, 0)?)?;
+        let clients = (1..=count).map(|id| Guest::join(rig, &device, id, None)).collect::<Result<_>>()?;
+        Ok((Self { rig, machine, device }, clients))
+    }
 }
 
 impl Server<'_> {

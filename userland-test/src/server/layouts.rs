@@ -5,9 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use anyhow::{Result, bail};
 
 use super::{Guest, Server};
-use crate::device::{ADAPTER, Device};
-use crate::rig::{Checks, Rig, Side, Transport};
-use crate::tunnel::wait_for_queue;
+use crate::rig::{Checks, Rig, Side};
 
 /// The lab cuts what it gives the driver to send into up to so many fragments, and gives received datagrams as MDLs that are locked but
 /// not mapped.
@@ -23,13 +21,7 @@ const BELIEVED: usize = 4000;
 pub(super) fn check(rig: &Rig, checks: &mut Checks) -> Result<()> {
     let Ok(machine) = rig.start_one(Side::A, &OPTIONS)? else { bail!("expected the lab ready, it ended") };
     checks.check("packets in fragments, and above the MTU", || {
-        let device = Device::open(&machine.lab, ADAPTER)?;
-        device.set_mode_server()?;
-        device.listen(([0u16; 8], rig.wire(Side::A, Transport::V4).port()).into(), false)?;
-        rig.configure_some(&[Side::A])?;
-        wait_for_queue(&device, &Guest::far(rig, 0)?)?;
-        let mut clients: Vec<_> = (1..=6).map(|id| Guest::join(rig, &device, id, None)).collect::<Result<_>>()?;
-        let server = Server { rig, machine: &machine, device };
+        let (server, mut clients) = Server::with_clients(rig, &machine, 6)?;
         let done = server.layouts(&mut clients)?;
         server.device.close()?;
         Ok(done)

@@ -234,13 +234,7 @@ pub(super) fn check_mortal(rig: &Rig, checks: &mut Checks) -> Result<()> {
         bail!("expected the lab ready, it ended")
     };
     checks.check("sockets that die", || {
-        let device = Device::open(&machine.lab, ADAPTER)?;
-        device.set_mode_server()?;
-        device.listen(([0u16; 8], rig.wire(Side::A, Transport::V4).port()).into(), false)?;
-        rig.configure_some(&[Side::A])?;
-        wait_for_queue(&device, &Guest::far(rig, 0)?)?;
-        let mut clients: Vec<_> = (1..=4).map(|id| Guest::join(rig, &device, id, None)).collect::<Result<_>>()?;
-        let server = Server { rig, machine: &machine, device };
+        let (server, mut clients) = Server::with_clients(rig, &machine, 4)?;
         let done = server.dead_sockets(&mut clients)?;
         server.device.close()?;
         Ok(done)
